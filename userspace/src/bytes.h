@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Views of bytes, byte order and hexadecimal.
+#ifndef IMASNAP_BYTES_H_
+#define IMASNAP_BYTES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "result.h"
+
+namespace imasnap {
+
+using ByteView = std::span<const std::byte>;
+using Bytes = std::vector<std::byte>;
+
+// Byte order of the integers in a log. The kernel writes its own order, or
+// little-endian when booted with ima_canonical_fmt (ima_fs.c), so only logs of
+// big-endian machines without that option are kBig.
+enum class ByteOrder { kLittle, kBig };
+
+inline ByteView AsBytes(std::string_view text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
+inline std::string_view AsText(ByteView bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The first 4 bytes of `bytes` (which must hold them) as an integer.
+uint32_t LoadU32(ByteView bytes, ByteOrder order);
+// The first `bytes.size()` (1, 2, 4 or 8) bytes as an integer.
+uint64_t LoadUint(ByteView bytes, ByteOrder order);
+void AppendU32(uint32_t value, ByteOrder order, Bytes* out);
+void AppendBytes(ByteView bytes, Bytes* out);
+
+void AppendHex(ByteView bytes, std::string* out);  // lowercase
+std::string ToHex(ByteView bytes);                 // lowercase
+std::string ToHexUpper(ByteView bytes);
+// Accepts both cases; nothing for an odd length or a character that is no digit.
+std::optional<Bytes> FromHex(std::string_view hex);
+
+// A plain decimal: digits only, no sign, no leading zero except "0" itself.
+std::optional<uint64_t> ParseDecimal(std::string_view text);
+
+// Where bytes come from. A source that reached its end may grow and deliver
+// more later (the kernel's lists do).
+class ByteSource {
+ public:
+  virtual ~ByteSource() = default;
+  // Reads at most `out.size()` bytes, returns how many; 0 at the end.
+  virtual Result<size_t> Read(std::span<std::byte> out) = 0;
+};
+
+// The bytes of a span, which must outlive it.
+class SpanSource : public ByteSource {
+ public:
+  explicit SpanSource(ByteView bytes) : rest_(bytes) {}
+  Result<size_t> Read(std::span<std::byte> out) override;
+
+ private:
+  ByteView rest_;
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_BYTES_H_

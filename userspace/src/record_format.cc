@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "record_format.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <iterator>
+
+namespace imasnap {
+namespace {
+
+void AppendField(const FieldType& type, ByteView field, ByteOrder order, std::string* out) {
+  switch (type.kind) {
+    case FieldKind::kDigestAlg:
+    case FieldKind::kDigestTypeAlg: {
+      // ima_show_template_data_ascii(): the tag is left out when it is ":".
+      const std::string_view text = AsText(field);
+      const size_t nul = text.find('\0');
+      if (nul > 1) {
+        out->append(text.substr(0, nul));
+      }
+      AppendHex(field.subspan(nul + 1), out);
+      break;
+    }
+    case FieldKind::kDigest:
+    case FieldKind::kHex:
+      AppendHex(field, out);
+      break;
+    case FieldKind::kString:
+      out->append(StringField(field));
+      break;
+    case FieldKind::kUint:
+      fmt::format_to(std::back_inserter(*out), "{}", LoadUint(field, order));
+      break;
+  }
+}
+
+}  // namespace
+
+void AppendAscii(const Record& record, ByteView digest, std::string* out) {
+  fmt::format_to(std::back_inserter(*out), "{:2} ", record.pcr);
+  AppendHex(digest, out);
+  out->push_back(' ');
+  out->append(record.template_name);
+  for (size_t i = 0; i < record.fields.size(); ++i) {
+    out->push_back(' ');
+    if (!record.fields[i].empty()) {
+      AppendField(*record.tmpl->fields[i], record.fields[i], record.order, out);
+    }
+  }
+  out->push_back('\n');
+}
+
+void AppendBinary(const Record& record, ByteView digest, Bytes* out) {
+  AppendBytes(record.raw.first(4), out);
+  AppendBytes(digest, out);
+  AppendBytes(record.raw.subspan(4 + record.digest.size()), out);
+}
+
+Result<Digest> TemplateDigest(const Record& record, Hasher* hasher) {
+  if (record.template_name != "ima") {
+    hasher->Update(record.template_data);
+    return hasher->Finish();
+  }
+  const ByteView name = record.template_data.subspan(kImaDigestSize + 4);
+  std::array<std::byte, kImaEventNameMax + 1> padded{};
+  std::copy(name.begin(), name.end(), padded.begin());
+  hasher->Update(record.template_data.first(kImaDigestSize));
+  hasher->Update(padded);
+  return hasher->Finish();
+}
+
+}  // namespace imasnap

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "log_reader.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "log_builder.h"
+#include "record_format.h"
+#include "replay.h"
+
+namespace imasnap {
+namespace {
+
+using testing::BuiltRecord;
+using testing::Concatenate;
+using testing::EveryTemplate;
+using ::testing::HasSubstr;
+using testing::ImaRecord;
+using testing::NgRecord;
+
+// Delivers its bytes one at a time, the hardest case for a streaming reader.
+class DripSource : public ByteSource {
+ public:
+  explicit DripSource(ByteView bytes) : rest_(bytes) {}
+  Result<size_t> Read(std::span<std::byte> out) override {
+    if (rest_.empty() || out.empty()) {
+      return size_t{0};
+    }
+    out[0] = rest_[0];
+    rest_ = rest_.subspan(1);
+    return size_t{1};
+  }
+
+ private:
+  ByteView rest_;
+};
+
+struct ReadAll {
+  uint64_t records = 0;
+  std::string ascii;
+  Bytes again;
+  std::optional<Error> error;
+};
+
+ReadAll Drain(ByteSource& source, LogFormat format = {}) {
+  ReadAll out;
+  LogReader reader(source, format, "log");
+  while (true) {
+    auto next = reader.Next();
+    if (!next.ok()) {
+      out.error = next.error();
+      return out;
+    }
+    if (*next == nullptr) {
+      return out;
+    }
+    ++out.records;
+    EXPECT_EQ((*next)->number, out.records);
+    AppendAscii(**next, (*next)->digest, &out.ascii);
+    AppendBytes((*next)->raw, &out.again);
+  }
+}
+
+ReadAll Drain(const Bytes& log, LogFormat format = {}) {
+  SpanSource source(log);
+  return Drain(source, format);
+}
+
+TEST(LogReaderTest, ReadsEveryTemplateByteByByte) {
+  const Bytes log = Concatenate(EveryTemplate());
+  DripSource source(log);
+  const ReadAll all = Drain(source);
+  ASSERT_FALSE(all.error) << all.error->ToString();
+  EXPECT_EQ(all.records, EveryTemplate().size());
+  EXPECT_EQ(all.again, log);
+}
+
+TEST(LogReaderTest, PrintsEveryTemplateAsTheKernelDoes) {
+  // Lines written down from ima_ascii_measurements_show() and the field
+  // functions of ima_template_lib.c, template digests left out.
+  const std::string x1 = "11f6ad8ec52a2984abaafd7c3b516503785c2072";
+  const std::string x256 = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+  const std::string x512 =
+      "a4abd4448c49562d828115d13a1fccea927f52b4d5459297f8b43e42da89238bc13626e4"
+      "3dcb38ddb082488927ec904fb42057443983e88585179d50551afe62";
+  const std::string sig = "03020400ff20736967";
+  const std::vector<std::string> expected = {
+      " ima " + x1 + " /bin/x",
+      " ima-ng sha256:" + x256 + " /usr/bin/x_y",
+      " ima-ngv2 verity:sha512:" + x512 + " /usr/bin/x_y",
+      " ima-sig sha256:" + x256 + " /usr/bin/x_y " + sig,
+      " ima-sig sha256:" + x256 + " /usr/bin/x_y ",
+      " ima-sigv2 verity:sha512:" + x512 + " /usr/bin/x_y " + sig,
+      " ima-buf sha256:" + x256 + " kernel_version 372e332e34",
+      " ima-modsig sha256:" + x256 + " /usr/bin/x_y " + sig + " sha1:" + x1 + " 30827a7a",
+      " ima-modsig sha256:" + x256 + " /usr/bin/x_y   ",
+      " evm-sig sha256:" + x256 + " /usr/bin/x_y " + sig +
+          " security.ima|security.selinux 01020304 76616c756573 1000 "
+          "4294967294 33261",
+      " evm-sig sha256:" + x256 + " /usr/bin/x_y       ",
+      " d|n " + x1 + " /old",
+      " n-ng|d-ng|imode /usr/bin/x_y sha256:" + x256 + " 33261",
+  };
+  const auto records = EveryTemplate();
+  std::string lines;
+  for (size_t i = 0; i < records.size(); ++i) {
+    lines += (records[i].pcr < 10 ? " " : "") + std::to_string(records[i].pcr) + " " +
+             records[i].TemplateDigest(HashAlg::kSha1).Hex() + expected[i] + "\n";
+  }
+  EXPECT_EQ(Drain(Concatenate(records)).ascii, lines);
+}
+
+TEST(LogReaderTest, ReadsBankFilesAndBigEndianLogs) {
+  for (HashAlg alg : {HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512}) {
+    const ReadAll all = Drain(Concatenate(EveryTemplate(), alg), {alg});
+    ASSERT_FALSE(all.error) << all.error->ToString();
+    EXPECT_EQ(all.records, EveryTemplate().size());
+  }
+  const std::vector<BuiltRecord> records = {NgRecord("/a"), ImaRecord("/b")};
+  const Bytes log = Concatenate(records, HashAlg::kSha1, ByteOrder::kBig);
+  const ReadAll big = Drain(log, {HashAlg::kSha1, ByteOrder::kBig});
+  ASSERT_FALSE(big.error) << big.error->ToString();
+  EXPECT_EQ(big.records, 2U);
+  EXPECT_TRUE(Drain(log).error);
+}
+
+TEST(LogReaderTest, BankFileReadWithTheWrongHeaderIsAnErrorAtRecordOne) {
+  const ReadAll all = Drain(Concatenate(EveryTemplate(), HashAlg::kSha256));
+  ASSERT_TRUE(all.error);
+  EXPECT_EQ(all.error->record, 1U);
+  EXPECT_EQ(all.error->code, ErrorCode::kMalformed);
+}
+
+TEST(LogReaderTest, TruncationAtEveryByteIsFoundAndPlaced) {
+  const auto records = EveryTemplate();
+  const Bytes log = Concatenate(records);
+  size_t boundary = 0;
+  uint64_t whole = 0;
+  for (size_t n = 0; n <= log.size(); ++n) {
+    if (whole < records.size() && n == boundary + records[whole].Binary().size()) {
+      boundary = n;
+      ++whole;
+    }
+    const ReadAll all = Drain(Bytes(log.begin(), log.begin() + static_cast<ptrdiff_t>(n)));
+    EXPECT_EQ(all.records, whole) << "at " << n;
+    if (n == boundary) {
+      EXPECT_FALSE(all.error) << "at " << n;
+    } else {
+      ASSERT_TRUE(all.error) << "at " << n;
+      EXPECT_EQ(all.error->code, ErrorCode::kMalformed);
+      EXPECT_EQ(all.error->record, whole + 1);
+      EXPECT_EQ(all.error->offset, n);
+      EXPECT_EQ(all.error->file, "log");
+    }
+  }
+}
+
+// Every flipped bit must be seen by the parser, by the template digest, or by
+// the PCR that the log replays to.
+TEST(LogReaderTest, EveryBitFlipIsNoticed) {
+  const auto replay = [](const Bytes& log) -> std::optional<Digest> {
+    SpanSource source(log);
+    LogReader reader(source, {}, "log");
+    Replay pcrs = std::move(Replay::Create({{.alg = HashAlg::kSha256}}).value());
+    while (true) {
+      auto next = reader.Next();
+      if (!next.ok()) {
+        return std::nullopt;
+      }
+      if (*next == nullptr) {
+        break;
+      }
+      if (!pcrs.Add(**next, HashAlg::kSha1).ok()) {
+        return std::nullopt;
+      }
+    }
+    // All PCRs in one digest.
+    Bytes values;
+    for (uint32_t pcr = 0; pcr < kMaxPcr; ++pcr) {
+      AppendBytes(pcrs.Value(0, pcr).view(), &values);
+    }
+    return testing::HashOf(HashAlg::kSha256, values);
+  };
+  const Bytes log = Concatenate(EveryTemplate());
+  const auto good = replay(log);
+  ASSERT_TRUE(good);
+  for (size_t bit = 0; bit < log.size() * 8; ++bit) {
+    Bytes bad = log;
+    bad[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+    EXPECT_NE(replay(bad), good) << "bit " << bit;
+  }
+}
+
+TEST(LogReaderTest, GrowingSourceContinuesAfterItsEnd) {
+  class Growing : public ByteSource {
+   public:
+    Bytes bytes;
+    size_t at = 0;
+    Result<size_t> Read(std::span<std::byte> out) override {
+      const size_t n = std::min(out.size(), bytes.size() - at);
+      std::copy_n(bytes.begin() + static_cast<ptrdiff_t>(at), n, out.begin());
+      at += n;
+      return n;
+    }
+  };
+  Growing source;
+  source.bytes = NgRecord("/a").Binary();
+  LogReader reader(source, {}, "log");
+  ASSERT_TRUE(reader.Next().ok());
+  EXPECT_EQ(reader.Next().value(), nullptr);
+  AppendBytes(NgRecord("/b").Binary(), &source.bytes);
+  auto next = reader.Next();
+  ASSERT_TRUE(next.ok());
+  ASSERT_NE(*next, nullptr);
+  EXPECT_EQ((*next)->event_name(), "/b");
+  EXPECT_EQ((*next)->number, 2U);
+}
+
+struct Refusal {
+  const char* name;
+  BuiltRecord record;
+  const char* message;
+};
+
+class RefusalTest : public ::testing::TestWithParam<Refusal> {};
+
+TEST_P(RefusalTest, IsRefusedAtTheSecondRecord) {
+  const Bytes log = Concatenate({NgRecord("/first"), GetParam().record});
+  const ReadAll all = Drain(log);
+  EXPECT_EQ(all.records, 1U);
+  ASSERT_TRUE(all.error);
+  EXPECT_EQ(all.error->record, 2U);
+  EXPECT_GE(all.error->offset.value_or(0), NgRecord("/first").Binary().size());
+  EXPECT_THAT(all.error->ToString(), HasSubstr(GetParam().message));
+}
+
+const Bytes kNg = testing::DigestNg("sha256", testing::HashOf(HashAlg::kSha256, "x").view());
+const Bytes kName = testing::NameField("/x");
+
+INSTANTIATE_TEST_SUITE_P(
+    Records, RefusalTest,
+    ::testing::Values(
+        Refusal{"Pcr", NgRecord("/x", 64), "PCR 64 does not exist"},
+        Refusal{"Template", {10, "ima-xx", {kNg, kName}, false}, "unknown template \"ima-xx\""},
+        Refusal{"EmptyFormat", {10, "d-ng||n-ng", {kNg, kName}, false}, "unknown template"},
+        Refusal{"NameNotPrintable", {10, "ima ng", {kNg, kName}, false}, "not printable"},
+        Refusal{"MissingField", {10, "ima-sig", {kNg, kName}, false}, "template data ends"},
+        Refusal{"ExtraField", {10, "ima-ng", {kNg, kName, kName}, false}, "after the last field"},
+        Refusal{"NoAlgorithm", {10, "ima-ng", {kName, kName}, false}, "no algorithm"},
+        Refusal{"DigestLength",
+                {10,
+                 "ima-ng",
+                 {testing::DigestNg("sha256", Digest::Filled(20, std::byte{1}).view()), kName},
+                 false},
+                "digest length"},
+        Refusal{"NameWithoutNul",
+                {10, "ima-ng", {kNg, testing::RawField("/x")}, false},
+                "does not end at its first NUL"},
+        Refusal{"NulInName",
+                {10, "ima-ng", {kNg, testing::RawField(std::string_view("/x\0y\0", 5))}, false},
+                "does not end at its first NUL"},
+        Refusal{"EmptyDigest", {10, "ima-ng", {{}, kName}, false}, "is empty"},
+        Refusal{
+            "DigestType",
+            {10,
+             "ima-ngv2",
+             {testing::DigestNgV2("imb", "sha256", testing::HashOf(HashAlg::kSha256, "x").view()),
+              kName},
+             false},
+            "neither ima nor verity"},
+        Refusal{"UintSize",
+                {10, "n-ng|imode", {kName, testing::RawField("abcd")}, false},
+                "wrong size"},
+        Refusal{"ImaNameTooLong", ImaRecord(std::string(256, 'x')), "at most 255"}),
+    [](const auto& p) { return p.param.name; });
+
+TEST(LogReaderTest, HugeLengthsAreRefusedWithoutMemory) {
+  Bytes log = NgRecord("/x").Binary();
+  const size_t at = 4 + 20 + 4 + 6;
+  for (size_t i = 0; i < 4; ++i) {
+    log[at + i] = std::byte{0xff};
+  }
+  const ReadAll all = Drain(log);
+  ASSERT_TRUE(all.error);
+  EXPECT_EQ(all.error->offset, at);
+  EXPECT_THAT(all.error->message, HasSubstr("at most 16777216"));
+}
+
+TEST(LogReaderTest, FramingAloneAcceptsATemplateItDoesNotKnow) {
+  const BuiltRecord future = {10, "ima-future", {kNg, kName, kName}, false};
+  const Bytes log = Concatenate({future, NgRecord("/x")});
+  SpanSource source(log);
+  LogReader reader(source, {}, "log", LogReader::Check::kFraming);
+  auto first = reader.Next();
+  ASSERT_TRUE(first.ok()) << first.error().ToString();
+  EXPECT_EQ((*first)->template_name, "ima-future");
+  ASSERT_TRUE(reader.Next().ok());
+  EXPECT_EQ(reader.Next().value(), nullptr);
+  EXPECT_EQ(reader.records(), 2U);
+  EXPECT_EQ(reader.bytes(), log.size());
+}
+
+}  // namespace
+}  // namespace imasnap
