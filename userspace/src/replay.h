@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Replays a log: recomputes every template digest and extends PCRs of any
+// number of banks as the kernel extended the TPM's.
+#ifndef IMASNAP_REPLAY_H_
+#define IMASNAP_REPLAY_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "hash.h"
+#include "log_reader.h"
+#include "result.h"
+
+namespace imasnap {
+
+inline constexpr uint32_t kTpmPcrs = 24;
+
+// The value of a PCR after a TPM reset on a PC (PC Client Platform TPM Profile:
+// ones for 17 to 22, zeros for the others).
+Digest ResetValue(HashAlg alg, uint32_t pcr);
+
+struct Bank {
+  HashAlg alg = HashAlg::kSha256;
+  // How the kernel extends a bank whose hash it cannot compute: the SHA-1
+  // template digest, padded with zeros (ima_calc_field_array_hash()).
+  bool padded_sha1 = false;
+  // Whether the kernel maps the bank's algorithm at all; where it does not, a
+  // violation extends 20 bytes of ones only (ima_init_digests()).
+  bool unmapped = false;
+
+  bool operator==(const Bank&) const = default;
+};
+
+// The bank the kernel calls `name` ("sha256", "tpm_alg_27"); nothing when its
+// algorithm is not known here.
+std::optional<Bank> BankFromName(std::string_view name);
+
+class Replay {
+ public:
+  // Fails when OpenSSL lacks a bank's algorithm. PCRs start at reset values.
+  static Result<Replay> Create(const std::vector<Bank>& banks);
+
+  // Extends the record's PCR in every bank. `header_alg` is the algorithm of
+  // the digests in the log's records. A header digest that is not the digest of
+  // the record's data is a kMismatch error that gives record, offset, expected
+  // and found; nothing is extended then.
+  Status Add(const Record& record, HashAlg header_alg);
+
+  size_t banks() const { return banks_.size(); }
+  const Bank& bank(size_t index) const { return banks_[index].bank; }
+  // The PCR (below kMaxPcr) after the last record added.
+  const Digest& Value(size_t bank, uint32_t pcr) const { return banks_[bank].pcrs[pcr]; }
+  // The same before the last record added: the kernel appends a record to its
+  // list before it extends the PCR, so a PCR that is read may be one behind.
+  const Digest& ValueBefore(size_t bank, uint32_t pcr) const;
+
+  // Whether a record named this PCR.
+  bool Used(uint32_t pcr) const { return used_ >> pcr & 1; }
+  std::vector<uint32_t> UsedPcrs() const;
+  uint64_t records() const { return records_; }
+  uint64_t violations() const { return violations_; }
+
+ private:
+  struct BankState {
+    Bank bank;
+    Hasher hasher;
+    std::array<Digest, kMaxPcr> pcrs;
+    Digest before;  // of last_pcr_
+  };
+
+  Replay() = default;
+  Result<Digest> DigestFor(const Record& record, HashAlg alg);
+
+  std::vector<BankState> banks_;
+  std::vector<Hasher> hashers_;  // for template digests, by HashAlg
+  std::array<int, kHashAlgCount> hasher_index_{};
+  std::array<Digest, kHashAlgCount> digests_;  // of the current record
+  std::array<bool, kHashAlgCount> digest_done_{};
+  uint64_t used_ = 0;
+  uint64_t records_ = 0;
+  uint64_t violations_ = 0;
+  uint32_t last_pcr_ = kMaxPcr;
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_REPLAY_H_

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "aggregate.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "log_builder.h"
+#include "replay.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::HasSubstr;
+
+Aggregate Sample() {
+  Aggregate out;
+  out.attempt = 7;
+  out.record_count = 43;
+  out.segment_hash = testing::HashOf(HashAlg::kSha256, "segment");
+  for (const char* name : {"sha1", "sha256", "tpm_alg_27"}) {
+    Aggregate::BankValues bank;
+    bank.name = name;
+    for (uint32_t pcr = 0; pcr < 24; ++pcr) {
+      bank.pcrs[pcr] = testing::HashOf(BankFromName(name)->alg, std::to_string(pcr));
+    }
+    out.banks.push_back(bank);
+  }
+  out.banks[1].pcrs.erase(5);
+  return out;
+}
+
+TEST(AggregateTest, ParsesTheGrammarOfTheRfcWithItsTail) {
+  const std::string zeros(40, '0');
+  const std::string text = "Snapshot_Attempt_Count=7;sha1:PCR0:0x" + zeros + ",sha1:PCR23:0x" +
+                           std::string(40, 'F') +
+                           ";Record_Count=12;Segment_Hash=sha256:" + std::string(64, 'a') + ";";
+  auto parsed = ParseAggregate(AsBytes(text));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().ToString();
+  EXPECT_EQ(parsed->attempt, 7U);
+  ASSERT_EQ(parsed->banks.size(), 1U);
+  EXPECT_EQ(parsed->banks[0].name, "sha1");
+  EXPECT_EQ(parsed->banks[0].pcrs.size(), 2U);
+  EXPECT_EQ(parsed->banks[0].pcrs[23].Hex(), std::string(40, 'f'));
+  EXPECT_EQ(parsed->record_count, 12U);
+  EXPECT_EQ(parsed->segment_hash.Hex(), std::string(64, 'a'));
+}
+
+TEST(AggregateTest, RoundTripsWithAndWithoutBanks) {
+  Aggregate aggregate = Sample();
+  auto parsed = ParseAggregate(AsBytes(FormatAggregate(aggregate)));
+  ASSERT_TRUE(parsed.ok()) << parsed.error().ToString();
+  EXPECT_EQ(*parsed, aggregate);
+  aggregate.banks.clear();
+  const std::string text = FormatAggregate(aggregate);
+  EXPECT_EQ(text,
+            "Snapshot_Attempt_Count=7;Record_Count=43;Segment_Hash="
+            "sha256:" +
+                aggregate.segment_hash.Hex() + ";");
+  EXPECT_EQ(ParseAggregate(AsBytes(text)).value(), aggregate);
+}
+
+TEST(AggregateTest, EveryTruncationIsRefused) {
+  const std::string text = FormatAggregate(Sample());
+  for (size_t n = 0; n < text.size(); ++n) {
+    EXPECT_FALSE(ParseAggregate(AsBytes(text.substr(0, n))).ok()) << n;
+  }
+}
+
+// What is accepted is written back byte for byte: no two texts mean the same.
+TEST(AggregateTest, EveryBitFlipIsRefusedOrMeansSomethingElse) {
+  const Aggregate good = Sample();
+  const std::string text = FormatAggregate(good);
+  for (size_t bit = 0; bit < text.size() * 8; ++bit) {
+    std::string bad = text;
+    bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ (1 << bit % 8));
+    auto parsed = ParseAggregate(AsBytes(bad));
+    if (parsed.ok()) {
+      EXPECT_NE(*parsed, good) << "bit " << bit;
+      EXPECT_EQ(FormatAggregate(*parsed), bad) << "bit " << bit;
+    }
+  }
+}
+
+struct Bad {
+  const char* name;
+  std::string text;
+  const char* message;
+};
+class BadAggregateTest : public ::testing::TestWithParam<Bad> {};
+
+TEST_P(BadAggregateTest, IsRefused) {
+  auto parsed = ParseAggregate(AsBytes(GetParam().text));
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_EQ(parsed.error().code, ErrorCode::kMalformed);
+  EXPECT_TRUE(parsed.error().offset);
+  EXPECT_THAT(parsed.error().message, HasSubstr(GetParam().message));
+}
+
+const std::string kHead = "Snapshot_Attempt_Count=1;";
+const std::string kTail = "Record_Count=1;Segment_Hash=sha256:" + std::string(64, 'a') + ";";
+const std::string kPcr = ":0x" + std::string(40, '0');
+
+INSTANTIATE_TEST_SUITE_P(
+    Texts, BadAggregateTest,
+    ::testing::Values(
+        Bad{"LeadingZero", "Snapshot_Attempt_Count=01;" + kTail, "decimal"},
+        Bad{"Sign", "Snapshot_Attempt_Count=-1;" + kTail, "decimal"},
+        Bad{"TooLarge", "Snapshot_Attempt_Count=18446744073709551616;" + kTail, "decimal"},
+        Bad{"Nul", kHead + kTail + std::string(1, '\0'), "after the end"},
+        Bad{"Newline", kHead + kTail + "\n", "after the end"},
+        Bad{"Pcr24", kHead + "sha1:PCR24" + kPcr + ";" + kTail, "PCR 24"},
+        Bad{"PcrOrder", kHead + "sha1:PCR2" + kPcr + ",sha1:PCR1" + kPcr + ";" + kTail,
+            "out of order"},
+        Bad{"PcrTwice", kHead + "sha1:PCR2" + kPcr + ",sha1:PCR2" + kPcr + ";" + kTail,
+            "out of order"},
+        Bad{"LowerHex", kHead + "sha1:PCR0:0x" + std::string(40, 'a') + ";" + kTail, "uppercase"},
+        Bad{"UpperHash", kHead + "Record_Count=1;Segment_Hash=sha256:" + std::string(64, 'A') + ";",
+            "lowercase"},
+        Bad{"ShortHash", kHead + "Record_Count=1;Segment_Hash=sha256:" + std::string(62, 'a') + ";",
+            "not a SHA-256"},
+        Bad{"ShortPcr", kHead + "sha1:PCR0:0x" + std::string(38, '0') + ";" + kTail,
+            "has 19 bytes"},
+        Bad{"BankInBank", kHead + "sha1:PCR0" + kPcr + ",sha256:PCR1" + kPcr + ";" + kTail,
+            "inside bank"},
+        Bad{"BankTwice", kHead + "sha1:PCR0" + kPcr + ";sha1:PCR1" + kPcr + ";" + kTail,
+            "listed twice"},
+        Bad{"EmptyBank", kHead + ";" + kTail, "name of a bank"}),
+    [](const auto& p) { return p.param.name; });
+
+TEST(AggregateTest, RecordMustHashItsBuffer) {
+  auto record = testing::BufRecord(kAggregateEvent, FormatAggregate(Sample()));
+  const Bytes good = record.Binary();
+  record.fields[0] = testing::BufRecord("x", "other").fields[0];
+  const Bytes bad = record.Binary();
+  SpanSource good_source(good);
+  LogReader good_reader(good_source, {}, "log");
+  const Record* read = good_reader.Next().value();
+  ASSERT_TRUE(IsAggregate(*read));
+  EXPECT_EQ(AggregateFromRecord(*read).value(), Sample());
+  SpanSource bad_source(bad);
+  LogReader bad_reader(bad_source, {}, "log");
+  auto refused = AggregateFromRecord(*bad_reader.Next().value());
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kMismatch);
+  EXPECT_EQ(refused.error().record, 1U);
+}
+
+}  // namespace
+}  // namespace imasnap
