@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the snapshot_aggregate record says, and that it is true
+ */
+
+#include "common.h"
+#include "tpm.h"
+
+FIXTURE(record)
+{
+	struct snapshot snap;
+};
+
+FIXTURE_SETUP(record)
+{
+	setup_ima(_metadata, SNAPSHOT);
+}
+
+FIXTURE_TEARDOWN(record)
+{
+}
+
+/*
+ * A list whose first record's PCR values are known. Staging, which leaves no
+ * record of what it deletes, may have cut it.
+ */
+static void ensure_replayable(struct __test_metadata *_metadata)
+{
+	struct pcr_bank bank;
+	struct ima_log log = {};
+	const char *alg[NR_BANKS_MAX];
+
+	ASSERT_LE(1, tpm_banks(alg));
+	ASSERT_STREQ("", log_read(BINARY_LIST, &log));
+	if (!bank_before_log(&bank, alg[0], &log))
+		purge_all(_metadata);
+	log_free(&log);
+}
+
+/* In all banks, the PCRs that IMA extends are the replay of the segment. */
+static void expect_replay(struct __test_metadata *_metadata,
+			  const struct snapshot *snap)
+{
+	ASSERT_LE(1, snap->agg.nr_banks);
+	for (size_t i = 0; i < snap->agg.nr_banks; i++) {
+		const struct pcr_bank *told = &snap->agg.bank[i];
+		struct pcr_bank bank;
+
+		ASSERT_TRUE(bank_before_log(&bank, told->alg, &snap->segment));
+		ASSERT_EQ(0, bank_replay(&bank, snap->segment.rec,
+					 snap->segment.count));
+		EXPECT_EQ(0, memcmp(told->pcr[snap->rec->pcr],
+				    bank.pcr[snap->rec->pcr],
+				    bank.digest_size)) {
+			TH_LOG("%s: not the replay of %zu records", told->alg,
+			       snap->segment.count);
+		}
+		EXPECT_EQ(0, memcmp(told->pcr[OTHER_PCR], bank.pcr[OTHER_PCR],
+				    bank.digest_size)) {
+			TH_LOG("%s: PCR %u is not the replay", told->alg,
+			       OTHER_PCR);
+		}
+	}
+}
+
+/* The TPM's own PCRs are the replay of the list as it is now. */
+static void expect_tpm_replay(struct __test_metadata *_metadata)
+{
+	const char *alg[NR_BANKS_MAX];
+	struct ima_log log = {};
+	int banks;
+
+	banks = tpm_banks(alg);
+	ASSERT_LE(1, banks);
+	ASSERT_STREQ("", log_read(BINARY_LIST, &log));
+	while (banks--) {
+		__u8 value[DIGEST_MAX];
+		struct pcr_bank bank;
+		unsigned int pcr = log.rec[0].pcr;
+
+		ASSERT_TRUE(bank_before_log(&bank, alg[banks], &log));
+		ASSERT_EQ(0, bank_replay(&bank, log.rec, log.count));
+		ASSERT_TRUE(tpm_pcr(alg[banks], pcr, value));
+		EXPECT_EQ(0, memcmp(value, bank.pcr[pcr], bank.digest_size)) {
+			TH_LOG("%s: the TPM holds something else", alg[banks]);
+		}
+	}
+	log_free(&log);
+}
+
+TEST_F(record, is_ima_buf_that_verifiers_replay)
+{
+	struct snapshot *snap = &self->snap;
+	const __u8 *field, *text;
+	__u32 len, text_len;
+	__u8 digest[DIGEST_MAX];
+	const __u8 *colon;
+	char alg[24] = {};
+
+	snapshot_take(_metadata, snap);
+	EXPECT_EQ(7, snap->rec->name_len);
+	EXPECT_EQ(0, memcmp("ima-buf", snap->rec->name, 7));
+	/* The PCR of boot_aggregate or of the aggregate before. */
+	EXPECT_EQ(snap->list.rec[0].pcr, snap->rec->pcr);
+	EXPECT_FALSE(record_is_violation(snap->rec));
+	EXPECT_TRUE(record_digest_is_right(snap->rec));
+
+	text = record_field(snap->rec, 2, &text_len);
+	ASSERT_NE(NULL, text);
+	EXPECT_EQ(';', text[text_len - 1]);
+
+	/* "sha256:", a NUL, and the hash of the text. */
+	field = record_field(snap->rec, 0, &len);
+	ASSERT_NE(NULL, field);
+	colon = memchr(field, ':', len);
+	ASSERT_NE(NULL, colon);
+	ASSERT_GT(sizeof(alg), colon - field);
+	memcpy(alg, field, colon - field);
+	ASSERT_NE(0, digest_size(alg));
+	ASSERT_EQ(strlen(alg) + 2 + digest_size(alg), len);
+	EXPECT_EQ(0, field[strlen(alg) + 1]);
+	ASSERT_EQ(0, hash_bytes(alg, text, text_len, digest));
+	EXPECT_EQ(0, memcmp(digest, field + strlen(alg) + 2,
+			    digest_size(alg)));
+
+	/* Nothing behind the third field. */
+	EXPECT_EQ(NULL, record_field(snap->rec, 3, &len));
+	EXPECT_EQ(snap->rec->data + snap->rec->data_len, text + text_len);
+	snapshot_close(_metadata, snap);
+}
+
+TEST_F(record, is_in_every_list)
+{
+	const char *alg[NR_BANKS_MAX];
+	struct snapshot *snap = &self->snap;
+	int banks;
+
+	if (!have_tpm())
+		SKIP(return, "no TPM");
+	banks = tpm_banks(alg);
+	ASSERT_LE(1, banks);
+	snapshot_take(_metadata, snap);
+
+	for (int i = 0; i < banks; i++) {
+		size_t size = digest_size(alg[i]);
+		struct ima_log log = {};
+		__u8 digest[DIGEST_MAX];
+		char path[128];
+		int fd;
+
+		snprintf(path, sizeof(path), BINARY_LIST "_%s", alg[i]);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, read_rest(fd, 4096, &log));
+		ASSERT_EQ(0, close(fd));
+		ASSERT_STREQ("", log_parse(&log, size));
+		ASSERT_LT(snap->segment.count, log.count);
+
+		ASSERT_EQ(snap->rec->data_len,
+			  log.rec[snap->segment.count].data_len);
+		EXPECT_EQ(0, memcmp(snap->rec->data,
+				    log.rec[snap->segment.count].data,
+				    snap->rec->data_len));
+		ASSERT_EQ(0, hash_bytes(alg[i], snap->rec->data,
+					snap->rec->data_len, digest));
+		EXPECT_EQ(0, memcmp(digest,
+				    log.rec[snap->segment.count].digest,
+				    size));
+		log_free(&log);
+	}
+	snapshot_close(_metadata, snap);
+}
+
+TEST_F(record, names_all_banks_in_order_of_tpm)
+{
+	const char *alg[NR_BANKS_MAX];
+	struct snapshot *snap = &self->snap;
+	int banks;
+
+	if (!have_tpm())
+		SKIP(return, "no TPM");
+	banks = tpm_banks(alg);
+	ASSERT_LE(1, banks);
+	snapshot_take(_metadata, snap);
+	ASSERT_EQ(banks, snap->agg.nr_banks);
+	for (int i = 0; i < banks; i++)
+		EXPECT_STREQ(alg[i], snap->agg.bank[i].alg);
+	snapshot_close(_metadata, snap);
+}
+
+TEST_F(record, tells_all_pcrs)
+{
+	__u8 value[NR_BANKS_MAX][NR_PCRS][DIGEST_MAX];
+	const char *alg[NR_BANKS_MAX];
+	struct snapshot *snap = &self->snap;
+	int banks;
+
+	if (!have_tpm())
+		SKIP(return, "no TPM");
+	banks = tpm_banks(alg);
+	ASSERT_LE(1, banks);
+	for (int i = 0; i < banks; i++) {
+		for (unsigned int pcr = 0; pcr < NR_PCRS; pcr++)
+			ASSERT_TRUE(tpm_pcr(alg[i], pcr, value[i][pcr]));
+	}
+	snapshot_take(_metadata, snap);
+	ASSERT_EQ(banks, snap->agg.nr_banks);
+	for (int i = 0; i < banks; i++) {
+		const struct pcr_bank *bank = &snap->agg.bank[i];
+
+		/* An unlisted PCR has its reset value here. */
+		for (unsigned int pcr = 0; pcr < NR_PCRS; pcr++) {
+			EXPECT_EQ(0, memcmp(value[i][pcr], bank->pcr[pcr],
+					    bank->digest_size)) {
+				TH_LOG("%s:PCR%u", alg[i], pcr);
+			}
+		}
+	}
+	snapshot_close(_metadata, snap);
+}
+
+/* Length of the record's template data if all PCRs were listed. */
+static size_t full_length(const struct snapshot *snap)
+{
+	size_t len = snap->rec->data_len;
+
+	for (size_t i = 0; i < snap->agg.nr_banks; i++) {
+		const struct pcr_bank *bank = &snap->agg.bank[i];
+
+		for (unsigned int pcr = 0; pcr < NR_PCRS; pcr++) {
+			/* <alg> ":PCR" <n> ":0x" <hex>, and a comma. */
+			if (!(bank->listed & 1U << pcr))
+				len += strlen(bank->alg) + 4 +
+				       (pcr < 10 ? 1 : 2) + 3 +
+				       2 * bank->digest_size + 1;
+		}
+	}
+	return len;
+}
+
+TEST_F(record, leaves_out_reset_pcrs_only_when_too_long)
+{
+	struct snapshot *snap = &self->snap;
+	bool too_long;
+
+	if (!have_tpm())
+		SKIP(return, "no TPM");
+	snapshot_take(_metadata, snap);
+	too_long = full_length(snap) > TEMPLATE_DATA_MAX;
+	TH_LOG("%zu banks, %u bytes, %zu with every PCR", snap->agg.nr_banks,
+	       snap->rec->data_len, full_length(snap));
+
+	for (size_t i = 0; i < snap->agg.nr_banks; i++) {
+		const struct pcr_bank *bank = &snap->agg.bank[i];
+
+		for (unsigned int pcr = 0; pcr < NR_PCRS; pcr++) {
+			bool reset = true;
+
+			for (size_t j = 0; j < bank->digest_size; j++)
+				reset &= bank->pcr[pcr][j] ==
+					 pcr_reset_byte(pcr);
+			EXPECT_EQ(!(too_long && reset),
+				  !!(bank->listed & 1U << pcr)) {
+				TH_LOG("%s:PCR%u", bank->alg, pcr);
+			}
+		}
+	}
+	EXPECT_GE(TEMPLATE_DATA_MAX, snap->rec->data_len);
+	snapshot_close(_metadata, snap);
+}
+
+TEST_F(record, tells_hash_of_segment)
+{
+	struct snapshot *snap = &self->snap;
+	__u8 digest[DIGEST_MAX];
+
+	ASSERT_EQ(0, measure_many(20));
+	for (int i = 0; i < 3; i++) {
+		snapshot_take(_metadata, snap);
+		ASSERT_EQ(0, hash_bytes("sha256", snap->segment.bytes,
+					snap->segment.len, digest));
+		EXPECT_EQ(0, memcmp(digest, snap->agg.segment_hash,
+				    SHA256_SIZE));
+		/* After a purge the segment has another head. */
+		ASSERT_EQ(1, write(snap->fd, "1", 1));
+		snapshot_close(_metadata, snap);
+		ASSERT_EQ(0, measure_many(i));
+	}
+}
+
+TEST_F(record, counts_records_since_boot)
+{
+	struct snapshot *snap = &self->snap;
+	struct aggregate first;
+	size_t in_first;
+	long total;
+
+	purge_all(_metadata);
+	ASSERT_EQ(0, measure_many(7));
+	snapshot_take(_metadata, snap);
+	total = counter("runtime_measurements_total");
+	first = snap->agg;
+	in_first = snap->segment.count;
+	/* This record, and what came after it. */
+	EXPECT_GE(total - 1, first.record_count);
+	EXPECT_LE(total - (snap->list.count - in_first), first.record_count);
+	ASSERT_EQ(1, write(snap->fd, "1", 1));
+	snapshot_close(_metadata, snap);
+
+	/* Purged records still count. */
+	ASSERT_EQ(0, measure_many(4));
+	snapshot_take(_metadata, snap);
+	EXPECT_LE(5, snap->segment.count);
+	EXPECT_EQ(first.record_count + snap->segment.count,
+		  snap->agg.record_count);
+	EXPECT_EQ(first.attempt + 1, snap->agg.attempt);
+	snapshot_close(_metadata, snap);
+}
+
+TEST_F(record, counts_attempts_without_gap)
+{
+	long attempts = counter("snapshot_attempts");
+	struct snapshot *snap = &self->snap;
+
+	ASSERT_LE(0, attempts);
+	for (int i = 0; i < 6; i++) {
+		snapshot_take(_metadata, snap);
+		EXPECT_EQ(attempts + i + 1, snap->agg.attempt);
+		EXPECT_EQ(attempts + i + 1, counter("snapshot_attempts"));
+		/* A refused opener is no attempt, a purge is no new one. */
+		EXPECT_EQ(-1, snapshot_open());
+		if (i & 1)
+			EXPECT_EQ(1, write(snap->fd, "1", 1));
+		snapshot_close(_metadata, snap);
+		EXPECT_EQ(attempts + i + 1, counter("snapshot_attempts"));
+	}
+}
+
+TEST_F(record, equals_replay_of_whole_list)
+{
+	struct snapshot *snap = &self->snap;
+
+	if (!have_tpm())
+		SKIP(return, "no TPM");
+	ensure_replayable(_metadata);
+	ASSERT_EQ(0, measure_many(10));
+	snapshot_take(_metadata, snap);
+	expect_replay(_metadata, snap);
+	ASSERT_EQ(0, measure_many(10));
+	expect_tpm_replay(_metadata);
+	ASSERT_EQ(1, write(snap->fd, "1", 1));
+	expect_tpm_replay(_metadata);
+	snapshot_close(_metadata, snap);
+	expect_tpm_replay(_metadata);
+}
+
+FIXTURE(load)
+{
+	struct snapshot snap;
+	pid_t child[4];
+};
+
+FIXTURE_VARIANT(load)
+{
+	uid_t uid[4];
+};
+
+FIXTURE_VARIANT_ADD(load, one_pcr) {
+	.uid = { MEASURED_UID, MEASURED_UID, MEASURED_UID, MEASURED_UID },
+};
+
+FIXTURE_VARIANT_ADD(load, two_pcrs) {
+	.uid = { MEASURED_UID, OTHER_PCR_UID, MEASURED_UID, OTHER_PCR_UID },
+};
+
+FIXTURE_SETUP(load)
+{
+	setup_ima(_metadata, SNAPSHOT);
+}
+
+FIXTURE_TEARDOWN(load)
+{
+}
+
+TEST_F_TIMEOUT(load, record_equals_replay, LONG_TIMEOUT)
+{
+	struct snapshot *snap = &self->snap;
+	unsigned long records;
+	long last_count = -1;
+
+	if (!have_tpm())
+		SKIP(return, "no TPM");
+	ensure_replayable(_metadata);
+	records = counter("runtime_measurements_total");
+	for (int i = 0; i < 4; i++) {
+		self->child[i] = fork_load(variant->uid[i]);
+		ASSERT_LE(0, self->child[i]);
+	}
+
+	for (int i = 0; i < 24; i++) {
+		__u8 digest[DIGEST_MAX];
+
+		snapshot_take(_metadata, snap);
+		expect_replay(_metadata, snap);
+		ASSERT_EQ(0, hash_bytes("sha256", snap->segment.bytes,
+					snap->segment.len, digest));
+		EXPECT_EQ(0, memcmp(digest, snap->agg.segment_hash,
+				    SHA256_SIZE));
+		if (last_count >= 0) {
+			EXPECT_EQ(last_count + snap->segment.count,
+				  snap->agg.record_count);
+		}
+
+		/* Some are purged: the next segment begins with this record. */
+		last_count = -1;
+		if (i % 3) {
+			ASSERT_EQ(1, write(snap->fd, "1", 1));
+			last_count = snap->agg.record_count;
+		}
+		snapshot_close(_metadata, snap);
+		ASSERT_EQ(0, _metadata->exit_code);
+	}
+
+	for (int i = 0; i < 4; i++)
+		ASSERT_TRUE(kill_child(self->child[i]));
+	expect_tpm_replay(_metadata);
+
+	/* It was a load: far more records than the snapshots themselves. */
+	EXPECT_LT(records + 24 + 100, counter("runtime_measurements_total"));
+}
+
+TEST_F(record, covers_violations)
+{
+	const char *written = WORK_DIR "/open-writers";
+	const char *changed = WORK_DIR "/tomtou";
+	struct snapshot *snap = &self->snap;
+	long violations = counter("violations");
+	unsigned int found = 0;
+	int reader, writer;
+
+	if (!have_tpm())
+		SKIP(return, "no TPM");
+	ensure_replayable(_metadata);
+
+	/* Opened for writing while somebody reads what was measured. */
+	ASSERT_EQ(0, make_new_file(changed, MEASURED_UID));
+	reader = open(changed, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, reader);
+	writer = open(changed, O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, writer);
+	close(reader);
+	close(writer);
+
+	/* Measured while somebody has it open for writing. */
+	ASSERT_EQ(0, make_new_file(written, MEASURED_UID));
+	writer = open(written, O_WRONLY | O_CLOEXEC);
+	ASSERT_LE(0, writer);
+	ASSERT_EQ(0, open_for_reading(written));
+	close(writer);
+	EXPECT_EQ(violations + 2, counter("violations"));
+	ASSERT_EQ(0, measure_many(3));
+
+	snapshot_take(_metadata, snap);
+	for (size_t i = 0; i < snap->segment.count; i++) {
+		const struct ima_record *rec = &snap->segment.rec[i];
+
+		if (record_is_violation(rec) &&
+		    (record_has_name(rec, changed) ||
+		     record_has_name(rec, written)))
+			found++;
+	}
+	EXPECT_EQ(2, found);
+	expect_replay(_metadata, snap);
+	ASSERT_EQ(1, write(snap->fd, "1", 1));
+	snapshot_close(_metadata, snap);
+	expect_tpm_replay(_metadata);
+	EXPECT_EQ(violations + 2, counter("violations"));
+}
+
+TEST_F(record, without_tpm_has_no_banks)
+{
+	struct snapshot *snap = &self->snap;
+	__u8 digest[DIGEST_MAX];
+
+	if (have_tpm())
+		SKIP(return, "there is a TPM");
+	ASSERT_EQ(0, measure_many(5));
+	snapshot_take(_metadata, snap);
+	EXPECT_EQ(0, snap->agg.nr_banks);
+	EXPECT_LT(0, snap->agg.attempt);
+	EXPECT_LE(snap->segment.count, snap->agg.record_count);
+	ASSERT_EQ(0, hash_bytes("sha256", snap->segment.bytes,
+				snap->segment.len, digest));
+	EXPECT_EQ(0, memcmp(digest, snap->agg.segment_hash, SHA256_SIZE));
+	ASSERT_EQ(1, write(snap->fd, "1", 1));
+	snapshot_close(_metadata, snap);
+
+	snapshot_take(_metadata, snap);
+	EXPECT_TRUE(record_has_name(&snap->segment.rec[0],
+				    "snapshot_aggregate"));
+	snapshot_close(_metadata, snap);
+}
+
+TEST_HARNESS_MAIN
