@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernels that the series is written for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .errors import UsageError
+
+
+@dataclass(frozen=True)
+class Base:
+    """One supported kernel and where its source is published."""
+
+    name: str
+    version: str  # the release that the series was made on
+    debian_suites: tuple[str, ...]  # suites that may hold linux-source-<series>
+
+    @property
+    def series(self) -> str:
+        return self.name.removeprefix("v")
+
+    @property
+    def debian_package(self) -> str:
+        return f"linux-source-{self.series}"
+
+    @property
+    def upstream_dir(self) -> str:
+        major = self.version.split(".")[0]
+        return f"https://cdn.kernel.org/pub/linux/kernel/v{major}.x"
+
+    @property
+    def upstream_tarball(self) -> str:
+        return f"linux-{self.version}.tar.xz"
+
+
+BASES = {
+    base.name: base
+    for base in (
+        Base("v7.3", "7.3.4", ("trixie-backports",)),
+        Base("v6.12", "6.12.100", ("trixie", "bookworm-backports")),
+    )
+}
+DEFAULT_BASE = "v7.3"
+
+
+def find_base(name: str) -> Base:
+    """The base called NAME; UsageError names those that exist."""
+    try:
+        return BASES[name]
+    except KeyError:
+        raise UsageError(f"no base {name!r}; there are {', '.join(BASES)}") from None

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Configure and build the kernels: flavours of one base, each built when its inputs change."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import paths, process, source
+from .bases import Base
+from .errors import HarnessError, UsageError
+
+_BASE_FRAGMENTS = ("base", "ima", "kunit")
+_IMAGE = Path("arch/x86/boot/bzImage")
+OBJECTS = source.OBJECTS
+# A rebuild of the same text gives the same bytes, and ccache can share objects
+# between flavours.
+_REPRODUCIBLE = {
+    "KBUILD_BUILD_TIMESTAMP": "2026-01-01",
+    "KBUILD_BUILD_USER": "ima",
+    "KBUILD_BUILD_HOST": "harness",
+    "CCACHE_NOHASHDIR": "1",
+    "CCACHE_DEPEND": "1",
+}
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """A configuration of one base, with or without the series."""
+
+    name: str
+    series: bool
+    fragments: tuple[str, ...]
+    purpose: str
+
+
+FLAVOURS = {
+    f.name: f
+    for f in (
+        Flavour("patched", True, ("snapshot",), "the series, its feature on"),
+        Flavour("stock", False, (), "the same configuration without the series"),
+        Flavour("nosnapshot", True, ("nosnapshot",), "the series with CONFIG_IMA_SNAPSHOT=n"),
+        Flavour("nostaging", True, ("snapshot", "nostaging"), "the series with IMA_STAGING=n"),
+        Flavour("stock-nostaging", False, ("nostaging",), "no series, IMA_STAGING=n"),
+        Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak"),
+        Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak"),
+    )
+}
+
+
+def find_flavour(name: str) -> Flavour:
+    """The flavour called NAME; UsageError names those that exist."""
+    try:
+        return FLAVOURS[name]
+    except KeyError:
+        raise UsageError(f"no flavour {name!r}; there are {', '.join(FLAVOURS)}") from None
+
+
+def source_dir(base: Base, series: bool) -> Path:
+    return paths.KERNELS / base.name / ("series" if series else "plain") / "src"
+
+
+def object_dir(base: Base, flavour: Flavour) -> Path:
+    """Right below the source, which kbuild then calls '..' in every command.
+
+    So the objects of one flavour can be the start of another, also in a
+    copied source tree, and make sees for itself what has to be made again.
+    """
+    return source_dir(base, flavour.series) / f"{OBJECTS}{flavour.name}"
+
+
+def fragment_files(flavour: Flavour) -> list[Path]:
+    return [paths.CONFIGS / f"{name}.config" for name in _BASE_FRAGMENTS + flavour.fragments]
+
+
+def requested(fragments: list[Path]) -> dict[str, str]:
+    """What the fragments ask for, the last one winning; 'n' for 'is not set'."""
+    wanted: dict[str, str] = {}
+    for fragment in fragments:
+        for line in fragment.read_text().splitlines():
+            if found := re.fullmatch(r"(CONFIG_\w+)=(.+)", line):
+                wanted[found.group(1)] = found.group(2)
+            elif found := re.fullmatch(r"# (CONFIG_\w+) is not set", line):
+                wanted[found.group(1)] = "n"
+    return wanted
+
+
+def unmet(fragments: list[Path], config: Path) -> list[str]:
+    """The symbols of the fragments that CONFIG, the kernel's own answer, does not give."""
+    final = requested([config])
+    return [f"{k}={v}" for k, v in requested(fragments).items() if final.get(k, "n") != v]
+
+
+@contextmanager
+def _locked(base: Base) -> Iterator[None]:
+    """Two harnesses at once must not build in one tree."""
+    top = paths.KERNELS / base.name
+    top.mkdir(parents=True, exist_ok=True)
+    with (top / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def compiler() -> list[str]:
+    gcc = os.environ.get("KCC", "gcc")
+    return [f"CC=ccache {gcc}", f"HOSTCC=ccache {gcc}"] if shutil.which("ccache") else [f"CC={gcc}"]
+
+
+def make_environment(obj: Path) -> dict[str, str]:
+    return {**_REPRODUCIBLE, "CCACHE_BASEDIR": str(obj.parent)}
+
+
+def configure(tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:
+    """Merge the fragments over allnoconfig with the kernel's own script, and check the outcome."""
+    process.logged(
+        [tree / "scripts/kconfig/merge_config.sh", "-n", "-O", obj, *fragments],
+        log=log,
+        cwd=tree,
+        env=make_environment(obj),
+    )
+    if missing := unmet(fragments, obj / ".config"):
+        raise HarnessError(f"the kernel's configuration refuses {', '.join(missing)}; see {log}")
+
+
+def make(tree: Path, obj: Path, targets: list[str], log: Path, verbose: bool = False) -> None:
+    jobs = f"-j{len(os.sched_getaffinity(0))}"
+    argv = ["make", "-C", str(tree), f"O={obj}", jobs, *compiler(), *targets]
+    process.logged(argv, log=log, env=make_environment(obj), verbose=verbose)
+
+
+def _stamp(base: Base, flavour: Flavour, identity: str) -> str:
+    digest = hashlib.sha256(identity.encode())
+    if flavour.series:
+        digest.update(source.series_digest(base).encode())
+    for fragment in fragment_files(flavour):
+        digest.update(fragment.read_bytes())
+    digest.update(process.output([os.environ.get("KCC", "gcc"), "--version"]).encode())
+    return digest.hexdigest()
+
+
+def _seed(base: Base, flavour: Flavour, obj: Path) -> None:
+    """Start OBJ from the objects of the nearest flavour that is built."""
+    if obj.exists():
+        return
+    slow = "debug" in flavour.fragments
+    near = sorted(FLAVOURS.values(), key=lambda f: f.series != flavour.series)
+    for other in near:
+        origin = object_dir(base, other)
+        # A patch may be gone from the plain tree, never from a tree that has more.
+        if (
+            ("debug" in other.fragments) == slow
+            and (flavour.series or not other.series)
+            and (origin / "harness-stamp").exists()
+        ):
+            process.output(["cp", "-a", origin, obj])
+            return
+    obj.mkdir(parents=True)
+
+
+def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool = False) -> Path:
+    """The bzImage of FLAVOUR, built if its source, patches, fragments or compiler changed."""
+    obj = object_dir(base, flavour)
+    image = obj / _IMAGE
+    stamp = obj / "harness-stamp"
+    with _locked(base):
+        origin = source.find(base, ksrc)
+        wanted = _stamp(base, flavour, origin.identity)
+        if image.exists() and stamp.exists() and stamp.read_text() == wanted:
+            return image
+        tree = source.plain_tree(base, origin)
+        if flavour.series:
+            tree = source.series_tree(base, tree)
+        _seed(base, flavour, obj)
+        stamp.unlink(missing_ok=True)
+        log = obj / "build.log"
+        log.unlink(missing_ok=True)
+        print(f"kernel: building {base.name} {flavour.name} ({flavour.purpose}), log in {log}", flush=True)
+        began = time.monotonic()
+        configure(tree, obj, fragment_files(flavour), log)
+        make(tree, obj, ["bzImage"], log, verbose)
+        stamp.write_text(wanted)
+        print(f"kernel: built in {time.monotonic() - began:.0f} s: {image}", flush=True)
+    return image

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where things are: everything that is made goes under one build directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HARNESS = ROOT / "qemu-harness"
+CONFIGS = HARNESS / "configs"
+GUEST = HARNESS / "guest"
+BUILD = Path(os.environ.get("IMA_BUILD_DIR") or ROOT / "build").absolute()
+DOWNLOADS = BUILD / "downloads"
+KERNELS = BUILD / "kernel"
+IMAGES = BUILD / "images"
+RESULTS = BUILD / "results"
+USERSPACE_BUILD = BUILD / "userspace"
+SELFTESTS_BUILD = BUILD / "selftests"
+
+
+def patch_dir(base: str) -> Path:
+    return ROOT / "kernel-patches" / base

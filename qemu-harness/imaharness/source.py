@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Get a kernel's source and lay it out, pristine and with the series applied.
+
+    build/kernel/<base>/plain/src    as published
+    build/kernel/<base>/series/src   the same with kernel-patches/<base> applied
+
+The second tree shares every file that the series leaves alone with the first
+by hard links. A changed series is applied again over the files it touches
+only, and a file whose text did not change keeps its time, so that make
+rebuilds no more than it has to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import apt, paths, process
+from .bases import Base
+from .errors import HarnessError
+
+
+OBJECTS = "obj-"  # how the object directories in a source tree begin
+
+
+@dataclass(frozen=True)
+class Source:
+    """One way to get a tree: IDENTITY changes when its text does."""
+
+    identity: str
+    description: str
+    unpack: Callable[[Path], None]
+
+
+def _say(text: str) -> None:
+    print(f"kernel: {text}", flush=True)
+
+
+def _unpack_tarball(tarball: Path, into: Path) -> None:
+    process.output(["tar", "-xf", tarball, "--strip-components=1", "-C", into])
+
+
+def _unpack_deb(deb: Path, into: Path) -> None:
+    """Unpack the one tarball that a linux-source package holds."""
+    members = process.output(["dpkg-deb", "--contents", deb])
+    found = re.search(r"(\./usr/src/linux-source-[0-9.]+\.tar\.xz)$", members, re.MULTILINE)
+    if found is None:
+        raise HarnessError(f"{deb} holds no kernel source")
+    script = 'set -o pipefail; dpkg-deb --fsys-tarfile "$1" | tar -xO "$2" | tar -xJ --strip-components=1 -C "$3"'
+    process.output(["bash", "-c", script, "unpack", deb, found.group(1), into])
+
+
+def _from_file(file: Path) -> Source:
+    unpack = _unpack_deb if file.suffix == ".deb" else _unpack_tarball
+    return Source(
+        f"{file.name} {file.stat().st_size}", str(file), lambda into: unpack(file, into)
+    )
+
+
+def _from_git(tree: Path) -> Source:
+    """The commit that TREE has checked out, by a worktree that is removed again."""
+    commit = process.output(["git", "-C", tree, "rev-parse", "HEAD"]).strip()
+
+    def unpack(into: Path) -> None:
+        into.rmdir()
+        process.output(["git", "-C", tree, "worktree", "add", "--detach", into, commit])
+        # The tree lives under build/, which anyone may delete: leave no record of it behind.
+        (into / ".git").unlink()
+        process.output(["git", "-C", tree, "worktree", "prune"])
+
+    return Source(f"git {commit}", f"{tree} at {commit[:12]}", unpack)
+
+
+def _in_downloads(base: Base) -> Path | None:
+    wanted = re.compile(
+        rf"linux(-source)?-{re.escape(base.series)}([.-_][^/]*)?\.(tar\.(xz|gz|bz2|zst)|deb)"
+    )
+    if not paths.DOWNLOADS.is_dir():
+        return None
+    found = sorted(f for f in paths.DOWNLOADS.iterdir() if wanted.fullmatch(f.name))
+    return found[-1] if found else None
+
+
+def _from_debian(base: Base) -> Path:
+    paths.DOWNLOADS.mkdir(parents=True, exist_ok=True)
+    complaints = []
+    for suite in base.debian_suites:
+        _say(f"downloading {base.debian_package} of Debian {suite}")
+        try:
+            return apt.download(base.debian_package, suite, paths.DOWNLOADS)
+        except HarnessError as e:
+            complaints.append(str(e))
+    raise HarnessError("; ".join(complaints))
+
+
+def published_checksum(listing: str, name: str) -> str:
+    """The SHA-256 of NAME in the text of a sha256sums.asc."""
+    found = re.search(rf"^([0-9a-f]{{64}})\s+{re.escape(name)}$", listing, re.MULTILINE)
+    if found is None:
+        raise HarnessError(f"no published checksum for {name}")
+    return found.group(1)
+
+
+def _from_kernel_org(base: Base) -> Path:
+    name = base.upstream_tarball
+    _say(f"downloading {name} from kernel.org")
+    part = paths.DOWNLOADS / f"{name}.part"
+    try:
+        with urllib.request.urlopen(f"{base.upstream_dir}/sha256sums.asc", timeout=60) as answer:
+            wanted = published_checksum(answer.read().decode(), name)
+        digest = hashlib.sha256()
+        with urllib.request.urlopen(f"{base.upstream_dir}/{name}", timeout=60) as answer:
+            with part.open("wb") as out:
+                while block := answer.read(1 << 20):
+                    digest.update(block)
+                    out.write(block)
+    except (OSError, urllib.error.URLError) as e:
+        raise HarnessError(f"kernel.org: {e}") from e
+    if digest.hexdigest() != wanted:
+        part.unlink()
+        raise HarnessError(f"{name} does not have its published checksum")
+    return part.rename(paths.DOWNLOADS / name)
+
+
+def find(base: Base, ksrc: Path | None) -> Source:
+    """The first source there is: KSRC, build/downloads, Debian's package, kernel.org."""
+    if ksrc is not None:
+        return _from_git(ksrc)
+    if (kept := _in_downloads(base)) is not None:
+        return _from_file(kept)
+    complaints = []
+    for fetch in (_from_debian, _from_kernel_org):
+        try:
+            return _from_file(fetch(base))
+        except HarnessError as e:
+            complaints.append(str(e))
+    for complaint in complaints:
+        _say(complaint)
+    raise HarnessError(
+        f"no source of Linux {base.series}: set KSRC to a kernel git tree, put"
+        f" {base.upstream_tarball} into {paths.DOWNLOADS}, or configure apt with a Debian"
+        f" mirror that has {base.debian_package} ({', '.join(base.debian_suites)})"
+    )
+
+
+def patches(base: Base) -> list[Path]:
+    """The series in order, without its cover letter."""
+    found = sorted(paths.patch_dir(base.name).glob("[0-9][0-9][0-9][0-9]-*.patch"))
+    return [p for p in found if not p.name.startswith("0000-")]
+
+
+def series_digest(base: Base) -> str:
+    digest = hashlib.sha256()
+    for patch in patches(base):
+        digest.update(patch.read_bytes())
+    return digest.hexdigest()
+
+
+def _fresh(directory: Path) -> Path:
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+    return directory
+
+
+def plain_tree(base: Base, source: Source) -> Path:
+    """The source as published; a changed source throws away what was built from the old one."""
+    top = paths.KERNELS / base.name
+    stamp = top / "source"
+    tree = top / "plain" / "src"
+    if stamp.exists() and stamp.read_text() == source.identity and tree.is_dir():
+        return tree
+    stamp.unlink(missing_ok=True)
+    _say(f"unpacking {source.description}")
+    for part in ("plain", "series"):
+        _fresh(top / part)
+    tree.mkdir()
+    source.unpack(tree)
+    if not (tree / "security" / "integrity" / "ima").is_dir():
+        raise HarnessError(f"{source.description} is no Linux source tree")
+    stamp.write_text(source.identity)
+    return tree
+
+
+def _touched(patch_texts: list[str]) -> set[str]:
+    """The files that patches name, on either side."""
+    names: set[str] = set()
+    for text in patch_texts:
+        names.update(re.findall(r"^(?:---|\+\+\+) [ab]/(\S+)", text, re.MULTILINE))
+        names.update(re.findall(r"^rename (?:from|to) (\S+)", text, re.MULTILINE))
+    return names
+
+
+def _restore(name: str, plain: Path, tree: Path) -> None:
+    (tree / name).unlink(missing_ok=True)
+    if (plain / name).exists():
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        os.link(plain / name, tree / name)
+
+
+def apply(patch: Path, tree: Path) -> None:
+    """Apply one patch to TREE, without fuzz, as 'git am' would."""
+    done = subprocess.run(
+        ["patch", "-p1", "-F0", "-N", "-s", "-r", "-", "--no-backup-if-mismatch", "-i", patch],
+        cwd=tree,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise HarnessError(f"{patch.name} does not apply: {done.stdout.strip()}")
+
+
+def series_tree(base: Base, plain: Path) -> Path:
+    """The source with the series applied, brought up to date file by file."""
+    top = paths.KERNELS / base.name / "series"
+    tree = top / "src"
+    applied = top / "applied"  # the text of the series that TREE has
+    series = patches(base)
+    if not series:
+        raise HarnessError(f"no patches in {paths.patch_dir(base.name)}; --stock needs none")
+    wanted = "".join(p.read_text() for p in series)
+    if applied.exists() and applied.read_text() == wanted:
+        return tree
+    old = applied.read_text() if applied.exists() else ""
+    applied.unlink(missing_ok=True)
+    if not old:
+        _fresh(tree)
+        entries = [e for e in plain.iterdir() if not e.name.startswith(OBJECTS)]
+        process.output(["cp", "-al", "-t", tree, *entries])
+    names = sorted(_touched([old, wanted]))
+    before = {n: _text_and_time(tree / n) for n in names}
+    for name in names:
+        _restore(name, plain, tree)
+    _say(f"applying {len(series)} patches of {base.name}")
+    try:
+        for patch in series:
+            apply(patch, tree)
+    except HarnessError:
+        shutil.rmtree(tree)  # neither the old series nor the new one
+        raise
+    for name in names:
+        _settle_time(tree / name, before[name])
+    applied.write_text(wanted)
+    return tree
+
+
+def _text_and_time(file: Path) -> tuple[bytes, int] | None:
+    if not file.exists():
+        return None
+    return file.read_bytes(), file.stat().st_mtime_ns
+
+
+def _settle_time(file: Path, before: tuple[bytes, int] | None) -> None:
+    """Give an unchanged file its old time and a changed one the present, links broken."""
+    if not file.exists():
+        return
+    text = file.read_bytes()
+    mode = file.stat().st_mode
+    file.unlink()  # it may be a link into the plain tree, whose time must stay
+    file.write_bytes(text)
+    file.chmod(mode)
+    if before is not None and before[0] == text:
+        os.utime(file, ns=(before[1], before[1]))
