@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A software TPM for one guest: its state, its process, its socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from . import process
+from .errors import HarnessError, UsageError
+
+VERSIONS = ("2.0", "1.2", "none")
+INTERFACES = ("tis", "crb")
+BANKS = ("sha1", "sha256", "sha384", "sha512")
+_START_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class TpmSpec:
+    """What TPM a guest gets; PRELOAD is a library put in front of swtpm's own."""
+
+    version: str = "2.0"
+    interface: str = "tis"
+    banks: Sequence[str] = ("sha256",)
+    state: Path | None = None  # kept between runs; without it each run starts afresh
+    preload: Path | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """UsageError for what no TPM can be."""
+        if self.version not in VERSIONS:
+            raise UsageError(f"no TPM {self.version!r}; there are {', '.join(VERSIONS)}")
+        if self.interface not in INTERFACES:
+            raise UsageError(f"no TPM interface {self.interface!r}; there are {', '.join(INTERFACES)}")
+        if self.version == "1.2" and self.interface == "crb":
+            raise UsageError("a TPM 1.2 has no CRB interface")
+        unknown = [b for b in self.banks if b not in BANKS]
+        if unknown or not self.banks:
+            raise UsageError(f"PCR banks {','.join(self.banks)!r}: there are {', '.join(BANKS)}")
+        if self.preload is not None and not self.preload.is_file():
+            raise UsageError(f"no library {self.preload}")
+
+
+class Swtpm:
+    """A running swtpm; a context manager that ends it and removes what is not to be kept."""
+
+    def __init__(self, spec: TpmSpec, log: Path) -> None:
+        self._spec = spec
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        # A socket's name may have 107 bytes: not below the build directory.
+        self._scratch = Path(tempfile.mkdtemp(prefix="ima-tpm-"))
+        self.socket = self._scratch / "socket"
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
+
+    def __enter__(self) -> Swtpm:
+        try:
+            self._start(self._prepare_state())
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            process.stop(self._process)
+        shutil.rmtree(self._scratch)
+
+    def _prepare_state(self) -> Path:
+        state = self._spec.state or self._scratch / "state"
+        state.mkdir(parents=True, exist_ok=True)
+        if any(state.iterdir()):
+            return state
+        argv: list[str | Path] = ["swtpm_setup", "--tpmstate", state, "--logfile", self._log]
+        if os.geteuid() == 0:
+            argv += ["--runas", "root"]
+        if self._spec.version == "2.0":
+            argv += ["--tpm2", "--pcr-banks", ",".join(self._spec.banks)]
+        process.output(argv)
+        return state
+
+    def _start(self, state: Path) -> None:
+        argv: list[str | Path] = ["swtpm", "socket", "--tpmstate", f"dir={state}", "--terminate"]
+        argv += ["--ctrl", f"type=unixio,path={self.socket}"]
+        if self._spec.version == "2.0":
+            argv.append("--tpm2")
+        env = dict(self._spec.env)
+        if self._spec.preload is not None:
+            env["LD_PRELOAD"] = str(self._spec.preload.absolute())
+            argv += ["--seccomp", "action=none"]  # its filter does not know what the library calls
+        self._process = process.start(argv, log=self._log, env=env)
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.socket.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise HarnessError(f"swtpm did not start:\n{process.tail_of(self._log)}")
+            time.sleep(0.01)
