@@ -127,6 +127,21 @@ static const char * __maybe_unused log_read(const char *path,
 	return log_parse(log, SHA1_SIZE);
 }
 
+/* Gives a list file a request. Returns 0, or -1 with errno set. */
+static int __maybe_unused list_write(const char *path, const char *request)
+{
+	int fd, error = 0;
+
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (write(fd, request, strlen(request)) != (ssize_t)strlen(request))
+		error = errno;
+	close(fd);
+	errno = error;
+	return error ? -1 : 0;
+}
+
 /* How many records from @from on have this event name. */
 static size_t __maybe_unused log_count_name(const struct ima_log *log,
 					    size_t from, const char *name)
@@ -251,12 +266,22 @@ static int __maybe_unused set_sys_admin(bool on)
 	return syscall(SYS_capset, &head, data);
 }
 
-/* Forgets all files of WORK_DIR, and with them what IMA caches about them. */
-static int __maybe_unused remount_work_dir(void)
+/*
+ * Measures files of these names, their names their content, as if they were
+ * read for the first time: with the mount goes all that IMA caches of them.
+ */
+static int __maybe_unused measure_same(const char *const path[], size_t n)
 {
-	if (umount(WORK_DIR))
+	if (umount(WORK_DIR) ||
+	    mount("ima-test", WORK_DIR, "tmpfs", 0, "mode=0700"))
 		return -1;
-	return mount("ima-test", WORK_DIR, "tmpfs", 0, "mode=0700");
+	for (size_t i = 0; i < n; i++) {
+		if (make_file(path[i], MEASURED_UID, path[i],
+			      strlen(path[i])) ||
+		    open_for_reading(path[i]))
+			return -1;
+	}
+	return 0;
 }
 
 /* Whether a new file of @uid brings a record. */

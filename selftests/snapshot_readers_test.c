@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Readers of the ordinary lists while records are purged under them: nothing
+ * is shown twice, and nothing that is in memory is left out
+ */
+
+#include "common.h"
+
+/* Cuts an ASCII list into lines, as log_parse() cuts a binary one. */
+static const char *lines_parse(struct ima_log *log)
+{
+	size_t pos = 0, room = 0;
+
+	free(log->rec);
+	log->rec = NULL;
+	log->count = 0;
+	while (pos < log->len) {
+		const __u8 *end = memchr(log->bytes + pos, '\n',
+					 log->len - pos);
+
+		if (!end)
+			return "list ends in a line";
+		if (log->count == room) {
+			room = room ? 2 * room : 64;
+			log->rec = realloc(log->rec, room * sizeof(*log->rec));
+			if (!log->rec)
+				return "out of memory";
+		}
+		log->rec[log->count++] = (struct ima_record) {
+			.offset = pos,
+			.len = end + 1 - (log->bytes + pos),
+		};
+		pos = end + 1 - log->bytes;
+	}
+	return "";
+}
+
+static const char *split(struct ima_log *log, bool ascii)
+{
+	return ascii ? lines_parse(log) : log_parse(log, SHA1_SIZE);
+}
+
+static void list_get(struct __test_metadata *_metadata, const char *path,
+		     bool ascii, struct ima_log *log)
+{
+	int fd;
+
+	log_free(log);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, read_rest(fd, 1 << 16, log));
+	ASSERT_EQ(0, close(fd));
+	ASSERT_STREQ("", split(log, ascii));
+}
+
+/* Adds the first @len bytes of @more to @log. */
+static void append(struct __test_metadata *_metadata, struct ima_log *log,
+		   const struct ima_log *more, size_t len, bool ascii)
+{
+	log->bytes = realloc(log->bytes, log->len + len + 1);
+	ASSERT_NE(NULL, log->bytes);
+	memcpy(log->bytes + log->len, more->bytes, len);
+	log->len += len;
+	ASSERT_STREQ("", split(log, ascii));
+}
+
+static bool same_item(const struct ima_log *a, size_t i,
+		      const struct ima_log *b, size_t j)
+{
+	return a->rec[i].len == b->rec[j].len &&
+	       !memcmp(a->bytes + a->rec[i].offset,
+		       b->bytes + b->rec[j].offset, a->rec[i].len);
+}
+
+/* One reader, and what there was for it to see. */
+struct watch {
+	const char *list;
+	bool ascii;
+	struct snapshot snap;
+	/* The list before the purge, and after it. */
+	struct ima_log before;
+	struct ima_log after;
+	/* All that there ever was, the purged part included. */
+	struct ima_log all;
+	/* What the reader saw, from its open on. */
+	struct ima_log seen;
+	int fd;
+};
+
+FIXTURE(reader)
+{
+	struct watch watch;
+};
+
+FIXTURE_VARIANT(reader)
+{
+	const char *list;
+	bool ascii;
+};
+
+FIXTURE_VARIANT_ADD(reader, of_binary_list) {
+	.list = BINARY_LIST,
+	.ascii = false,
+};
+
+FIXTURE_VARIANT_ADD(reader, of_ascii_list) {
+	.list = ASCII_LIST,
+	.ascii = true,
+};
+
+FIXTURE_SETUP(reader)
+{
+	struct watch *w = &self->watch;
+
+	setup_ima(_metadata, SNAPSHOT);
+	if (_metadata->exit_code)
+		return;
+	w->list = variant->list;
+	w->ascii = variant->ascii;
+	purge_all(_metadata);
+	ASSERT_EQ(0, measure_many(400));
+	w->fd = open(w->list, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, w->fd);
+}
+
+FIXTURE_TEARDOWN(reader)
+{
+}
+
+/* Reads exactly @len bytes more. */
+static void reader_go(struct __test_metadata *_metadata, struct watch *w,
+		      size_t len)
+{
+	struct ima_log *seen = &w->seen;
+
+	seen->bytes = realloc(seen->bytes, seen->len + len);
+	ASSERT_NE(NULL, seen->bytes);
+	while (len) {
+		ssize_t n = read(w->fd, seen->bytes + seen->len, len);
+
+		ASSERT_LT(0, n);
+		seen->len += n;
+		len -= n;
+	}
+}
+
+/* Purges the first part of the list, with records measured on both sides. */
+static void begin_purge(struct __test_metadata *_metadata, struct watch *w)
+{
+	struct snapshot *snap = &w->snap;
+
+	snapshot_take(_metadata, snap);
+	ASSERT_EQ(0, measure_many(50));
+	list_get(_metadata, w->list, w->ascii, &w->before);
+}
+
+static void finish_purge(struct __test_metadata *_metadata, struct watch *w)
+{
+	struct snapshot *snap = &w->snap;
+	size_t boundary = snap->segment.count;
+
+	ASSERT_EQ(1, write(snap->fd, "1", 1));
+	ASSERT_EQ(0, measure_many(10));
+	list_get(_metadata, w->list, w->ascii, &w->after);
+	append(_metadata, &w->all, &w->before,
+	       w->before.rec[boundary].offset, w->ascii);
+	append(_metadata, &w->all, &w->after, w->after.len,
+	       w->ascii);
+	ASSERT_TRUE(same_item(&w->before, boundary, &w->after, 0));
+}
+
+/*
+ * The reader saw the first n items for some n, then all that are still in
+ * memory and not among those n. Returns n.
+ */
+static long items_before_gap(const struct watch *w)
+{
+	const struct ima_log *all = &w->all, *seen = &w->seen;
+	size_t purged = all->count - w->after.count;
+	size_t n = 0;
+
+	while (n < seen->count && n < all->count && same_item(all, n, seen, n))
+		n++;
+	if (n >= purged)
+		return n == all->count && n == seen->count ? (long)n : -1;
+	if (seen->count - n != w->after.count)
+		return -1;
+	for (size_t i = 0; i < w->after.count; i++) {
+		if (!same_item(seen, n + i, &w->after, i))
+			return -1;
+	}
+	return n;
+}
+
+TEST_F(reader, that_never_began)
+{
+	struct watch *w = &self->watch;
+
+	begin_purge(_metadata, w);
+	finish_purge(_metadata, w);
+	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
+	ASSERT_STREQ("", split(&w->seen, w->ascii));
+	EXPECT_EQ(0, items_before_gap(w));
+	snapshot_close(_metadata, &w->snap);
+}
+
+TEST_F(reader, in_the_middle)
+{
+	struct watch *w = &self->watch;
+	long n, purged;
+
+	/* Within a record, too. */
+	reader_go(_metadata, w, 1003);
+	begin_purge(_metadata, w);
+	finish_purge(_metadata, w);
+	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
+	ASSERT_STREQ("", split(&w->seen, w->ascii));
+
+	n = items_before_gap(w);
+	purged = w->all.count - w->after.count;
+	TH_LOG("%ld of %ld purged records seen", n, purged);
+	EXPECT_LT(0, n);
+	EXPECT_GT(purged, n);
+	snapshot_close(_metadata, &w->snap);
+}
+
+TEST_F(reader, in_the_middle_byte_by_byte)
+{
+	struct watch *w = &self->watch;
+	long n;
+
+	reader_go(_metadata, w, 5001);
+	begin_purge(_metadata, w);
+	finish_purge(_metadata, w);
+	ASSERT_EQ(0, read_rest(w->fd, 1, &w->seen));
+	ASSERT_STREQ("", split(&w->seen, w->ascii));
+	n = items_before_gap(w);
+	EXPECT_LT(0, n);
+	EXPECT_GT(w->all.count - w->after.count, n);
+	snapshot_close(_metadata, &w->snap);
+}
+
+TEST_F(reader, behind_the_boundary)
+{
+	struct watch *w = &self->watch;
+
+	begin_purge(_metadata, w);
+	reader_go(_metadata, w,
+		  w->before.rec[w->snap.segment.count + 7].offset + 5);
+	finish_purge(_metadata, w);
+	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
+	ASSERT_STREQ("", split(&w->seen, w->ascii));
+	EXPECT_EQ(w->all.count, items_before_gap(w));
+	snapshot_close(_metadata, &w->snap);
+}
+
+TEST_F(reader, at_the_boundary)
+{
+	struct watch *w = &self->watch;
+
+	begin_purge(_metadata, w);
+	reader_go(_metadata, w,
+		  w->before.rec[w->snap.segment.count].offset);
+	finish_purge(_metadata, w);
+	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
+	ASSERT_STREQ("", split(&w->seen, w->ascii));
+	EXPECT_EQ(w->all.count, items_before_gap(w));
+	snapshot_close(_metadata, &w->snap);
+}
+
+TEST_F(reader, at_the_end)
+{
+	struct watch *w = &self->watch;
+
+	begin_purge(_metadata, w);
+	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
+	EXPECT_EQ(w->before.len, w->seen.len);
+	finish_purge(_metadata, w);
+	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
+	ASSERT_STREQ("", split(&w->seen, w->ascii));
+	EXPECT_EQ(w->all.count, items_before_gap(w));
+	snapshot_close(_metadata, &w->snap);
+}
+
+TEST_F(reader, across_two_purges)
+{
+	struct watch *w = &self->watch;
+	size_t first, gap;
+
+	reader_go(_metadata, w, 2000);
+	begin_purge(_metadata, w);
+	finish_purge(_metadata, w);
+	snapshot_close(_metadata, &w->snap);
+
+	/* What it was to go on with goes as well. */
+	first = w->all.count - w->after.count;
+	purge_all(_metadata);
+	ASSERT_EQ(0, measure_many(5));
+	list_get(_metadata, w->list, w->ascii, &w->after);
+	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
+	ASSERT_STREQ("", split(&w->seen, w->ascii));
+
+	ASSERT_LT(w->after.count, w->seen.count);
+	EXPECT_GT(first + w->after.count, w->seen.count);
+	gap = w->seen.count - w->after.count;
+	for (size_t i = 0; i < gap; i++)
+		EXPECT_TRUE(same_item(&w->seen, i, &w->all, i));
+	for (size_t i = gap; i < w->seen.count; i++)
+		EXPECT_TRUE(same_item(&w->seen, i, &w->after, i - gap));
+}
+
+TEST_F(reader, that_rewinds)
+{
+	struct watch *w = &self->watch;
+
+	reader_go(_metadata, w, 3000);
+	begin_purge(_metadata, w);
+	finish_purge(_metadata, w);
+	ASSERT_EQ(0, lseek(w->fd, 0, SEEK_SET));
+	w->seen.len = 0;
+	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
+	EXPECT_EQ(w->after.len, w->seen.len);
+	EXPECT_EQ(0, memcmp(w->after.bytes, w->seen.bytes,
+			    w->after.len));
+	snapshot_close(_metadata, &w->snap);
+}
+
+TEST_F(reader, is_never_refused)
+{
+	struct watch *w = &self->watch;
+	int fd[3];
+
+	/* Not while a snapshot is open, nor once it has purged. */
+	snapshot_take(_metadata, &w->snap);
+	fd[0] = open(w->list, O_RDONLY | O_CLOEXEC);
+	EXPECT_LE(0, fd[0]);
+	list_get(_metadata, w->list, w->ascii, &w->before);
+	EXPECT_EQ(w->snap.list.count, w->before.count);
+	ASSERT_EQ(1, write(w->snap.fd, "1", 1));
+	fd[1] = open(w->list, O_RDONLY | O_CLOEXEC);
+	EXPECT_LE(0, fd[1]);
+	list_get(_metadata, w->list, w->ascii, &w->after);
+	EXPECT_EQ(w->snap.list.count - w->snap.segment.count,
+		  w->after.count);
+	snapshot_close(_metadata, &w->snap);
+
+	/* And none of them is in the way of the next. */
+	purge_all(_metadata);
+	fd[2] = open(w->list, O_RDONLY | O_CLOEXEC);
+	EXPECT_LE(0, fd[2]);
+	for (int i = 0; i < 3; i++)
+		EXPECT_EQ(0, close(fd[i]));
+}
+
+#define NR_READERS 4
+#define NR_PURGES 20
+
+FIXTURE(crowd)
+{
+	struct snapshot snap;
+	struct ima_log all;
+	/* Where in @all the list began at some time. */
+	size_t head[NR_PURGES + 1];
+	pid_t reader[NR_READERS];
+	pid_t load[2];
+};
+
+FIXTURE_VARIANT(crowd)
+{
+	const char *list;
+	bool ascii;
+};
+
+FIXTURE_VARIANT_ADD(crowd, of_binary_list) {
+	.list = BINARY_LIST,
+	.ascii = false,
+};
+
+FIXTURE_VARIANT_ADD(crowd, of_ascii_list) {
+	.list = ASCII_LIST,
+	.ascii = true,
+};
+
+FIXTURE_SETUP(crowd)
+{
+	setup_ima(_metadata, SNAPSHOT);
+}
+
+FIXTURE_TEARDOWN(crowd)
+{
+}
+
+static void seen_path(char *path, size_t size, int reader)
+{
+	snprintf(path, size, WORK_DIR "/seen-%d", reader);
+}
+
+/*
+ * Follows the list as it grows until the pipe is closed, and keeps what it
+ * saw. Each reader has a rhythm of its own.
+ */
+static void __noreturn follow(int fd, int reader, int stop)
+{
+	const size_t chunk = 61 + 977 * reader * reader;
+	struct pollfd stopped = { .fd = stop, .events = POLLIN };
+	char buf[16384], path[64];
+	bool last = false;
+	int out;
+
+	seen_path(path, sizeof(path), reader);
+	out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (out < 0)
+		_exit(KSFT_FAIL);
+	for (;;) {
+		ssize_t n = read(fd, buf, chunk);
+
+		if (n < 0 || write(out, buf, n) != n)
+			_exit(KSFT_FAIL);
+		if (n)
+			continue;
+		if (last)
+			break;
+		last = poll(&stopped, 1, reader) > 0;
+	}
+	_exit(KSFT_PASS);
+}
+
+TEST_F_TIMEOUT(crowd, sees_everything_once, LONG_TIMEOUT)
+{
+	struct snapshot *snap = &self->snap;
+	struct ima_log list = {};
+	int stop[2], fd;
+
+	purge_all(_metadata);
+	ASSERT_EQ(0, pipe2(stop, O_CLOEXEC));
+	for (int i = 0; i < NR_READERS; i++) {
+		/* All begin with the list as it is now. */
+		fd = open(variant->list, O_RDONLY | O_CLOEXEC);
+		ASSERT_LE(0, fd);
+		self->reader[i] = fork_child();
+		ASSERT_LE(0, self->reader[i]);
+		if (!self->reader[i]) {
+			close(stop[1]);
+			follow(fd, i, stop[0]);
+		}
+		ASSERT_EQ(0, close(fd));
+	}
+	for (int i = 0; i < 2; i++) {
+		self->load[i] = fork_load(MEASURED_UID);
+		ASSERT_LE(0, self->load[i]);
+	}
+
+	for (int i = 0; i < NR_PURGES; i++) {
+		ASSERT_EQ(0, measure_many(20));
+		snapshot_take(_metadata, snap);
+		list_get(_metadata, variant->list, variant->ascii, &list);
+		ASSERT_LT(snap->segment.count, list.count);
+		append(_metadata, &self->all, &list,
+		       list.rec[snap->segment.count].offset, variant->ascii);
+		ASSERT_EQ(1, write(snap->fd, "1", 1));
+		self->head[i + 1] = self->all.count;
+		snapshot_close(_metadata, snap);
+	}
+	for (int i = 0; i < 2; i++)
+		ASSERT_TRUE(kill_child(self->load[i]));
+	list_get(_metadata, variant->list, variant->ascii, &list);
+	append(_metadata, &self->all, &list, list.len, variant->ascii);
+	ASSERT_EQ(0, close(stop[1]));
+
+	for (int i = 0; i < NR_READERS; i++) {
+		struct ima_log seen = {};
+		size_t pos = 0, purge = 0, gaps = 0;
+		char path[64];
+
+		ASSERT_EQ(0, exit_status(self->reader[i]));
+		seen_path(path, sizeof(path), i);
+		list_get(_metadata, path, variant->ascii, &seen);
+		ASSERT_LT(0, seen.count);
+		for (size_t j = 0; j < seen.count; j++, pos++) {
+			if (pos < self->all.count &&
+			    same_item(&seen, j, &self->all, pos))
+				continue;
+			/* Else it goes on where a purge had left the list. */
+			gaps++;
+			do {
+				purge++;
+				ASSERT_GE(NR_PURGES, purge) {
+					TH_LOG("reader %d: item %zu comes from nowhere",
+					       i, j);
+				}
+			} while (self->head[purge] <= pos ||
+				 !same_item(&seen, j, &self->all,
+					    self->head[purge]));
+			pos = self->head[purge];
+		}
+		/* And has all to the end. */
+		EXPECT_EQ(self->all.count, pos);
+		TH_LOG("reader %d: %zu of %zu seen, %zu gaps", i, seen.count,
+		       self->all.count, gaps);
+		log_free(&seen);
+	}
+}
+
+TEST_HARNESS_MAIN

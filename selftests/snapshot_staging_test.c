@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The snapshot and the staging of measurements keep out of each other's way
+ */
+
+#include "common.h"
+
+FIXTURE(staging)
+{
+	struct snapshot snap;
+};
+
+static void setup_staging(struct __test_metadata *_metadata)
+{
+	setup_ima(_metadata, SNAPSHOT);
+	if (_metadata->exit_code)
+		return;
+	if (access(BINARY_STAGED, F_OK))
+		SKIP(return, "this kernel has no %s", BINARY_STAGED);
+	ASSERT_EQ(0, measure_many(10));
+}
+
+FIXTURE_SETUP(staging)
+{
+	setup_staging(_metadata);
+}
+
+FIXTURE_TEARDOWN(staging)
+{
+}
+
+FIXTURE(snapshot_open)
+{
+	struct snapshot snap;
+};
+
+enum stage {
+	OPENED,
+	READ,
+	PURGED,
+};
+
+FIXTURE_VARIANT(snapshot_open)
+{
+	enum stage stage;
+};
+
+FIXTURE_VARIANT_ADD(snapshot_open, not_read) {
+	.stage = OPENED,
+};
+
+FIXTURE_VARIANT_ADD(snapshot_open, all_read) {
+	.stage = READ,
+};
+
+FIXTURE_VARIANT_ADD(snapshot_open, purged) {
+	.stage = PURGED,
+};
+
+FIXTURE_SETUP(snapshot_open)
+{
+	setup_staging(_metadata);
+}
+
+FIXTURE_TEARDOWN(snapshot_open)
+{
+}
+
+static void expect_busy(struct __test_metadata *_metadata, const char *path,
+			const char *request)
+{
+	struct ima_log staged = {};
+	struct state before = {};
+
+	state_get(_metadata, &before);
+	EXPECT_EQ(-1, list_write(path, request));
+	EXPECT_EQ(EBUSY, errno) {
+		TH_LOG("%c to %s: %s", request[0], path, strerror(errno));
+	}
+	expect_unchanged(_metadata, &before);
+	ASSERT_STREQ("", log_read(BINARY_STAGED, &staged));
+	EXPECT_EQ(0, staged.count);
+	log_free(&before.log);
+	log_free(&staged);
+}
+
+TEST_F(snapshot_open, refuses_staging_and_deleting)
+{
+	struct snapshot *snap = &self->snap;
+
+	snap->fd = snapshot_open();
+	ASSERT_LE(0, snap->fd);
+	if (variant->stage >= READ)
+		snapshot_load(_metadata, snap);
+	if (variant->stage == PURGED)
+		ASSERT_EQ(1, write(snap->fd, "1", 1));
+
+	expect_busy(_metadata, BINARY_STAGED, "A\n");
+	expect_busy(_metadata, ASCII_STAGED, "A\n");
+	expect_busy(_metadata, BINARY_STAGED, "D\n");
+	expect_busy(_metadata, ASCII_STAGED, "D\n");
+	if (!on_command_line("ima_flush_htable")) {
+		expect_busy(_metadata, BINARY_LIST, "1\n");
+		expect_busy(_metadata, ASCII_LIST, "1\n");
+	}
+	snapshot_close(_metadata, snap);
+
+	/* And the snapshot closed, it works. */
+	EXPECT_EQ(0, list_write(BINARY_STAGED, "A\n"));
+	EXPECT_EQ(0, list_write(BINARY_STAGED, "D\n"));
+}
+
+TEST_F(staging, pending_refuses_snapshot)
+{
+	static const int flags[] = { O_RDWR, O_RDONLY, O_WRONLY };
+	struct ima_log staged = {}, staged_after = {};
+	struct state before = {};
+
+	ASSERT_EQ(0, list_write(BINARY_STAGED, "A\n"));
+	ASSERT_EQ(0, measure_many(5));
+	state_get(_metadata, &before);
+	ASSERT_STREQ("", log_read(BINARY_STAGED, &staged));
+	EXPECT_LE(10, staged.count);
+	for (int i = 0; i < 3; i++) {
+		EXPECT_EQ(-1, open(SNAPSHOT, flags[i]));
+		EXPECT_EQ(EBUSY, errno);
+	}
+	expect_unchanged(_metadata, &before);
+	ASSERT_STREQ("", log_read(BINARY_STAGED, &staged_after));
+	EXPECT_EQ(staged.len, staged_after.len);
+	EXPECT_TRUE(log_is_prefix(&staged, &staged_after));
+
+	/* Nor does the refusal stand in the way of the deletion. */
+	ASSERT_EQ(0, list_write(BINARY_STAGED, "D\n"));
+	snapshot_take(_metadata, &self->snap);
+	EXPECT_EQ(before.attempts + 1, self->snap.agg.attempt);
+	snapshot_close(_metadata, &self->snap);
+}
+
+TEST_F(staging, deleted_records_are_counted)
+{
+	struct snapshot *snap = &self->snap;
+	struct ima_log list = {};
+	unsigned long count;
+
+	snapshot_take(_metadata, snap);
+	count = snap->agg.record_count;
+	snapshot_close(_metadata, snap);
+
+	ASSERT_EQ(0, list_write(BINARY_STAGED, "A\n"));
+	ASSERT_EQ(0, measure_many(5));
+	ASSERT_EQ(0, list_write(BINARY_STAGED, "D\n"));
+	ASSERT_STREQ("", log_read(BINARY_LIST, &list));
+	snapshot_take(_metadata, snap);
+	EXPECT_TRUE(log_is_prefix(&list, &snap->segment));
+	/* The other aggregate, and what was measured after it. */
+	EXPECT_EQ(count + 1 + snap->segment.count, snap->agg.record_count);
+	count = snap->agg.record_count;
+	snapshot_close(_metadata, snap);
+
+	if (on_command_line("ima_flush_htable"))
+		return;
+	ASSERT_EQ(0, list_write(BINARY_LIST, "3\n"));
+	ASSERT_STREQ("", log_read(BINARY_LIST, &list));
+	snapshot_take(_metadata, snap);
+	EXPECT_TRUE(log_is_prefix(&list, &snap->segment));
+	EXPECT_EQ(count + 1, snap->agg.record_count);
+	snapshot_close(_metadata, snap);
+}
+
+TEST_F(staging, staged_records_purge_cleanly)
+{
+	/* Deleted records may still be in the hash table: it survives both. */
+	static const char *const path[] = { WORK_DIR "/staged" };
+	struct ima_log list = {};
+
+	purge_all(_metadata);
+	ASSERT_EQ(0, measure_same(path, 1));
+	ASSERT_EQ(0, list_write(BINARY_STAGED, "A\n"));
+	ASSERT_EQ(0, list_write(BINARY_STAGED, "D\n"));
+	ASSERT_EQ(0, measure_many(5));
+	purge_all(_metadata);
+	ASSERT_EQ(0, measure_same(path, 1));
+	ASSERT_EQ(0, measure_many(5));
+	purge_all(_metadata);
+	ASSERT_EQ(0, measure_same(path, 1));
+	ASSERT_STREQ("", log_read(BINARY_LIST, &list));
+	EXPECT_TRUE(record_has_name(&list.rec[0], "snapshot_aggregate"));
+	EXPECT_GE(1, log_count_name(&list, 0, path[0]));
+	for (size_t i = 0; i < list.count; i++)
+		EXPECT_TRUE(record_digest_is_right(&list.rec[i]));
+}
+
+TEST_HARNESS_MAIN
