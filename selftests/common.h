@@ -330,38 +330,69 @@ static bool __maybe_unused hashes_work(void)
 	       !memcmp(digest, sha256_of_abc, sizeof(sha256_of_abc));
 }
 
-/*
- * To be the last call of a FIXTURE_SETUP(): skips what cannot run here, and
- * makes WORK_DIR a place where files of MEASURED_UID are measured.
- */
-static void __maybe_unused setup_ima(struct __test_metadata *_metadata,
-				     const char *needed_file)
+static bool __maybe_unused list_is_empty(void)
 {
 	struct ima_log log = {};
+	bool empty;
 
-	if (getuid())
-		SKIP(return, "needs root");
-	if (access(BINARY_LIST, F_OK))
-		SKIP(return, "no IMA, or securityfs is not mounted");
-	if (needed_file && access(needed_file, F_OK))
-		SKIP(return, "this kernel has no %s", needed_file);
-	if (!hashes_work())
-		SKIP(return, "no hashes through AF_ALG");
-
-	if (!*log_read(BINARY_LIST, &log) && !log.count)
-		SKIP(return, "IMA is off");
-	if (on_command_line("ima_template=ima "))
-		SKIP(return, "no parser for template 'ima'");
+	empty = !*log_read(BINARY_LIST, &log) && !log.count;
 	log_free(&log);
+	return empty;
+}
 
-	ASSERT_EQ(0, unshare(CLONE_NEWNS));
-	ASSERT_EQ(0, mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
-	ASSERT_EQ(0, mount("ima-test", WORK_DIR, "tmpfs", 0, "mode=0700"));
+static int __maybe_unused mount_work_dir(void)
+{
+	if (unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -1;
+	return mount("ima-test", WORK_DIR, "tmpfs", 0, "mode=0700");
+}
+
+static void __noreturn __maybe_unused skip_program(const char *reason)
+{
+	ksft_print_header();
+	ksft_exit_skip("%s\n", reason);
+}
+
+static void __maybe_unused require_file(const char *path)
+{
+	char reason[256];
+
+	if (!access(path, F_OK))
+		return;
+	snprintf(reason, sizeof(reason), "this kernel has no %s", path);
+	skip_program(reason);
+}
+
+/*
+ * Ends the program with KSFT_SKIP and the reason where nothing of it can run.
+ * Else adds to the IMA policy what the tests need, once per boot.
+ */
+static void __maybe_unused require_ima(void)
+{
+	if (getuid())
+		skip_program("needs root");
+	if (access(BINARY_LIST, F_OK))
+		skip_program("no IMA, or securityfs is not mounted");
+	if (list_is_empty())
+		skip_program("IMA is off");
+	if (on_command_line("ima_template=ima "))
+		skip_program("no parser for template 'ima'");
+	if (!hashes_work())
+		skip_program("no hashes through AF_ALG");
+	if (mount_work_dir())
+		skip_program("no private mount of " WORK_DIR);
 
 	if (is_measured(MEASURED_UID) && is_measured(OTHER_PCR_UID))
 		return;
 	if (load_policy())
-		SKIP(return, "cannot add rules to the IMA policy");
+		skip_program("cannot add rules to the IMA policy");
+}
+
+/* For each FIXTURE_SETUP(): a WORK_DIR where files are measured. */
+static void __maybe_unused setup_ima(struct __test_metadata *_metadata)
+{
+	ASSERT_EQ(0, mount_work_dir());
 	ASSERT_TRUE(is_measured(MEASURED_UID));
 	ASSERT_TRUE(is_measured(OTHER_PCR_UID));
 }

@@ -13,7 +13,7 @@ FIXTURE(open)
 
 FIXTURE_SETUP(open)
 {
-	setup_ima(_metadata, SNAPSHOT);
+	setup_ima(_metadata);
 }
 
 FIXTURE_TEARDOWN(open)
@@ -104,7 +104,7 @@ FIXTURE_VARIANT_ADD(access_mode, read_write) {
 
 FIXTURE_SETUP(access_mode)
 {
-	setup_ima(_metadata, SNAPSHOT);
+	setup_ima(_metadata);
 }
 
 FIXTURE_TEARDOWN(access_mode)
@@ -423,7 +423,7 @@ FIXTURE_VARIANT_ADD(killed, after_purge) {
 
 FIXTURE_SETUP(killed)
 {
-	setup_ima(_metadata, SNAPSHOT);
+	setup_ima(_metadata);
 }
 
 FIXTURE_TEARDOWN(killed)
@@ -501,4 +501,9 @@ TEST_F(killed, log_stays_whole_or_goes_whole)
 	snapshot_close(_metadata, &snap);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	require_file(SNAPSHOT);
+	require_ima();
+	return test_harness_run(argc, argv);
+}

@@ -112,9 +112,7 @@ FIXTURE_SETUP(reader)
 {
 	struct watch *w = &self->watch;
 
-	setup_ima(_metadata, SNAPSHOT);
-	if (_metadata->exit_code)
-		return;
+	setup_ima(_metadata);
 	w->list = variant->list;
 	w->ascii = variant->ascii;
 	purge_all(_metadata);
@@ -383,7 +381,7 @@ FIXTURE_VARIANT_ADD(crowd, of_ascii_list) {
 
 FIXTURE_SETUP(crowd)
 {
-	setup_ima(_metadata, SNAPSHOT);
+	setup_ima(_metadata);
 }
 
 FIXTURE_TEARDOWN(crowd)
@@ -501,4 +499,9 @@ TEST_F_TIMEOUT(crowd, sees_everything_once, LONG_TIMEOUT)
 	}
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	require_file(SNAPSHOT);
+	require_ima();
+	return test_harness_run(argc, argv);
+}

@@ -13,7 +13,7 @@ FIXTURE(record)
 
 FIXTURE_SETUP(record)
 {
-	setup_ima(_metadata, SNAPSHOT);
+	setup_ima(_metadata);
 }
 
 FIXTURE_TEARDOWN(record)
@@ -375,7 +375,7 @@ FIXTURE_VARIANT_ADD(load, two_pcrs) {
 
 FIXTURE_SETUP(load)
 {
-	setup_ima(_metadata, SNAPSHOT);
+	setup_ima(_metadata);
 }
 
 FIXTURE_TEARDOWN(load)
@@ -501,4 +501,9 @@ TEST_F(record, without_tpm_has_no_banks)
 	snapshot_close(_metadata, snap);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	require_file(SNAPSHOT);
+	require_ima();
+	return test_harness_run(argc, argv);
+}

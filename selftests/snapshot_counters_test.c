@@ -19,7 +19,7 @@ FIXTURE(counters)
 
 FIXTURE_SETUP(counters)
 {
-	setup_ima(_metadata, SNAPSHOT);
+	setup_ima(_metadata);
 }
 
 FIXTURE_TEARDOWN(counters)
@@ -206,7 +206,7 @@ FIXTURE(files)
 
 FIXTURE_SETUP(files)
 {
-	setup_ima(_metadata, NULL);
+	setup_ima(_metadata);
 	self->there = !access(SNAPSHOT, F_OK);
 }
 
@@ -246,4 +246,9 @@ TEST_F(files, are_there_as_configured)
 	EXPECT_EQ(configured, self->there);
 }
 
-TEST_HARNESS_MAIN
+int main(int argc, char **argv)
+{
+	require_file(SNAPSHOT);
+	require_ima();
+	return test_harness_run(argc, argv);
+}
