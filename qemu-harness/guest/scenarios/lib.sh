@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# What the scenarios share; they run in the guest, under busybox.
+#
+# The policy measures what is read from ramfs, and nothing else is on a ramfs
+# but /load: neither the programs nor the store are measured.
+
+ima=/sys/kernel/security/ima
+load=/load
+stop_file=/tmp/stop
+
+fail() {
+	echo "scenario: $*" >&2
+	exit 1
+}
+
+counter() {
+	read -r value <"$ima/$1"
+	echo "$value"
+}
+
+prepare_load() {
+	mkdir -p "$load"
+	mount -t ramfs ramfs "$load"
+}
+
+# configure STORE [LINE...]: the program's configuration, and the store's directory.
+configure() {
+	store=$1
+	shift
+	mkdir -p "$store"
+	{
+		echo "store = \"$store\""
+		for line in "$@"; do
+			echo "$line"
+		done
+	} >/etc/ima-snapshot.conf
+}
+
+# measure NAME FIRST LAST: create and read the files NAME/FIRST to NAME/LAST,
+# each with a name and contents that no other file has.
+measure() {
+	[ -d "$load/$1" ] || mkdir "$load/$1"
+	number=$2
+	while [ "$number" -le "$3" ]; do
+		echo "$1 $number" >"$load/$1/$number"
+		read -r line <"$load/$1/$number"
+		[ "$line" = "$1 $number" ] || fail "$load/$1/$number reads $line"
+		number=$((number + 1))
+	done
+}
+
+# A file that is read while it is written is a violation.
+measure_violation() {
+	[ -d "$load/violations" ] || mkdir -p "$load/violations"
+	echo "$1" >"$load/violations/$1"
+	exec 5>>"$load/violations/$1"
+	read -r line <"$load/violations/$1"
+	exec 5>&-
+}
+
+worker() {
+	done_files=0
+	while [ ! -e "$stop_file" ]; do
+		done_files=$((done_files + 1))
+		measure "worker$1" "$done_files" "$done_files"
+		if [ $((done_files % 100)) -eq 0 ]; then
+			measure_violation "$1.$done_files"
+		fi
+	done
+	mkdir -p /out/workers
+	echo "$done_files" >"/out/workers/worker$1"
+}
+
+# Four processes that measure files as fast as they can, until end_load.
+begin_load() {
+	rm -f "$stop_file"
+	workers=
+	for name in 1 2 3 4; do
+		worker "$name" &
+		workers="$workers $!"
+	done
+}
+
+end_load() {
+	: >"$stop_file"
+	for pid in $workers; do
+		wait "$pid" || fail "a worker failed"
+	done
+}
+
+# grow N: until N more records were measured.
+grow() {
+	goal=$(($(counter runtime_measurements_total) + $1))
+	while [ "$(counter runtime_measurements_total)" -lt "$goal" ]; do
+		usleep 10000
+	done
+}
+
+# run NAME COMMAND...: run it, keep what it prints and its exit status in /out.
+run() {
+	run_name=$1
+	shift
+	run_status=0
+	"$@" >"/out/$run_name.stdout" 2>"/out/$run_name.stderr" || run_status=$?
+	echo "$run_status" >"/out/$run_name.status"
+}
+
+# copy_kernel DIR: the list in memory and the counters, as they are now.
+copy_kernel() {
+	mkdir -p "$1"
+	for name in binary_runtime_measurements ascii_runtime_measurements runtime_measurements_count \
+		runtime_measurements_total runtime_measurements_size snapshot_attempts snapshot_purges; do
+		cat "$ima/$name" >"$1/$name"
+	done
+}
+
+# copy_pcrs DIR: a file a bank, in the form that evmctl and ima-snapshot read.
+copy_pcrs() {
+	mkdir -p "$1"
+	for bank in /sys/class/tpm/tpm0/pcr-*; do
+		algorithm=${bank##*/pcr-}
+		pcr=0
+		while [ "$pcr" -lt 24 ]; do
+			read -r value <"$bank/$pcr"
+			printf 'PCR-%02d: %s\n' "$pcr" "$value"
+			pcr=$((pcr + 1))
+		done >"$1/$algorithm"
+	done
+}
+
+# gather: everything that the host's checks need; nothing may be measuring.
+gather() {
+	copy_kernel /out/ima
+	copy_pcrs /out/pcrs
+	run cat ima-snapshot cat
+	run cat-ascii ima-snapshot cat --ascii
+	run verify ima-snapshot verify --tpm
+	run verify-json ima-snapshot verify --tpm --json
+	run list ima-snapshot list --json
+	cp -r "$store" /out/store
+	copy_kernel /out/ima-after
+}

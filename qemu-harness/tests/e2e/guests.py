@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Boot guests that run a scenario, and read what it left in /out."""
+
+from __future__ import annotations
+
+import json
+import os
+import unittest
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import support  # noqa: F401  (puts the harness on the path)
+from imaharness import image, imalog, paths
+from imaharness.bases import DEFAULT_BASE
+from imaharness.guest import GuestResult, GuestSpec, run_guest
+from imaharness.tpm import TpmSpec
+
+SCENARIOS = paths.GUEST / "scenarios"
+GUEST_SCENARIOS = "/scenarios"
+MEASURED_PCR = 10
+NO_TPM = TpmSpec(version="none")
+
+
+@dataclass(frozen=True)
+class Told:
+    """How one command of a scenario ended and what it printed."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    def __str__(self) -> str:
+        return f"exit {self.status}\n{self.stdout.decode(errors='replace')}{self.stderr}"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The list in memory and the counters at one moment: copy_kernel of lib.sh."""
+
+    log: bytes
+    ascii: bytes
+    count: int
+    total: int
+    size: int
+    attempts: int
+    purges: int
+
+    @staticmethod
+    def read(directory: Path) -> Kernel:
+        def number(name: str) -> int:
+            return int((directory / name).read_text())
+
+        return Kernel(
+            (directory / "binary_runtime_measurements").read_bytes(),
+            (directory / "ascii_runtime_measurements").read_bytes(),
+            number("runtime_measurements_count"),
+            number("runtime_measurements_total"),
+            number("runtime_measurements_size"),
+            number("snapshot_attempts"),
+            number("snapshot_purges"),
+        )
+
+
+@dataclass(frozen=True)
+class Pcrs:
+    """All PCRs of all banks, as the kernel's sysfs gives them: copy_pcrs of lib.sh."""
+
+    files: Mapping[str, Path]
+    values: Mapping[str, tuple[bytes, ...]]
+
+    @staticmethod
+    def read(directory: Path) -> Pcrs:
+        files = {f.name: f for f in sorted(directory.iterdir())}
+        values: dict[str, tuple[bytes, ...]] = {}
+        for name, file in files.items():
+            lines = [line.split(": ") for line in file.read_text().splitlines()]
+            assert [line[0] for line in lines] == [f"PCR-{n:02d}" for n in range(imalog.PCRS)], file
+            values[name] = tuple(bytes.fromhex(line[1]) for line in lines)
+        return Pcrs(files, values)
+
+
+class Out:
+    """What a scenario wrote to /out."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def __truediv__(self, name: str) -> Path:
+        return self.directory / name
+
+    def told(self, name: str) -> Told:
+        """What 'run NAME' of lib.sh kept."""
+        return Told(
+            int((self / f"{name}.status").read_text()),
+            (self / f"{name}.stdout").read_bytes(),
+            (self / f"{name}.stderr").read_text(errors="replace"),
+        )
+
+    def kernel(self, name: str = "ima") -> Kernel:
+        return Kernel.read(self / name)
+
+    def pcrs(self, name: str = "pcrs") -> Pcrs:
+        return Pcrs.read(self / name)
+
+    def segments(self, store: str = "store") -> list[Path]:
+        """The segments of the present boot, in order."""
+        return sorted((self / store).glob("boots/*/*.ima"))
+
+
+def need_program() -> None:
+    """Skip the tests of a class when the program was not built."""
+    if "ima-snapshot" not in image.project_programs():
+        raise unittest.SkipTest("ima-snapshot is not built; run 'make userspace'")
+
+
+def spec(scenario: str, name: str, **options: Any) -> GuestSpec:
+    """A guest that runs guest/scenarios/SCENARIO under the policy of the scenarios."""
+    copies = [image.Copy(SCENARIOS, GUEST_SCENARIOS), *options.pop("copies", ())]
+    return GuestSpec(
+        command=["sh", f"{GUEST_SCENARIOS}/{scenario}"],
+        base=os.environ.get("BASE") or DEFAULT_BASE,
+        ksrc=Path(tree) if (tree := os.environ.get("KSRC")) else None,
+        accel=os.environ.get("ACCEL") or "auto",
+        policy=SCENARIOS / "ramfs.policy",
+        copies=copies,
+        name=f"e2e-{name}",
+        **options,
+    )
+
+
+def boot(guest: GuestSpec) -> GuestResult:
+    """Run GUEST; AssertionError with what it said unless it ended well."""
+    result = run_guest(guest)
+    if not result.ok:
+        said = (result.stdout + result.stderr).decode(errors="replace")
+        raise AssertionError(f"{guest.name}: {result.explain()}\nexit {result.status}\n{said}")
+    return result
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One guest that runs the cycle."""
+
+    banks: tuple[str, ...]
+    interface: str
+    disk: bool  # the store on ext4, or on tmpfs with allow_volatile
+
+    @property
+    def name(self) -> str:
+        return f"{'-'.join(self.banks)}-{self.interface}"
+
+
+@cache
+def cycle(setting: Setting) -> Out:
+    """What cycle.sh leaves under SETTING; each setting is run once."""
+    env = {"STORE": "/disk/store"} if setting.disk else {"STORE": "/tmp/store", "CONFIG": "allow_volatile = true"}
+    guest = spec(
+        "cycle.sh",
+        f"cycle-{setting.name}",
+        tpm=TpmSpec(interface=setting.interface, banks=setting.banks),
+        env=env,
+        disk="64M" if setting.disk else None,
+    )
+    return Out(boot(guest).out)
