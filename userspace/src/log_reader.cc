@@ -144,13 +144,15 @@ Result<const Record*> LogReader::Next() {
   next.template_data = at(data_at).first(data_length);
   next.raw = at(0).first(data_at + data_length);
   next.order = order;
-  if (check_ == Check::kStrict) {
+  next.fields.clear();
+  if (tmpl != nullptr) {
     auto parsed = ParseFields(*tmpl, next.template_data, order, &next.fields);
-    if (!parsed.ok()) {
+    if (!parsed.ok() && check_ == Check::kStrict) {
       return Malformed(data_at + parsed.error().offset.value_or(0), parsed.error().message);
     }
-  } else {
-    next.fields.clear();
+    if (!parsed.ok()) {
+      next.fields.clear();
+    }
   }
   ++next.number;
   record_ = std::move(next);

@@ -44,7 +44,7 @@ struct Record {
   const Template* tmpl = nullptr;
   std::string_view template_name;
   ByteView template_data;
-  FieldViews fields;  // empty when the reader does not check fields
+  FieldViews fields;  // with kFraming empty where they do not parse
   ByteView raw;       // the whole record
   ByteOrder order = ByteOrder::kLittle;
 
@@ -57,7 +57,7 @@ class LogReader {
  public:
   enum class Check {
     kStrict,   // unknown templates and malformed fields are errors
-    kFraming,  // only what is needed to find where each record ends
+    kFraming,  // only what hides where a record ends is an error
   };
 
   // `source` must outlive the reader. `file` is the name errors give.

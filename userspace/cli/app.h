@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The program ima-snapshot as a function, so that tests can run it on another
+// file system and read what it prints.
+#ifndef IMASNAP_CLI_APP_H_
+#define IMASNAP_CLI_APP_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "environment.h"
+#include "file_system.h"
+#include "pcr_values.h"
+#include "result.h"
+
+namespace imasnap::cli {
+
+// Exit statuses, ima-snapshot(1).
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,
+  kExitUsage = 2,
+  kExitMismatch = 3,
+  kExitCannotCheck = 4,
+  kExitLocked = 75,  // EX_TEMPFAIL of sysexits.h
+};
+
+ExitCode ExitCodeFor(const Error& error);
+
+// The world outside.
+struct Host {
+  FileSystem& fs;
+  std::ostream& out;
+  std::ostream& err;
+  uint32_t owner = 0;  // of the configuration and the store
+  std::function<std::string()> now;
+  std::string kernel_release;
+  std::function<Result<std::unique_ptr<PcrReader>>(const std::string& tcti)> open_tpm;
+  // The reset count; nothing without a TPM.
+  std::function<std::optional<uint32_t>(const std::string& tcti)> reset_count;
+};
+
+// The options common to all commands.
+struct GlobalOptions {
+  std::string config_file = kDefaultConfigFile;
+  bool config_given = false;
+  std::optional<std::string> store;
+  std::string securityfs = kDefaultSecurityFs;
+  std::string tcti;
+  bool json = false;
+  bool verbose = false;
+};
+
+// Runs the program; `args` without the program's name. Returns its exit status.
+int RunApp(const std::vector<std::string>& args, const Host& host);
+
+}  // namespace imasnap::cli
+
+#endif  // IMASNAP_CLI_APP_H_

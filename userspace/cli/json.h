@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What commands print with --json.
+#ifndef IMASNAP_CLI_JSON_H_
+#define IMASNAP_CLI_JSON_H_
+
+#include <nlohmann/json.hpp>
+
+#include "log_reader.h"
+#include "metadata.h"
+#include "store.h"
+#include "verify.h"
+
+namespace imasnap::cli {
+
+using Json = nlohmann::ordered_json;
+
+Json ToJson(const SegmentInfo& info);
+Json ToJson(const Segment& segment);
+Json ToJson(const VerifyReport& report);
+// `number` is the record's since cold boot.
+Json ToJson(const Record& record, uint64_t number);
+
+template <typename T>
+Json OrNull(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+// One line; bytes that are not UTF-8 are replaced.
+std::string Dump(const Json& json);
+
+}  // namespace imasnap::cli
+
+#endif  // IMASNAP_CLI_JSON_H_

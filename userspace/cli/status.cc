@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "json.h"
+#include "session.h"
+
+namespace imasnap::cli {
+namespace {
+
+const char* BackendName(Backend backend) {
+  switch (backend) {
+    case Backend::kSnapshot:
+      return "snapshot";
+    case Backend::kStaging:
+      return "staging";
+    case Backend::kNone:
+      break;
+  }
+  return "none";
+}
+
+// A counter, or null when the kernel has none or does not let us read it.
+Json Counter(const KernelLog& kernel, const char* name) {
+  const auto value = kernel.Counter(name);
+  return value.ok() ? OrNull(*value) : Json(nullptr);
+}
+
+const char* LockState(const Environment& env) {
+  const auto lock = AcquireLock(env, LockMode::kShared);
+  if (lock.ok()) {
+    return "free";
+  }
+  return lock.error().code == ErrorCode::kLocked ? "held" : "unknown";
+}
+
+Result<Json> StoreStatus(const Environment& env) {
+  const Store store = env.store();
+  Json json;
+  json["path"] = store.root();
+  const auto fs = env.fs.StatFileSystem(store.root());
+  json["free_bytes"] = fs.ok() ? Json(fs->available) : Json(nullptr);
+  IMASNAP_ASSIGN(const std::vector<uint64_t> sessions, store.Sessions());
+  json["sessions"] = sessions.size();
+  IMASNAP_ASSIGN(const std::optional<Session> session, store.LoadNewest());
+  json["session"] = session ? Json(session->id) : Json(nullptr);
+  json["segments"] = session ? session->segments.size() : 0;
+  uint64_t bytes = 0;
+  Json last = nullptr;
+  if (session) {
+    IMASNAP_ASSIGN(bytes, store.Size(*session));
+    if (!session->segments.empty()) {
+      last = ToJson(session->segments.back());
+    }
+    json["rejected"] = session->rejected.size();
+  }
+  json["bytes"] = bytes;
+  json["last"] = std::move(last);
+  return json;
+}
+
+std::string Text(const Json& value) { return value.is_null() ? "-" : value.dump(); }
+
+void Print(const Json& json, std::ostream& out) {
+  const Json& kernel = json["kernel"];
+  const Json& store = json["store"];
+  out << fmt::format("backend   {} ({})\n", json["backend"].get<std::string>(),
+                     json["why"].get<std::string>());
+  out << fmt::format("kernel    {} records in memory, {} bytes, {} since cold boot\n",
+                     Text(kernel["records"]), Text(kernel["bytes"]), Text(kernel["total"]));
+  out << fmt::format("          {} attempts, {} purges, {} violations\n", Text(kernel["attempts"]),
+                     Text(kernel["purges"]), Text(kernel["violations"]));
+  out << fmt::format("store     {}: session {}, {} segments, {} bytes, {} bytes free\n",
+                     store["path"].get<std::string>(), Text(store["session"]),
+                     Text(store["segments"]), Text(store["bytes"]), Text(store["free_bytes"]));
+  if (const Json& last = store["last"]; last.is_object() && last.contains("taken")) {
+    out << fmt::format("last      segment {}, attempt {}, {}\n",
+                       SegmentName(last["segment"].get<uint64_t>()), Text(last["attempt"]),
+                       last["taken"].get<std::string>());
+  }
+  out << fmt::format("lock      {}\n", json["lock"].get<std::string>());
+}
+
+}  // namespace
+
+Result<int> StatusCommand(const Context& context) {
+  const KernelLog kernel = context.env.kernel();
+  IMASNAP_ASSIGN(const BackendChoice choice, kernel.ChooseBackend());
+  Json json;
+  json["backend"] = BackendName(choice.backend);
+  json["why"] = choice.why;
+  json["kernel"] = {
+      {"records", Counter(kernel, "runtime_measurements_count")},
+      {"bytes", Counter(kernel, "runtime_measurements_size")},
+      {"total", Counter(kernel, "runtime_measurements_total")},
+      {"attempts", Counter(kernel, "snapshot_attempts")},
+      {"purges", Counter(kernel, "snapshot_purges")},
+      {"violations", Counter(kernel, "violations")},
+  };
+  json["lock"] = LockState(context.env);
+  IMASNAP_ASSIGN(json["store"], StoreStatus(context.env));
+  if (context.options.json) {
+    context.host.out << Dump(json);
+  } else {
+    Print(json, context.host.out);
+  }
+  return kExitOk;
+}
+
+}  // namespace imasnap::cli

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config.h"
+
+#include <fmt/format.h>
+#include <toml++/toml.h>
+
+#include <cerrno>
+#include <limits>
+
+namespace imasnap {
+namespace {
+
+// One value of one file, and how it is refused.
+class Value {
+ public:
+  Value(std::string file, std::string key, const toml::node& node)
+      : file_(std::move(file)), key_(std::move(key)), node_(node) {}
+
+  Error Fail(const std::string& message) const {
+    const auto& where = node_.source().begin;
+    return FileError(ErrorCode::kFailed, file_,
+                     fmt::format("line {}: {}: {}", where.line, key_, message));
+  }
+
+  Status Path(std::string* out) const {
+    const auto* text = node_.as_string();
+    if (text == nullptr) {
+      return Fail("must be a string");
+    }
+    const std::string& path = text->get();
+    if (path.empty() || path[0] != '/' || path.find('\0') != std::string::npos) {
+      return Fail("must be an absolute path");
+    }
+    *out = path;
+    while (out->size() > 1 && out->back() == '/') {
+      out->pop_back();
+    }
+    return {};
+  }
+
+  Status Bool(bool* out) const {
+    const auto* value = node_.as_boolean();
+    if (value == nullptr) {
+      return Fail("must be true or false");
+    }
+    *out = value->get();
+    return {};
+  }
+
+  // One of two words.
+  template <typename T>
+  Status Word(const char* first, T first_value, const char* second, T second_value, T* out) const {
+    const auto* text = node_.as_string();
+    if (text == nullptr || (text->get() != first && text->get() != second)) {
+      return Fail(fmt::format("must be \"{}\" or \"{}\"", first, second));
+    }
+    *out = text->get() == first ? first_value : second_value;
+    return {};
+  }
+
+  // An integer, or a string of an integer and one of the letters of `units`
+  // ("K=1024 M=..." as pairs).
+  struct Unit {
+    char letter;
+    uint64_t factor;
+  };
+  Result<uint64_t> Number(std::initializer_list<Unit> units, uint64_t min, uint64_t max) const {
+    uint64_t value = 0;
+    if (const auto* integer = node_.as_integer()) {
+      if (integer->get() < 0) {
+        return Range(min, max);
+      }
+      value = static_cast<uint64_t>(integer->get());
+    } else if (const auto* text = node_.as_string(); text != nullptr && units.size() > 0) {
+      std::string_view digits = text->get();
+      uint64_t factor = 1;
+      for (const Unit& unit : units) {
+        if (!digits.empty() && digits.back() == unit.letter) {
+          factor = unit.factor;
+          digits.remove_suffix(1);
+          break;
+        }
+      }
+      const auto parsed = ParseDecimal(digits);
+      if (!parsed) {
+        return Fail(fmt::format("\"{}\" is not a number with a unit", text->get()));
+      }
+      if (*parsed > std::numeric_limits<uint64_t>::max() / factor) {
+        return Range(min, max);
+      }
+      value = *parsed * factor;
+    } else {
+      return Fail(units.size() > 0 ? "must be an integer, or a string with a unit"
+                                   : "must be an integer");
+    }
+    if (value < min || value > max) {
+      return Range(min, max);
+    }
+    return value;
+  }
+
+ private:
+  Error Range(uint64_t min, uint64_t max) const {
+    return Fail(fmt::format("out of range, {} to {} are possible", min, max));
+  }
+
+  const std::string file_;
+  const std::string key_;
+  const toml::node& node_;
+};
+
+constexpr std::initializer_list<Value::Unit> kBytes = {
+    {'K', uint64_t{1} << 10}, {'M', uint64_t{1} << 20}, {'G', uint64_t{1} << 30}};
+constexpr std::initializer_list<Value::Unit> kSeconds = {
+    {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+constexpr uint64_t kMaxCount = uint64_t{1} << 40;
+constexpr uint64_t kMaxBytes = uint64_t{1} << 50;
+constexpr uint64_t kMaxSeconds = uint64_t{366} * 86400;
+constexpr uint64_t kMaxBoots = 10000;
+
+std::optional<uint64_t> OffIfZero(uint64_t value) {
+  return value == 0 ? std::nullopt : std::optional<uint64_t>(value);
+}
+
+Status Apply(const Value& value, std::string_view key, Config* config) {
+  if (key == "store") {
+    return value.Path(&config->store);
+  }
+  if (key == "lock_file") {
+    return value.Path(&config->lock_file);
+  }
+  if (key == "mode") {
+    return value.Word("purge", SnapshotMode::kPurge, "mark", SnapshotMode::kMark, &config->mode);
+  }
+  if (key == "max_records") {
+    IMASNAP_ASSIGN(const uint64_t n, value.Number({}, 0, kMaxCount));
+    config->max_records = OffIfZero(n);
+    return {};
+  }
+  if (key == "max_bytes") {
+    IMASNAP_ASSIGN(const uint64_t n, value.Number(kBytes, 0, kMaxBytes));
+    config->max_bytes = OffIfZero(n);
+    return {};
+  }
+  if (key == "max_age") {
+    IMASNAP_ASSIGN(const uint64_t n, value.Number(kSeconds, 0, kMaxSeconds));
+    config->max_age_seconds = OffIfZero(n);
+    return {};
+  }
+  if (key == "min_free_space") {
+    IMASNAP_ASSIGN(config->min_free_space, value.Number(kBytes, 0, kMaxBytes));
+    return {};
+  }
+  if (key == "keep_boots") {
+    IMASNAP_ASSIGN(config->keep_boots, value.Number({}, 1, kMaxBoots));
+    return {};
+  }
+  if (key == "discard") {
+    return value.Word("never", Discard::kNever, "verified", Discard::kVerified, &config->discard);
+  }
+  if (key == "allow_volatile") {
+    return value.Bool(&config->allow_volatile);
+  }
+  return value.Fail("is not a key of this file");
+}
+
+Result<std::string> ReadTrusted(FileSystem& fs, const std::string& path, uint32_t owner) {
+  // Checked on the open file, so that what was checked is what is read.
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(path, OpenMode::kRead));
+  IMASNAP_ASSIGN(const FileInfo info, file->Stat());
+  if (info.type != FileType::kRegular) {
+    return FileError(ErrorCode::kFailed, path, "is not a regular file");
+  }
+  if (info.owner != owner) {
+    return FileError(ErrorCode::kFailed, path,
+                     fmt::format("is owned by user {}, not by {}", info.owner,
+                                 owner == 0 ? "root" : std::to_string(owner)));
+  }
+  if ((info.mode & 022) != 0) {
+    return FileError(ErrorCode::kFailed, path,
+                     fmt::format("may be written by others (mode {:04o})", info.mode));
+  }
+  std::string text;
+  std::array<std::byte, 4096> buffer;
+  while (true) {
+    IMASNAP_ASSIGN(const size_t got, file->Read(buffer));
+    if (got == 0) {
+      return text;
+    }
+    text.append(AsText(ByteView(buffer).first(got)));
+    if (text.size() > (1U << 20)) {
+      return FileError(ErrorCode::kFailed, path, "is larger than 1 MiB");
+    }
+  }
+}
+
+Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config* config) {
+  IMASNAP_ASSIGN(const std::string text, ReadTrusted(fs, path, owner));
+  toml::table table;
+  try {  // the packaged toml++ reports by exception only
+    table = toml::parse(text, path);
+  } catch (const toml::parse_error& problem) {
+    return FileError(ErrorCode::kFailed, path,
+                     fmt::format("line {}: {}", problem.source().begin.line,
+                                 std::string(problem.description())));
+  }
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    IMASNAP_RETURN_IF_ERROR(Apply(Value(path, name, node), name, config));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Config> LoadConfig(FileSystem& fs, const std::string& file, bool required, uint32_t owner) {
+  Config config;
+  IMASNAP_ASSIGN(const bool exists, fs.Exists(file));
+  if (exists || required) {
+    IMASNAP_RETURN_IF_ERROR(ApplyFile(fs, file, owner, &config));
+  }
+  const std::string directory = file + ".d";
+  auto names = fs.List(directory);
+  if (!names.ok()) {
+    if (names.error().errno_value == ENOENT) {
+      return config;
+    }
+    return std::move(names.error());
+  }
+  for (const std::string& name : *names) {
+    if (name.ends_with(".conf") && name[0] != '.') {
+      IMASNAP_RETURN_IF_ERROR(ApplyFile(fs, directory + "/" + name, owner, &config));
+    }
+  }
+  return config;
+}
+
+}  // namespace imasnap

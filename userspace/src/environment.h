@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What a command works on, handed in so that tests can replace any of it.
+#ifndef IMASNAP_ENVIRONMENT_H_
+#define IMASNAP_ENVIRONMENT_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "config.h"
+#include "file_system.h"
+#include "kernel_log.h"
+#include "result.h"
+#include "store.h"
+
+namespace imasnap {
+
+struct Environment {
+  FileSystem& fs;
+  Config config;
+  std::string securityfs = kDefaultSecurityFs;
+  std::function<std::string()> now;  // ISO 8601, UTC
+  std::string kernel_release;
+  // TPMS_CLOCK_INFO.resetCount; nothing when there is no TPM 2.0 to ask.
+  std::function<std::optional<uint32_t>()> reset_count;
+  // Who must own the store: root, but in tests.
+  uint32_t owner = 0;
+
+  KernelLog kernel() const { return {fs, securityfs}; }
+  Store store() const { return {fs, config.store}; }
+};
+
+// Takes the lock of the protocol (ima-snapshot.conf(5)) without waiting; it is
+// held as long as the file. kLocked when another process holds it.
+Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_ENVIRONMENT_H_

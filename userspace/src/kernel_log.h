@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The kernel's side: the files of /sys/kernel/security/ima.
+#ifndef IMASNAP_KERNEL_LOG_H_
+#define IMASNAP_KERNEL_LOG_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "aggregate.h"
+#include "file_system.h"
+#include "result.h"
+
+namespace imasnap {
+
+inline constexpr const char* kDefaultSecurityFs = "/sys/kernel/security";
+
+// What the kernel offers for taking records out of its memory.
+enum class Backend {
+  kSnapshot,  // the snapshot file
+  kStaging,   // upstream's *_staged files alone (not supported here)
+  kNone,
+};
+
+struct BackendChoice {
+  Backend backend = Backend::kNone;
+  std::string why;
+};
+
+class KernelLog {
+ public:
+  // `securityfs` is the mount point; IMA's files are in its directory ima.
+  KernelLog(FileSystem& fs, const std::string& securityfs);
+
+  std::string snapshot_path() const { return directory_ + "/snapshot"; }
+  std::string live_path() const { return directory_ + "/binary_runtime_measurements"; }
+
+  Result<BackendChoice> ChooseBackend() const;
+  // A file of one decimal number; nothing when the kernel has no such file.
+  Result<std::optional<uint64_t>> Counter(const std::string& name) const;
+  // The list in memory, from its beginning, with SHA-1 headers.
+  Result<std::unique_ptr<File>> OpenLive() const;
+  FileSystem& fs() const { return fs_; }
+
+ private:
+  FileSystem& fs_;
+  std::string directory_;
+};
+
+// How a segment is found again: by its bytes and the aggregate that closed it.
+struct SegmentKey {
+  std::optional<uint64_t> attempt;  // nothing: not known, any will do
+  uint64_t bytes = 0;
+  Digest sha256;
+};
+
+// Where the kernel's list begins, seen from the last segment stored.
+enum class LiveStart {
+  kAfterSegment,     // with the aggregate that closed it: it was purged
+  kContainsSegment,  // with the segment itself and that aggregate: not purged
+  kUnrelated,        // neither
+};
+
+struct LiveHead {
+  LiveStart start = LiveStart::kUnrelated;
+  bool empty = true;
+  std::string first_event;                   // of the first record
+  std::optional<Aggregate> first_aggregate;  // if the first record is one
+  std::optional<Aggregate> closing;          // what closed the segment, if found
+};
+
+// Reads as much of the list (from its beginning) as the answer needs. Without a
+// `last` segment the start is kUnrelated.
+Result<LiveHead> CompareWithLive(ByteSource& live, const std::string& live_name,
+                                 const std::optional<SegmentKey>& last);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_KERNEL_LOG_H_

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Repairs the store before a snapshot is taken; STORE.md lists the states.
+#ifndef IMASNAP_RECOVERY_H_
+#define IMASNAP_RECOVERY_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "environment.h"
+#include "result.h"
+#include "store.h"
+
+namespace imasnap {
+
+struct Recovered {
+  Session session;  // of this boot; made if there was none
+  // The last segment, when its records are still in the kernel: the next
+  // segment will hold them too.
+  std::optional<uint64_t> to_supersede;
+};
+
+// The exclusive lock must be held. Removes what an interrupted snapshot left,
+// describes a segment that has no metadata yet, notes a purge that was not seen
+// to succeed, closes sessions of earlier boots and removes the oldest.
+Result<Recovered> Recover(const Environment& env, std::vector<std::string>* notes);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_RECOVERY_H_

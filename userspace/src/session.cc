@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "session.h"
+
+#include <cerrno>
+
+namespace imasnap {
+
+Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode) {
+  const std::string& path = env.config.lock_file;
+  // Opened without O_CREAT first: in a sticky directory fs.protected_regular
+  // refuses that to all but the owner of the file.
+  auto file = env.fs.OpenFile(path, OpenMode::kRead);
+  if (!file.ok() && file.error().errno_value == ENOENT) {
+    IMASNAP_RETURN_IF_ERROR(env.fs.MakeDirectories(ParentDirectory(path)));
+    file = env.fs.OpenFile(path, OpenMode::kLockFile);
+  }
+  if (!file.ok()) {
+    return file;
+  }
+  IMASNAP_RETURN_IF_ERROR((*file)->TryLock(mode));
+  return file;
+}
+
+SessionMatch MatchSession(std::optional<uint32_t> stored, std::optional<uint32_t> now,
+                          bool has_segments, std::optional<uint64_t> last_attempt,
+                          const LiveHead& head) {
+  const bool both = stored && now;
+  if (!has_segments) {
+    // Nothing in it that could be of another boot.
+    return both && *stored != *now ? SessionMatch::kOtherBoot : SessionMatch::kSame;
+  }
+  // The aggregate proves by its hash that the segment came right before it,
+  // whatever a TPM's counter says (TPM2_Clear sets it to zero).
+  if (head.start == LiveStart::kAfterSegment) {
+    return SessionMatch::kSame;
+  }
+  if (both && *stored != *now) {
+    return SessionMatch::kOtherBoot;
+  }
+  if (head.start == LiveStart::kContainsSegment) {
+    return SessionMatch::kSame;
+  }
+  if (both) {
+    return SessionMatch::kSameGap;
+  }
+  const bool later =
+      head.first_aggregate && last_attempt && head.first_aggregate->attempt >= *last_attempt;
+  return later ? SessionMatch::kSameGap : SessionMatch::kOtherBoot;
+}
+
+Result<std::optional<SegmentKey>> LastKey(FileSystem& fs, const Session& session) {
+  if (session.segments.empty()) {
+    return std::optional<SegmentKey>();
+  }
+  const Segment& last = session.segments.back();
+  if (last.info) {
+    return std::optional<SegmentKey>(KeyOf(*last.info));
+  }
+  if (!last.has_data) {
+    return std::optional<SegmentKey>();
+  }
+  auto described = DescribeSegment(fs, last);
+  if (!described.ok()) {
+    if (described.error().code == ErrorCode::kMalformed) {
+      return std::optional<SegmentKey>();  // found again by verification
+    }
+    return std::move(described.error());
+  }
+  return std::optional<SegmentKey>({std::nullopt, described->bytes, described->sha256});
+}
+
+Result<LogView> OpenLogView(const Environment& env) {
+  LogView view;
+  IMASNAP_ASSIGN(view.lock, AcquireLock(env, LockMode::kShared));
+  const KernelLog kernel = env.kernel();
+  view.live_path = kernel.live_path();
+  IMASNAP_ASSIGN(view.session, env.store().LoadNewest());
+  if (view.session && !view.session->segments.empty()) {
+    IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(env.fs, *view.session));
+    IMASNAP_ASSIGN(view.live, kernel.OpenLive());
+    IMASNAP_ASSIGN(const LiveHead head, CompareWithLive(*view.live, view.live_path, key));
+    view.match = MatchSession(view.session->info ? view.session->info->reset_count : std::nullopt,
+                              env.reset_count(), true, key ? key->attempt : std::nullopt, head);
+    if (view.match == SessionMatch::kOtherBoot) {
+      view.session.reset();
+      view.match = SessionMatch::kSame;
+    } else {
+      view.segments = view.session->segments;
+      if (head.start == LiveStart::kContainsSegment) {
+        view.segments.pop_back();
+      }
+    }
+  } else {
+    view.session.reset();
+  }
+  IMASNAP_ASSIGN(view.live, kernel.OpenLive());
+  return view;
+}
+
+}  // namespace imasnap

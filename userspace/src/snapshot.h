@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Takes one snapshot (RFC v2, section C.2): lock, open, copy, sync, compare,
+// rename, metadata, purge. STORE.md has the order and why.
+#ifndef IMASNAP_SNAPSHOT_H_
+#define IMASNAP_SNAPSHOT_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "environment.h"
+#include "metadata.h"
+#include "result.h"
+
+namespace imasnap {
+
+struct TakeResult {
+  uint64_t session = 0;
+  uint64_t attempt = 0;
+  std::optional<SegmentInfo> segment;  // nothing with mark
+  // What was repaired or is worth knowing, one sentence each.
+  std::vector<std::string> notes;
+};
+
+// Takes a snapshot now. With `mark` the aggregate is recorded and nothing is
+// stored or purged. On an error nothing was purged, except that the error's own
+// message says so. `notes` of what was repaired before an error go to `notes`.
+//
+// Errors: kLocked; kMismatch when the bytes read are not those of the
+// aggregate's Segment_Hash (they are kept beside the segments); kFailed.
+Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, std::vector<std::string>* notes);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_SNAPSHOT_H_

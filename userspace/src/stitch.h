@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The parts of the stitched log, and writing it out in the kernel's formats.
+#ifndef IMASNAP_STITCH_H_
+#define IMASNAP_STITCH_H_
+
+#include <functional>
+#include <vector>
+
+#include "hash.h"
+#include "result.h"
+#include "session.h"
+#include "verify.h"
+
+namespace imasnap {
+
+// The segments of `view` and the kernel's list as parts of one log. Segments
+// that should be there and are not become parts that are missing.
+std::vector<LogPart> PartsOf(const Environment& env, const LogView& view);
+
+struct CatOptions {
+  bool ascii = false;
+  HashAlg header_alg = HashAlg::kSha1;  // of the template digest written
+  uint64_t from = 1;                    // first record written, since cold boot
+};
+
+using ByteSink = std::function<Status(ByteView)>;
+
+// Writes the log of `parts` to `sink`, in the format of
+// (ascii|binary)_runtime_measurements_<alg>. Fails before it writes anything
+// when a part is missing. Returns the records written.
+Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
+                          const ByteSink& sink);
+
+// Copies what is left of `from` to a file without a name, at its beginning.
+Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_STITCH_H_

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "store.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <set>
+
+namespace imasnap {
+namespace {
+
+constexpr size_t kNumberDigits = 8;
+
+// "00000012<suffix>" to 12.
+std::optional<uint64_t> NumberFromName(std::string_view name, std::string_view suffix) {
+  if (name.size() != kNumberDigits + suffix.size() || !name.ends_with(suffix)) {
+    return std::nullopt;
+  }
+  uint64_t number = 0;
+  for (char c : name.substr(0, kNumberDigits)) {
+    if (c < '0' || c > '9') {
+      return std::nullopt;
+    }
+    number = number * 10 + static_cast<uint64_t>(c - '0');
+  }
+  return number == 0 ? std::nullopt : std::optional<uint64_t>(number);
+}
+
+}  // namespace
+
+std::string SegmentName(uint64_t number) { return fmt::format("{:08}", number); }
+
+uint64_t Session::NextNumber() const {
+  uint64_t last = segments.empty() ? 0 : segments.back().number;
+  if (!superseded.empty()) {
+    last = std::max(last, superseded.back().number);
+  }
+  return last + 1;
+}
+
+std::string Store::SessionDirectory(uint64_t id) const {
+  return fmt::format("{}/boots/{}", root_, SegmentName(id));
+}
+
+Result<std::vector<uint64_t>> Store::Sessions() const {
+  std::vector<uint64_t> ids;
+  auto names = fs_.List(root_ + "/boots");
+  if (!names.ok()) {
+    if (names.error().errno_value == ENOENT) {
+      return ids;
+    }
+    return std::move(names.error());
+  }
+  for (const std::string& name : *names) {
+    if (const auto id = NumberFromName(name, "")) {
+      ids.push_back(*id);
+    }
+  }
+  return ids;
+}
+
+Result<Session> Store::Load(uint64_t id) const {
+  Session session;
+  session.id = id;
+  session.directory = SessionDirectory(id);
+  IMASNAP_ASSIGN(const std::vector<std::string> names, fs_.List(session.directory));
+  std::map<uint64_t, Segment> found;
+  const auto segment_at = [&](uint64_t number) -> Segment& {
+    Segment& segment = found[number];
+    segment.number = number;
+    segment.path = fmt::format("{}/{}.ima", session.directory, SegmentName(number));
+    segment.info_path = fmt::format("{}/{}.json", session.directory, SegmentName(number));
+    return segment;
+  };
+  for (const std::string& name : names) {
+    const std::string path = session.directory + "/" + name;
+    if (name.ends_with(".tmp")) {
+      session.temporaries.push_back(path);
+    } else if (name.find(".rejected") != std::string::npos) {
+      session.rejected.push_back(path);
+    } else if (name == "session.json") {
+      IMASNAP_ASSIGN(const std::string text, fs_.ReadFile(path));
+      IMASNAP_ASSIGN(session.info, ParseSession(text, path));
+    } else if (const auto data = NumberFromName(name, ".ima")) {
+      segment_at(*data).has_data = true;
+    } else if (const auto number = NumberFromName(name, ".json")) {
+      Segment& segment = segment_at(*number);
+      IMASNAP_ASSIGN(const std::string text, fs_.ReadFile(path));
+      auto info = ParseSegment(text, path);
+      if (!info.ok()) {
+        segment.info_error = info.error();
+      } else if (info->number != *number) {
+        segment.info_error =
+            FileError(ErrorCode::kMismatch, path,
+                      fmt::format("describes segment {}", SegmentName(info->number)));
+      } else {
+        segment.info = *info;
+      }
+    }
+  }
+  std::set<uint64_t> superseded;
+  for (const auto& [number, segment] : found) {
+    // Only a whole segment supersedes: with its bytes and its metadata.
+    if (segment.has_data && segment.info && segment.info->supersedes) {
+      superseded.insert(*segment.info->supersedes);
+    }
+  }
+  for (auto& [number, segment] : found) {
+    (superseded.contains(number) ? session.superseded : session.segments)
+        .push_back(std::move(segment));
+  }
+  return session;
+}
+
+Result<std::optional<Session>> Store::LoadNewest() const {
+  IMASNAP_ASSIGN(const std::vector<uint64_t> ids, Sessions());
+  if (ids.empty()) {
+    return std::optional<Session>();
+  }
+  IMASNAP_ASSIGN(Session session, Load(ids.back()));
+  return std::optional<Session>(std::move(session));
+}
+
+Status Store::Create() const { return fs_.MakeDirectories(root_ + "/boots"); }
+
+Result<Session> Store::CreateSession(const SessionInfo& info) const {
+  Session session;
+  session.id = info.id;
+  session.directory = SessionDirectory(info.id);
+  IMASNAP_RETURN_IF_ERROR(fs_.MakeDirectories(session.directory));
+  IMASNAP_RETURN_IF_ERROR(WriteSession(session, info));
+  IMASNAP_RETURN_IF_ERROR(PointCurrentTo(info.id));
+  return Load(info.id);
+}
+
+Status Store::PointCurrentTo(uint64_t id) const {
+  const std::string target = "boots/" + SegmentName(id);
+  const std::string link = root_ + "/current";
+  const auto now = fs_.ReadLink(link);
+  if (now.ok() && *now == target) {
+    return {};
+  }
+  const std::string temporary = link + ".tmp";
+  IMASNAP_ASSIGN(const bool stale, fs_.Exists(temporary));
+  if (stale) {
+    IMASNAP_RETURN_IF_ERROR(fs_.Unlink(temporary));
+  }
+  IMASNAP_RETURN_IF_ERROR(fs_.Symlink(target, temporary));
+  IMASNAP_RETURN_IF_ERROR(fs_.Rename(temporary, link));
+  return fs_.SyncDirectory(root_);
+}
+
+Status Store::WriteSession(const Session& session, const SessionInfo& info) const {
+  return fs_.WriteDurably(session.directory + "/session.json", FormatSession(info));
+}
+
+Status Store::WriteSegmentInfo(const Session& session, const SegmentInfo& info) const {
+  return fs_.WriteDurably(fmt::format("{}/{}.json", session.directory, SegmentName(info.number)),
+                          FormatSegment(info));
+}
+
+Status Store::RemoveSegment(const Session& session, const Segment& segment) const {
+  // The data first: metadata without data says what is gone, data without
+  // metadata would be taken for a segment that has yet to be described.
+  if (segment.has_data) {
+    IMASNAP_RETURN_IF_ERROR(fs_.Unlink(segment.path));
+    IMASNAP_RETURN_IF_ERROR(fs_.SyncDirectory(session.directory));
+  }
+  if (segment.info || segment.info_error) {
+    IMASNAP_RETURN_IF_ERROR(fs_.Unlink(segment.info_path));
+    IMASNAP_RETURN_IF_ERROR(fs_.SyncDirectory(session.directory));
+  }
+  return {};
+}
+
+Status Store::RemoveSession(uint64_t id) const {
+  const std::string directory = SessionDirectory(id);
+  IMASNAP_ASSIGN(const std::vector<std::string> names, fs_.List(directory));
+  for (const std::string& name : names) {
+    IMASNAP_RETURN_IF_ERROR(fs_.Unlink(directory + "/" + name));
+  }
+  IMASNAP_RETURN_IF_ERROR(fs_.RemoveDirectory(directory));
+  return fs_.SyncDirectory(root_ + "/boots");
+}
+
+Result<uint64_t> Store::Size(const Session& session) const {
+  uint64_t bytes = 0;
+  for (const Segment& segment : session.segments) {
+    if (segment.has_data) {
+      IMASNAP_ASSIGN(const FileInfo info, fs_.Stat(segment.path));
+      bytes += info.size;
+    }
+  }
+  return bytes;
+}
+
+Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(segment.path, OpenMode::kRead));
+  LogReader reader(*file, {}, segment.path, LogReader::Check::kFraming);
+  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
+  while (true) {
+    IMASNAP_ASSIGN(const Record* record, reader.Next());
+    if (record == nullptr) {
+      break;
+    }
+    hasher.Update(record->raw);
+  }
+  SegmentInfo info;
+  info.number = segment.number;
+  info.records = reader.records();
+  info.bytes = reader.bytes();
+  IMASNAP_ASSIGN(info.sha256, hasher.Finish());
+  return info;
+}
+
+SegmentKey KeyOf(const SegmentInfo& info) { return {info.attempt, info.bytes, info.sha256}; }
+
+}  // namespace imasnap

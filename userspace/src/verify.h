@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Verifies a stitched log: every record, every aggregate, every bank, and in
+// the end PCR values from outside.
+#ifndef IMASNAP_VERIFY_H_
+#define IMASNAP_VERIFY_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "file_system.h"
+#include "metadata.h"
+#include "pcr_values.h"
+#include "replay.h"
+#include "result.h"
+
+namespace imasnap {
+
+// One file of the log, in order. `open` gives it from its beginning, each time.
+struct LogPart {
+  std::string path;
+  uint64_t segment = 0;  // its number; 0 for the kernel's list
+  std::function<Result<std::unique_ptr<File>>()> open;
+  std::optional<SegmentInfo> info;    // what the store says about it
+  std::optional<Error> info_problem;  // the store's metadata is broken
+  // A segment that must come before this part and is not there.
+  std::optional<uint64_t> missing_before;
+  bool missing = false;  // its own bytes are not there
+};
+
+// The first thing that disagrees.
+struct Finding {
+  std::string file;
+  uint64_t segment = 0;                    // 0: the kernel's list
+  std::optional<uint64_t> record;          // since cold boot, from 1
+  std::optional<uint64_t> record_in_file;  // from 1
+  std::optional<uint64_t> offset;          // in the file
+  std::string bank;                        // empty: no bank is at odds
+  std::optional<uint32_t> pcr;
+  std::string expected;
+  std::string found;
+  std::string message;
+
+  Error ToError() const;
+};
+
+struct BankReport {
+  std::string name;
+  bool padded_sha1 = false;
+  bool compared = false;            // with the PCRs from outside
+  std::map<uint32_t, Digest> pcrs;  // as replayed, those the log uses
+};
+
+struct VerifyReport {
+  std::optional<Finding> finding;  // nothing: the log is good
+  uint64_t records = 0;
+  uint64_t live_records = 0;
+  uint64_t segments = 0;
+  uint64_t aggregates = 0;
+  uint64_t violations = 0;
+  uint64_t pcr_checks = 0;  // values in aggregates that were compared
+  std::vector<BankReport> banks;
+  std::vector<std::string> unchecked_banks;  // their hash is not available here
+  // The record after which the log agrees with the PCRs from outside.
+  std::optional<uint64_t> matched_record;
+  std::vector<std::string> notes;
+};
+
+// `pcrs` may be null: then the log is only checked against itself. Live PCRs
+// are read again a bounded number of times while the last part grows; fixed
+// ones may match anywhere in the log. An error (not a finding) means that it
+// could not be checked.
+Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcrs);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_VERIFY_H_
