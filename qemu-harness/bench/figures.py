@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The arithmetic of the benchmark: medians, shares, and who waited for whom."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+def share_given_back(before: int, filled: int, after: int) -> float:
+    """Of what came between BEFORE and FILLED, the percentage that is gone AFTER."""
+    if filled <= before:
+        raise ValueError(f"nothing came: {before} bytes before, {filled} with records")
+    return 100.0 * (filled - after) / (filled - before)
+
+
+@dataclass(frozen=True)
+class Span:
+    """When something began and ended, in nanoseconds of one clock."""
+
+    start: int
+    end: int
+
+    @property
+    def length(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Round:
+    """Some openings after each other, and the records around and during them."""
+
+    ordinary: Sequence[int]  # nanoseconds
+    during: Sequence[int]
+
+    @property
+    def worst_ordinary(self) -> int:
+        return max(self.ordinary)
+
+    @property
+    def worst_during(self) -> int:
+        return max(self.during)
+
+
+def rounds(records: Sequence[Span], openings: Sequence[Span], size: int) -> list[Round]:
+    """Cut a run into rounds of SIZE openings.
+
+    A record counts as one during an opening if the two overlap. A round lasts
+    until the next one's first opening; what is before the first opening or
+    belongs to an incomplete round at the end is left out.
+    """
+    openings = sorted(openings, key=lambda o: o.start)
+    starts = [o.start for o in openings]
+    ends = [o.end for o in openings]
+    whole = len(openings) // size
+    ordinary: list[list[int]] = [[] for _ in range(whole)]
+    during: list[list[int]] = [[] for _ in range(whole)]
+    for record in records:
+        # The first opening that ends after the record began: they overlap if
+        # it began before the record ended.
+        following = bisect.bisect_left(ends, record.start)
+        overlaps = following < len(openings) and starts[following] <= record.end
+        nearest = following if overlaps else following - 1
+        number = nearest // size
+        if 0 <= number < whole:
+            (during if overlaps else ordinary)[number].append(record.length)
+    found = [Round(o, d) for o, d in zip(ordinary, during)]
+    if not found or any(not r.ordinary or not r.during for r in found):
+        raise ValueError("a round has no record during an opening, or none outside")
+    return found
+
+
+@dataclass(frozen=True)
+class Latency:
+    """What the records of one run waited, in nanoseconds."""
+
+    ordinary: float  # median of all ordinary records
+    worst_ordinary: float  # median of the rounds' worst
+    worst_during: float  # median of the rounds' worst
+    worst_ordinary_ever: int
+    worst_during_ever: int
+
+    @property
+    def added(self) -> float:
+        return self.worst_during - self.ordinary
+
+
+def latency(found: Sequence[Round]) -> Latency:
+    return Latency(
+        ordinary=median(n for r in found for n in r.ordinary),
+        worst_ordinary=median(r.worst_ordinary for r in found),
+        worst_during=median(r.worst_during for r in found),
+        worst_ordinary_ever=max(r.worst_ordinary for r in found),
+        worst_during_ever=max(r.worst_during for r in found),
+    )

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * measure_latency MEASURERS OPENINGS MIN_GAP_MS: let MEASURERS processes
+ * measure files one after the other, as fast as they can, while this process
+ * opens and closes the snapshot OPENINGS times.
+ *
+ * Prints, in nanoseconds of one clock, when each open() of a measured file and
+ * of the snapshot began and ended:
+ *
+ *	{"what":"record","by":N,"start":S,"end":E}
+ *	{"what":"opening","start":S,"end":E}
+ *
+ * Between two openings it leaves a pause as long as the opening took, and at
+ * least MIN_GAP_MS, for ordinary records to compare with.
+ */
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "bench.h"
+
+#define MAX_RECORDS	200000
+#define MAX_MEASURERS	16
+
+struct span {
+	int64_t start;
+	int64_t end;
+};
+
+struct measurer {
+	pid_t pid;
+	unsigned long count;
+	struct span *spans;
+};
+
+static atomic_bool *finished;
+
+static void *shared(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		err(1, "mmap");
+	return p;
+}
+
+static void measure(struct measurer *m, unsigned int n)
+{
+	struct measured_file file;
+
+	measured_file_init(&file, n);
+	while (!atomic_load(finished)) {
+		struct span *span = &m->spans[m->count];
+
+		if (m->count == MAX_RECORDS)
+			errx(1, "more than %d records", MAX_RECORDS);
+		measured_file_measure(&file, &span->start, &span->end);
+		m->count++;
+	}
+}
+
+static void start_measurer(struct measurer *m, unsigned int n)
+{
+	pid_t parent = getpid(), child;
+
+	m->spans = shared(MAX_RECORDS * sizeof(*m->spans));
+	child = fork();
+	if (child < 0)
+		err(1, "fork");
+	if (child) {
+		m->pid = child;
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	measure(m, n);
+	_exit(0);
+}
+
+static void pause_ns(int64_t ns)
+{
+	const struct timespec t = {
+		.tv_sec = ns / 1000000000,
+		.tv_nsec = ns % 1000000000,
+	};
+
+	nanosleep(&t, NULL);
+}
+
+static void open_snapshot(struct span *span)
+{
+	int fd;
+
+	span->start = now_ns();
+	fd = open(IMA_DIR "snapshot", O_RDONLY | O_CLOEXEC);
+	span->end = now_ns();
+	if (fd < 0 || close(fd))
+		err(1, "snapshot");
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long measurers, openings;
+	struct measurer *m;
+	struct span *opened;
+	int64_t min_gap;
+
+	if (argc != 4)
+		errx(2, "usage: measure_latency MEASURERS OPENINGS MIN_GAP_MS");
+	measurers = number(argv[1]);
+	openings = number(argv[2]);
+	min_gap = (int64_t)number(argv[3]) * 1000000;
+	if (!measurers || measurers > MAX_MEASURERS || !openings)
+		errx(2, "1 to %d measurers, 1 opening at least", MAX_MEASURERS);
+	opened = calloc(openings, sizeof(*opened));
+	if (!opened)
+		err(1, "calloc");
+	finished = shared(sizeof(*finished));
+	m = shared(measurers * sizeof(*m));
+
+	for (unsigned long i = 0; i < measurers; i++)
+		start_measurer(&m[i], i + 1);
+
+	pause_ns(4 * min_gap);
+	for (unsigned long i = 0; i < openings; i++) {
+		int64_t took;
+
+		open_snapshot(&opened[i]);
+		took = opened[i].end - opened[i].start;
+		pause_ns(took > min_gap ? took : min_gap);
+	}
+	atomic_store(finished, true);
+
+	for (unsigned long i = 0; i < measurers; i++) {
+		int status;
+
+		if (waitpid(m[i].pid, &status, 0) != m[i].pid || status)
+			errx(1, "a measurer failed");
+		for (unsigned long k = 0; k < m[i].count; k++)
+			printf("{\"what\":\"record\",\"by\":%lu,\"start\":%" PRId64
+			       ",\"end\":%" PRId64 "}\n", i + 1,
+			       m[i].spans[k].start, m[i].spans[k].end);
+	}
+	for (unsigned long i = 0; i < openings; i++)
+		printf("{\"what\":\"opening\",\"start\":%" PRId64
+		       ",\"end\":%" PRId64 "}\n",
+		       opened[i].start, opened[i].end);
+	return 0;
+}

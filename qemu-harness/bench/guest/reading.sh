@@ -1,0 +1,28 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# reading.sh {snapshot|staging} RECORDS:TIMES...: for each number of records,
+# make them and read them TIMES times through the files of this kernel.
+set -eu
+
+cd /bench
+ima=/sys/kernel/security/ima
+how=$1
+shift
+exec >/out/results
+
+for size in "$@"; do
+	records=${size%:*}
+	times=${size#*:}
+	./make_records "$records"
+	./read_list "$records:list" $ima/binary_runtime_measurements "$times"
+	case $how in
+	snapshot)
+		./read_list -p "$records:snapshot" $ima/snapshot "$times"
+		;;
+	staging)
+		./request_list $ima/binary_runtime_measurements_staged A
+		./read_list "$records:staged" $ima/binary_runtime_measurements_staged "$times"
+		./request_list $ima/binary_runtime_measurements_staged D
+		;;
+	esac
+done

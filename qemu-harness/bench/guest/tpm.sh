@@ -1,0 +1,23 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# tpm.sh TIMES OPENINGS: open the snapshot TIMES times with marks around each,
+# then OPENINGS times while two processes measure files, all between two marks
+# of the same number, 1000; keep the list, which tells whose each extend is.
+set -eu
+
+cd /bench
+ima=/sys/kernel/security/ima
+exec >/out/results
+
+./make_records 100
+mark=1
+while [ "$mark" -le "$1" ]; do
+	./tpm_command mark "$mark"
+	./read_list "$mark" $ima/snapshot 1
+	./tpm_command mark "$mark"
+	mark=$((mark + 1))
+done
+./tpm_command mark 1000
+./measure_latency 2 "$2" 20
+./tpm_command mark 1000
+cat $ima/binary_runtime_measurements >/out/list

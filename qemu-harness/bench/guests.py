@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Build the guest's programs and run its scripts; what they print comes back as objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imaharness import paths, process
+from imaharness.bases import DEFAULT_BASE
+from imaharness.errors import HarnessError
+from imaharness.guest import GuestResult, GuestSpec, run_guest
+from imaharness.image import Copy
+from imaharness.tpm import TpmSpec
+
+_HERE = Path(__file__).resolve().parent
+_BUILD = paths.BUILD / "bench"
+_PLACE = "/bench"
+_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all guests of one benchmark share."""
+
+    base: str = DEFAULT_BASE
+    ksrc: Path | None = None
+    accel: str = "auto"
+    images: dict[str, Path] = field(default_factory=dict)  # a flavour's own bzImage
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one script left."""
+
+    objects: list[dict[str, Any]]
+    out: Path
+
+    def of(self, what: str, **wanted: Any) -> list[dict[str, Any]]:
+        """The objects of one kind that have these values."""
+        return [o for o in self.objects if o["what"] == what and all(o.get(k) == v for k, v in wanted.items())]
+
+
+def build_programs() -> list[Path]:
+    """The guest's programs, static, so that they run in any guest."""
+    _BUILD.mkdir(parents=True, exist_ok=True)
+    programs = []
+    for source in sorted((_HERE / "guest").glob("*.c")):
+        program = _BUILD / source.stem
+        process.output(["gcc", *_FLAGS, "-static", "-o", program, source])
+        programs.append(program)
+    return programs
+
+
+def build_shim() -> Path:
+    """The library to be preloaded into swtpm."""
+    _BUILD.mkdir(parents=True, exist_ok=True)
+    shim = _BUILD / "tpm_shim.so"
+    process.output(["gcc", *_FLAGS, "-shared", "-fPIC", "-o", shim, _HERE / "shim" / "tpm_shim.c", "-ldl"])
+    return shim
+
+
+def shimmed_tpm(banks: Sequence[str], log: Path, delay_ms: int = 0) -> TpmSpec:
+    """A TPM whose commands are logged, and take DELAY_MS longer."""
+    log.unlink(missing_ok=True)
+    env = {"IMA_SHIM_LOG": str(log), "IMA_SHIM_DELAY_MS": str(delay_ms)}
+    return TpmSpec(banks=banks, preload=build_shim(), env=env)
+
+
+def run(
+    setup: Setup,
+    script: str,
+    arguments: Sequence[str],
+    *,
+    flavour: str = "patched",
+    tpm: TpmSpec | None = None,
+    append: Sequence[str] = (),
+    timeout: float = 400.0,
+) -> Found:
+    """Boot FLAVOUR and run one of guest/*.sh in it; HarnessError when that fails."""
+    copies = [Copy(p, f"{_PLACE}/{p.name}") for p in build_programs()]
+    copies.append(Copy(_HERE / "guest" / script, f"{_PLACE}/{script}"))
+    spec = GuestSpec(
+        command=[f"{_PLACE}/{script}", *arguments],
+        base=setup.base,
+        flavour=flavour,
+        kernel=setup.images.get(flavour),
+        ksrc=setup.ksrc,
+        accel=setup.accel,
+        tpm=tpm or TpmSpec(version="none"),
+        append=append,
+        policy=_HERE / "guest" / "policy",
+        copies=copies,
+        timeout=timeout,
+        name=f"bench-{Path(script).stem}-{flavour}",
+    )
+    result = run_guest(spec)
+    if not result.ok:
+        raise HarnessError(_complaint(script, flavour, result))
+    text = (result.out / "results").read_text()
+    return Found([json.loads(line) for line in text.splitlines()], result.out)
+
+
+def _complaint(script: str, flavour: str, result: GuestResult) -> str:
+    told = result.stderr.decode(errors="replace").strip()
+    return f"{script} on {flavour}: status {result.status}: {told}\n{result.explain()}"

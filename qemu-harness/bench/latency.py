@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How much longer a record takes while a snapshot is opened."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from imaharness import paths
+
+from . import figures, guests
+from .figures import Span
+from .tables import Outcome, Table, Target
+
+_BANKS = ("sha1", "sha256", "sha384")
+_ROUNDS = 5
+_OPENINGS = 10  # a round
+# Command time added by the shim: least pause between openings, both in ms.
+_DELAYS = {0: 40, 10: 200}
+
+
+def _span(o: dict[str, Any]) -> Span:
+    return Span(o["start"], o["end"])
+
+
+def _one(found: guests.Found) -> dict[str, Any]:
+    records = [_span(o) for o in found.of("record")]
+    openings = [_span(o) for o in found.of("opening")]
+    latency = figures.latency(figures.rounds(records, openings, _OPENINGS))
+    read = median(o["ns"] for o in found.of("command", command="read"))
+    extend = median(o["ns"] for o in found.of("command", command="extend"))
+    return {
+        **asdict(latency),
+        "added": latency.added,
+        "read": read,
+        "extend": extend,
+        "limit": read + extend,
+        "opening": median(o.length for o in openings),
+        "records": len(records),
+    }
+
+
+def measure(setup: guests.Setup) -> Outcome:
+    result: dict[int, dict[str, Any]] = {}
+    for delay, gap in _DELAYS.items():
+        log = paths.BUILD / "bench" / f"latency-{delay}.log"
+        tpm = guests.shimmed_tpm(_BANKS, log, delay)
+        arguments = [",".join(_BANKS), str(_ROUNDS * _OPENINGS), str(gap)]
+        found = guests.run(setup, "latency.sh", arguments, tpm=tpm)
+        log.rename(found.out / "commands.log")
+        result[delay] = _one(found)
+    outcome = Outcome("latency", figures={"banks": _BANKS, "by_delay_ms": result})
+    outcome.tables.append(_table(result))
+    outcome.targets = [_target(delay, one) for delay, one in result.items()]
+    return outcome
+
+
+def _name(delay: int) -> str:
+    return f"{delay} ms a command slower" if delay else "swtpm as it is"
+
+
+def _ms(ns: float) -> str:
+    return f"{ns / 1e6:.2f}"
+
+
+def _table(result: dict[int, dict[str, Any]]) -> Table:
+    keys = ("ordinary", "worst_ordinary", "worst_during", "added", "read", "extend", "limit", "worst_ordinary_ever",
+            "worst_during_ever", "opening")  # fmt: skip
+    head = ["ms", "ordinary", "its worst", "worst, opening", "added", "read", "extend", "sum", "ever: ordinary",
+            "ever: opening", "open()"]  # fmt: skip
+    rows = [[_name(delay), *(_ms(one[k]) for k in keys)] for delay, one in result.items()]
+    title = f"Latency of a record, three banks (worst: median of {_ROUNDS} rounds of {_OPENINGS} openings)"
+    return Table(title, head, rows)
+
+
+def _target(delay: int, one: dict[str, Any]) -> Target:
+    return Target(
+        f"{_name(delay)}: worst added latency at most one read and one extend",
+        f"{_ms(one['added'])} ms of {_ms(one['limit'])} ms",
+        one["added"] <= one["limit"],
+    )

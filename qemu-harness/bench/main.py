@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from imaharness import accel
+from imaharness.bases import BASES, DEFAULT_BASE
+from imaharness.errors import HarnessError
+from imaharness.guest import new_run_directory
+
+from . import latency, reading, slab, tpm
+from .guests import Setup
+from .tables import Outcome, closing_table
+
+# What is measured by another program, in the guest or on the host, becomes one
+# more function that returns an Outcome.
+PARTS: dict[str, Callable[[Setup], Outcome]] = {
+    "reading": reading.measure,
+    "slab": slab.measure,
+    "tpm": tpm.measure,
+    "latency": latency.measure,
+}
+
+_EPILOG = """
+A missed target is printed as MISSED and does not make the exit status bad:
+figures of an emulated machine that others use too are no test. The status is 1
+when something could not be measured.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    env = os.environ
+    p = argparse.ArgumentParser(
+        prog="bench", description="Measure the size and the speed of the snapshot.", epilog=_EPILOG
+    )
+    p.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    p.add_argument("--base", default=env.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
+    p.add_argument("--ksrc", default=env.get("KSRC") or None, type=Path)
+    p.add_argument("--accel", default=env.get("ACCEL") or "auto", choices=accel.CHOICES)
+    p.add_argument("--kernel", type=Path, metavar="BZIMAGE", help="with the series; build none")
+    p.add_argument("--stock-kernel", type=Path, metavar="BZIMAGE", help="without it; build none")
+    return p
+
+
+def _measure(name: str, setup: Setup) -> Outcome:
+    began = time.monotonic()
+    outcome = PARTS[name](setup)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    p = parser()
+    args = p.parse_args(argv)
+    if unknown := [part for part in args.parts if part not in PARTS]:
+        p.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    images = {"patched": args.kernel, "stock": args.stock_kernel}
+    setup = Setup(args.base, args.ksrc, args.accel, {k: v for k, v in images.items() if v is not None})
+    outcomes: list[Outcome] = []
+    failed = False
+    try:
+        results = new_run_directory("bench")
+        for name in args.parts or PARTS:
+            print(f"== {name}", flush=True)
+            try:
+                outcome = _measure(name, setup)
+            except (HarnessError, ValueError) as e:
+                print(f"bench: {name}: {e}", file=sys.stderr)
+                failed = True
+                continue
+            outcomes.append(outcome)
+            for table in outcome.tables:
+                print(f"{table}\n", flush=True)
+            _write(outcomes, results)
+    except HarnessError as e:
+        print(f"bench: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(closing_table(outcomes))
+    print(f"\nresults: {results / 'bench.json'} ({sum(o.seconds for o in outcomes):.0f} s)")
+    return 1 if failed else 0
+
+
+def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
+    told = [outcome.as_json() for outcome in outcomes]
+    (directory / "bench.json").write_text(json.dumps(told, indent=2) + "\n")

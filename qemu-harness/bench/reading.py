@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How long it takes from open() until the whole list is read, by its length."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+from . import guests
+from .tables import Outcome, Table, Target
+
+# How often each length is read: the short ones are the noisy ones.
+_TIMES = {1000: 9, 10_000: 5, 100_000: 3}
+_LONGEST = max(_TIMES)
+_FASTER_THAN_STAGING = 8.0
+# Of the time a record takes in the longest list to that in the shortest one.
+_LINEAR = 1.5
+
+_WAYS = {
+    "snapshot": ("patched", "snapshot", "snapshot file (series)"),
+    "resumed list": ("patched", "list", "binary_runtime_measurements (series)"),
+    "stock list": ("stock", "list", "binary_runtime_measurements (stock)"),
+    "stock staging": ("stock", "staged", "stage, then _staged file (stock)"),
+}
+
+
+def _one(found: guests.Found, records: int, label: str) -> dict[str, Any]:
+    reads = found.of("read", label=f"{records}:{label}")
+    if any(r["records"] < records for r in reads):
+        raise ValueError(f"{label}: a read gave {min(r['records'] for r in reads)} of {records} records")
+    ns = median(r["ns"] for r in reads)
+    read = median(r["records"] for r in reads)
+    return {
+        "records": read,
+        "bytes": median(r["bytes"] for r in reads),
+        "ns": ns,
+        "open_ns": median(r["open_ns"] for r in reads),
+        "read_calls": median(r["reads"] for r in reads),
+        "us_per_record": ns / read / 1000,
+        "all_ns": [r["ns"] for r in reads],
+    }
+
+
+def measure(setup: guests.Setup) -> Outcome:
+    sizes = [f"{records}:{times}" for records, times in _TIMES.items()]
+    found = {
+        "stock": guests.run(setup, "reading.sh", ["staging", *sizes], flavour="stock"),
+        "patched": guests.run(setup, "reading.sh", ["snapshot", *sizes], flavour="patched"),
+    }
+    figures = {
+        way: {records: _one(found[flavour], records, label) for records in _TIMES}
+        for way, (flavour, label, _) in _WAYS.items()
+    }
+    # Staging is part of what stock's way takes; its third request was the longest list's.
+    staging = [r["ns"] for r in found["stock"].of("request", request="A")]
+    for ns, records in zip(staging, _TIMES):
+        figures["stock staging"][records]["ns"] += ns
+    outcome = Outcome("reading", figures={"ways": figures, "stage_ns": staging, "purge_ns": _purges(found["patched"])})
+    outcome.tables.append(_table(figures))
+    outcome.targets = _targets(figures)
+    return outcome
+
+
+def _purges(found: guests.Found) -> dict[int, int]:
+    """What the write that purges took."""
+    return {n: max(r["purge_ns"] for r in found.of("read", label=f"{n}:snapshot")) for n in _TIMES}
+
+
+def _table(figures: dict[str, dict[int, dict[str, Any]]]) -> Table:
+    head = ["open to all read (no TPM)"]
+    for records in _TIMES:
+        head += [f"{records} records", "us a record"]
+    rows = []
+    for way, (_, _, title) in _WAYS.items():
+        row = [title]
+        for records in _TIMES:
+            one = figures[way][records]
+            row += [f"{one['ns'] / 1e6:.1f} ms", f"{one['us_per_record']:.2f}"]
+        rows.append(row)
+    return Table(f"Reading (median of {', '.join(map(str, _TIMES.values()))})", head, rows)
+
+
+def _targets(figures: dict[str, dict[int, dict[str, Any]]]) -> list[Target]:
+    shortest = min(_TIMES)
+    targets = []
+    for way in ("snapshot", "resumed list"):
+        per = {n: figures[way][n]["us_per_record"] for n in _TIMES}
+        ratio = per[_LONGEST] / per[shortest]
+        targets.append(
+            Target(
+                f"{way} linear: a record at {_LONGEST} at most {_LINEAR} times one at {shortest}",
+                f"{ratio:.2f} times",
+                ratio <= _LINEAR,
+            )
+        )
+    faster = figures["stock staging"][_LONGEST]["ns"] / figures["snapshot"][_LONGEST]["ns"]
+    targets.append(
+        Target(
+            f"snapshot at {_LONGEST} at least {_FASTER_THAN_STAGING:.0f} times faster than stock staging",
+            f"{faster:.1f} times",
+            faster >= _FASTER_THAN_STAGING,
+        )
+    )
+    return targets
