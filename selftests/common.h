@@ -305,15 +305,22 @@ static bool __maybe_unused is_measured(uid_t uid)
 
 static int __maybe_unused load_policy(void)
 {
-	ssize_t n;
+	const char *rule = POLICY;
 	int fd;
 
 	fd = open(IMA_DIR "policy", O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	n = write(fd, POLICY, strlen(POLICY));
+	/* One rule is taken at a time. */
+	while (*rule) {
+		ssize_t n = write(fd, rule, strlen(rule));
+
+		if (n <= 0)
+			break;
+		rule += n;
+	}
 	close(fd);
-	return n == (ssize_t)strlen(POLICY) ? 0 : -1;
+	return *rule ? -1 : 0;
 }
 
 static bool __maybe_unused hashes_work(void)
