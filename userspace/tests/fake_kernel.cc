@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "fake_kernel.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace imasnap::testing {
+namespace {
+
+// What every file of the kernel answers to calls it does not have.
+class KernelFile : public File {
+ public:
+  using File::File;
+  Result<size_t> WriteSome(ByteView) override { return SystemError(path(), "write", EINVAL); }
+  Result<uint64_t> Seek(uint64_t) override { return SystemError(path(), "lseek", ESPIPE); }
+  Status Sync() override { return SystemError(path(), "fsync", EINVAL); }
+  Result<FileInfo> Stat() override { return FileInfo{FileType::kRegular, 0, 0440, 0}; }
+  Status TryLock(LockMode) override { return SystemError(path(), "flock", EINVAL); }
+  Status Close() override { return {}; }
+};
+
+class TextFile : public KernelFile {
+ public:
+  TextFile(std::string path, std::string text)
+      : KernelFile(std::move(path)), text_(std::move(text)), rest_(AsBytes(text_)) {}
+  Result<size_t> ReadSome(std::span<std::byte> out) override { return rest_.Read(out); }
+
+ private:
+  const std::string text_;
+  SpanSource rest_;
+};
+
+}  // namespace
+
+// Keeps its place by counting from the first record ever, as the series does.
+class LiveFile : public KernelFile {
+ public:
+  LiveFile(std::string path, FakeKernel* kernel)
+      : KernelFile(std::move(path)), kernel_(kernel), next_(kernel->purged_) {}
+
+  Result<size_t> ReadSome(std::span<std::byte> out) override {
+    if (pending_.empty() && next_ < kernel_->all_.size()) {
+      next_ = std::max(next_, kernel_->purged_);
+      pending_ = kernel_->all_[next_++].Binary();
+    }
+    // Never more than one record, and never more than 50 bytes of it.
+    const size_t n = std::min({out.size(), pending_.size(), size_t{50}});
+    std::copy_n(pending_.begin(), n, out.begin());
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(n));
+    return n;
+  }
+
+ private:
+  FakeKernel* kernel_;
+  size_t next_;
+  Bytes pending_;
+};
+
+class SnapshotFile : public KernelFile {
+ public:
+  SnapshotFile(std::string path, FakeKernel* kernel)
+      : KernelFile(std::move(path)), kernel_(kernel), boundary_(kernel->all_.size()) {
+    kernel_->open_ = true;
+    bytes_ = kernel_->InMemory();
+    kernel_->Measure(kernel_->MakeAggregate(boundary_));
+    kernel_->MeasureFiles(kernel_->records_after_open);
+  }
+  ~SnapshotFile() override { kernel_->open_ = false; }
+
+  Result<size_t> ReadSome(std::span<std::byte> out) override {
+    if (purged_) {
+      return size_t{0};
+    }
+    const size_t n = std::min({out.size(), bytes_.size() - at_, size_t{100}});
+    std::copy_n(bytes_.begin() + static_cast<ptrdiff_t>(at_), n, out.begin());
+    at_ += n;
+    at_end_ = at_end_ || n == 0;
+    return n;
+  }
+
+  Result<size_t> WriteSome(ByteView bytes) override {
+    if (bytes.empty()) {
+      return size_t{0};
+    }
+    if (!at_end_) {
+      return SystemError(path(), "write", EPROTO);
+    }
+    if (purged_) {
+      return SystemError(path(), "write", EALREADY);
+    }
+    if (kernel_->write_error != 0 && !kernel_->purge_although_error) {
+      return SystemError(path(), "write", kernel_->write_error);
+    }
+    kernel_->purged_ = boundary_;
+    ++kernel_->purges_;
+    purged_ = true;
+    if (kernel_->write_error != 0) {
+      return SystemError(path(), "write", kernel_->write_error);
+    }
+    return bytes.size();
+  }
+
+ private:
+  FakeKernel* kernel_;
+  const size_t boundary_;
+  Bytes bytes_;
+  size_t at_ = 0;
+  bool at_end_ = false;
+  bool purged_ = false;
+};
+
+FakeKernel::FakeKernel(std::vector<std::string> banks) : banks_(std::move(banks)) { Boot(); }
+
+void FakeKernel::Boot() {
+  all_.clear();
+  purged_ = attempts_ = purges_ = 0;
+  open_ = false;
+  pcrs_.clear();
+  for (const std::string& bank : banks_) {
+    const size_t size = *KernelDigestSize(bank);
+    for (uint32_t pcr = 0; pcr < 24; ++pcr) {
+      const bool ones = pcr >= 17 && pcr <= 22;
+      pcrs_[bank][pcr] = Digest::Filled(size, static_cast<std::byte>(ones ? 0xff : 0));
+    }
+  }
+  pcrs_before_ = pcrs_;
+  Measure(NgRecord("boot_aggregate"));
+}
+
+void FakeKernel::Extend(const BuiltRecord& record, PcrValues* pcrs) {
+  for (const std::string& bank : banks_) {
+    const HashAlg alg = *HashFromName(bank);
+    Digest& value = (*pcrs)[bank][record.pcr];
+    Bytes both;
+    AppendBytes(value.view(), &both);
+    const Digest digest = record.violation ? Digest::Filled(DigestSize(alg), std::byte{0xff})
+                                           : record.TemplateDigest(alg);
+    AppendBytes(digest.view(), &both);
+    value = HashOf(alg, both);
+  }
+}
+
+void FakeKernel::Measure(const BuiltRecord& record) {
+  all_.push_back(record);
+  pcrs_before_ = pcrs_;
+  Extend(record, &pcrs_);
+}
+
+void FakeKernel::MeasureFiles(int count) {
+  for (int i = 0; i < count; ++i) {
+    ++files_;
+    if (files_ % 5 == 0) {
+      Measure(Violation("/violated/" + std::to_string(files_)));
+    } else {
+      Measure(NgRecord("/file/" + std::to_string(files_), files_ % 7 == 0 ? 11 : 10));
+    }
+  }
+}
+
+BuiltRecord FakeKernel::MakeAggregate(size_t boundary) {
+  Aggregate aggregate;
+  aggregate.attempt = ++attempts_;
+  aggregate.record_count = boundary;
+  aggregate.segment_hash = HashOf(HashAlg::kSha256, InMemory());
+  if (wrong_segment_hash) {
+    aggregate.segment_hash.bytes[0] ^= std::byte{1};
+  }
+  for (const std::string& bank : banks_) {
+    aggregate.banks.push_back({bank, pcrs_[bank]});
+  }
+  return BufRecord("snapshot_aggregate", FormatAggregate(aggregate));
+}
+
+Bytes FakeKernel::Everything() const {
+  Bytes out;
+  for (const BuiltRecord& record : all_) {
+    AppendBytes(record.Binary(), &out);
+  }
+  return out;
+}
+
+Bytes FakeKernel::InMemory() const {
+  Bytes out;
+  for (size_t i = purged_; i < all_.size(); ++i) {
+    AppendBytes(all_[i].Binary(), &out);
+  }
+  return out;
+}
+
+PcrValues FakeKernel::Pcrs() const { return extend_lags ? pcrs_before_ : pcrs_; }
+
+std::vector<std::string> FakeKernel::Names() const {
+  std::vector<std::string> names = {"binary_runtime_measurements", "runtime_measurements_count",
+                                    "violations"};
+  if (has_snapshot_file) {
+    names.insert(names.end(),
+                 {"snapshot", "runtime_measurements_size", "runtime_measurements_total",
+                  "snapshot_attempts", "snapshot_purges"});
+  }
+  if (has_staging) {
+    names.emplace_back("binary_runtime_measurements_staged");
+  }
+  return names;
+}
+
+bool FakeKernel::Has(const std::string& name) const {
+  const auto names = Names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+Result<std::unique_ptr<File>> FakeKernel::Open(const std::string& name, const std::string& path) {
+  if (!Has(name)) {
+    return SystemError(path, "open", ENOENT);
+  }
+  if (name == "snapshot") {
+    if (open_) {
+      return SystemError(path, "open", EBUSY);
+    }
+    return std::unique_ptr<File>(new SnapshotFile(path, this));
+  }
+  if (name == "binary_runtime_measurements") {
+    return std::unique_ptr<File>(new LiveFile(path, this));
+  }
+  uint64_t value = 0;
+  if (name == "runtime_measurements_count") {
+    value = in_memory();
+  } else if (name == "runtime_measurements_size") {
+    value = InMemory().size();
+  } else if (name == "runtime_measurements_total") {
+    value = total();
+  } else if (name == "snapshot_attempts") {
+    value = attempts_;
+  } else if (name == "snapshot_purges") {
+    value = purges_;
+  }
+  return std::unique_ptr<File>(new TextFile(path, std::to_string(value) + "\n"));
+}
+
+}  // namespace imasnap::testing

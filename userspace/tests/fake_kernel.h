@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// A kernel in memory: the files of /sys/kernel/security/ima with the snapshot
+// file's behaviour (exclusive open that records the aggregate, read, purge on
+// write, nothing lost on close), and PCRs.
+#ifndef IMASNAP_TESTS_FAKE_KERNEL_H_
+#define IMASNAP_TESTS_FAKE_KERNEL_H_
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "aggregate.h"
+#include "file_system.h"
+#include "log_builder.h"
+#include "pcr_values.h"
+
+namespace imasnap::testing {
+
+class FakeKernel {
+ public:
+  explicit FakeKernel(std::vector<std::string> banks = {"sha1", "sha256"});
+
+  // A boot: empties everything and measures boot_aggregate.
+  void Boot();
+  void Measure(const BuiltRecord& record);
+  void MeasureFiles(int count);  // new names each time
+
+  // Every record since the boot, purged or not.
+  Bytes Everything() const;
+  // Those still in memory.
+  Bytes InMemory() const;
+  uint64_t total() const { return all_.size(); }
+  uint64_t in_memory() const { return all_.size() - purged_; }
+  uint64_t attempts() const { return attempts_; }
+  uint64_t purges() const { return purges_; }
+  PcrValues Pcrs() const;
+
+  // A file of the directory ima; ENOENT for what this kernel does not have.
+  Result<std::unique_ptr<File>> Open(const std::string& name, const std::string& path);
+  bool Has(const std::string& name) const;
+  std::vector<std::string> Names() const;
+
+  // Knobs.
+  bool has_snapshot_file = true;
+  bool has_staging = false;
+  bool wrong_segment_hash = false;  // the aggregate lies
+  int write_error = 0;              // the purge's write fails with this
+  bool purge_although_error = false;
+  int records_after_open = 0;  // measured right after each aggregate
+  bool extend_lags = false;    // the last record is listed, not yet extended
+
+ private:
+  friend class SnapshotFile;
+  friend class LiveFile;
+  BuiltRecord MakeAggregate(size_t boundary);
+  void Extend(const BuiltRecord& record, std::map<std::string, std::map<uint32_t, Digest>>* pcrs);
+
+  std::vector<std::string> banks_;
+  std::deque<BuiltRecord> all_;
+  size_t purged_ = 0;
+  uint64_t attempts_ = 0;
+  uint64_t purges_ = 0;
+  int files_ = 0;
+  bool open_ = false;
+  PcrValues pcrs_;
+  PcrValues pcrs_before_;
+};
+
+}  // namespace imasnap::testing
+
+#endif  // IMASNAP_TESTS_FAKE_KERNEL_H_

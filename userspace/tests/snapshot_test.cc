@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "snapshot.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using testing::Fault;
+using ::testing::HasSubstr;
+using testing::kBoot1;
+using testing::kStore;
+using testing::World;
+
+TEST(SnapshotTest, StoresPurgesAndStaysWholeOverThreeSnapshots) {
+  World world;
+  for (uint64_t n = 1; n <= 3; ++n) {
+    world.kernel.MeasureFiles(10);
+    world.kernel.records_after_open = static_cast<int>(n);
+    const uint64_t before = world.kernel.total();
+    auto taken = world.Take();
+    ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+    EXPECT_EQ(taken->attempt, n);
+    EXPECT_EQ(taken->segment->number, n);
+    EXPECT_EQ(taken->segment->last_record, before);
+    EXPECT_EQ(taken->segment->state, SegmentState::kPurged);
+    EXPECT_EQ(world.kernel.purges(), n);
+    EXPECT_EQ(world.kernel.in_memory(), 1 + n);
+    EXPECT_TRUE(world.notes.empty());
+    EXPECT_TRUE(world.IsWhole());
+  }
+  EXPECT_THAT(world.fs.Names(kBoot1),
+              ElementsAre("00000001.ima", "00000001.json", "00000002.ima", "00000002.json",
+                          "00000003.ima", "00000003.json", "session.json"));
+  EXPECT_EQ(world.fs.Find(kStore + "/current")->target, "boots/00000001");
+}
+
+TEST(SnapshotTest, MarkRecordsTheAggregateAndStoresNothing) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  auto marked = world.Take(/*mark=*/true);
+  ASSERT_TRUE(marked.ok()) << marked.error().ToString();
+  EXPECT_EQ(marked->attempt, 1U);
+  EXPECT_FALSE(marked->segment);
+  EXPECT_EQ(world.kernel.purges(), 0U);
+  EXPECT_EQ(world.fs.Find(kStore), nullptr);
+  EXPECT_TRUE(world.IsWhole());
+  // A marker inside a segment is checked like any other.
+  world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(world.Take().ok());
+  ASSERT_TRUE(world.Take(true).ok());
+  EXPECT_TRUE(world.IsWhole());
+  EXPECT_EQ(world.Verify(&world.tpm)->aggregates, 3U);
+}
+
+TEST(SnapshotTest, SegmentThatDoesNotMatchItsHashIsKeptAsideAndNeverPurgedFor) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  const Bytes before = world.kernel.InMemory();
+  world.kernel.wrong_segment_hash = true;
+  for (int i = 1; i <= 2; ++i) {
+    auto taken = world.Take();
+    ASSERT_FALSE(taken.ok());
+    EXPECT_EQ(taken.error().code, ErrorCode::kMismatch);
+    EXPECT_THAT(taken.error().ToString(), HasSubstr("Segment_Hash of attempt"));
+    EXPECT_EQ(world.kernel.purges(), 0U);
+  }
+  EXPECT_THAT(world.fs.Names(kBoot1),
+              ElementsAre("00000001.rejected.1", "00000001.rejected.2", "session.json"));
+  EXPECT_EQ(world.fs.Read(kBoot1 + "/00000001.rejected.1"), std::string(AsText(before)));
+}
+
+TEST(SnapshotTest, RefusedPurgeLeavesASegmentThatTheNextOneReplaces) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(3);
+  world.kernel.write_error = ESHUTDOWN;
+  auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().errno_value, ESHUTDOWN);
+  EXPECT_THAT(taken.error().message, HasSubstr("its records stay in the kernel"));
+  EXPECT_EQ(world.kernel.purges(), 1U);
+  EXPECT_TRUE(world.IsWhole());
+  world.kernel.MeasureFiles(2);
+  auto again = world.Take();
+  ASSERT_FALSE(again.ok());
+  EXPECT_TRUE(world.IsWhole());
+  world.kernel.write_error = 0;
+  again = world.Take();
+  ASSERT_TRUE(again.ok()) << again.error().ToString();
+  EXPECT_EQ(again->segment->number, 4U);
+  EXPECT_EQ(again->segment->supersedes, 3U);
+  EXPECT_THAT(world.fs.Names(kBoot1), ElementsAre("00000001.ima", "00000001.json", "00000004.ima",
+                                                  "00000004.json", "session.json"));
+  EXPECT_TRUE(world.IsWhole());
+  world.kernel.MeasureFiles(2);
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(SnapshotTest, PurgeWhoseAnswerIsAnErrorIsSeenInTheList) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  world.kernel.write_error = EIO;
+  world.kernel.purge_although_error = true;
+  auto taken = world.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  EXPECT_EQ(taken->segment->state, SegmentState::kPurged);
+  EXPECT_THAT(world.notes, Contains(HasSubstr("the kernel purged, though writing answered")));
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(SnapshotTest, LockHeldByAnotherIsKLockedAndChangesNothing) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  for (LockMode mode : {LockMode::kShared, LockMode::kExclusive}) {
+    const auto lock = AcquireLock(world.Env(), mode);
+    ASSERT_TRUE(lock.ok());
+    for (bool mark : {false, true}) {
+      auto taken = world.Take(mark);
+      ASSERT_FALSE(taken.ok());
+      EXPECT_EQ(taken.error().code, ErrorCode::kLocked);
+    }
+  }
+  EXPECT_EQ(world.kernel.attempts(), 0U);
+  EXPECT_EQ(world.fs.Find(kStore), nullptr);
+}
+
+TEST(SnapshotTest, SharedLocksDoNotExcludeEachOtherButASnapshotExcludesReaders) {
+  World world;
+  const auto first = AcquireLock(world.Env(), LockMode::kShared);
+  ASSERT_TRUE(first.ok());
+  EXPECT_TRUE(world.Cat().ok());
+  World other;
+  const auto held = AcquireLock(other.Env(), LockMode::kExclusive);
+  ASSERT_TRUE(held.ok());
+  auto cat = other.Cat();
+  ASSERT_FALSE(cat.ok());
+  EXPECT_EQ(cat.error().code, ErrorCode::kLocked);
+}
+
+struct StoreRefusal {
+  const char* name;
+  void (*prepare)(World*);
+  const char* message;
+};
+class StoreRefusalTest : public ::testing::TestWithParam<StoreRefusal> {};
+
+TEST_P(StoreRefusalTest, NothingIsOpenedNorPurged) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  GetParam().prepare(&world);
+  auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_THAT(taken.error().ToString(), HasSubstr(GetParam().message));
+  EXPECT_EQ(world.kernel.attempts(), 0U);
+  EXPECT_EQ(world.kernel.purges(), 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Stores, StoreRefusalTest,
+    ::testing::Values(
+        StoreRefusal{"Tmpfs", [](World* w) { w->fs.magic = kTmpfsMagic; }, "in memory"},
+        StoreRefusal{"Ramfs", [](World* w) { w->fs.magic = kRamfsMagic; }, "allow_volatile"},
+        StoreRefusal{"NoSpace", [](World* w) { w->fs.available = 1U << 20; }, "min_free_space"},
+        StoreRefusal{"SpaceForTheSegment",
+                     [](World* w) {
+                       w->fs.available = w->config.min_free_space + w->kernel.InMemory().size() - 1;
+                     },
+                     "the segment needs"},
+        StoreRefusal{"ReadOnly", [](World* w) { w->fs.read_only = true; }, "Read-only"},
+        StoreRefusal{"Owner",
+                     [](World* w) {
+                       w->fs.MakeAll(kStore);
+                       w->fs.Find(kStore)->owner = 1000;
+                     },
+                     "owned by user 1000"},
+        StoreRefusal{"Writable",
+                     [](World* w) {
+                       w->fs.MakeAll(kStore);
+                       w->fs.Find(kStore)->mode = 0775;
+                     },
+                     "mode 0775"},
+        StoreRefusal{"NoKernelFile", [](World* w) { w->kernel.has_snapshot_file = false; },
+                     "CONFIG_IMA_SNAPSHOT"}),
+    [](const auto& p) { return p.param.name; });
+
+TEST(SnapshotTest, VolatileStoreIsTakenWhenAllowed) {
+  World world;
+  world.fs.magic = kTmpfsMagic;
+  world.config.allow_volatile = true;
+  EXPECT_TRUE(world.Take().ok());
+  EXPECT_TRUE(world.IsWhole());
+}
+
+// A full disk, at every byte: nothing is lost, nothing purged, and when there
+// is room again the next snapshot is whole.
+TEST(SnapshotTest, FullDiskAtEveryStageLosesNothing) {
+  for (uint64_t room = 0;; room += 37) {
+    World world;
+    world.kernel.MeasureFiles(4);
+    ASSERT_TRUE(world.Take().ok());
+    world.kernel.MeasureFiles(4);
+    world.fs.room = room;
+    auto taken = world.Take();
+    EXPECT_TRUE(world.IsWhole()) << room;
+    const bool complete = taken.ok() && world.notes.empty();
+    if (!taken.ok()) {
+      EXPECT_EQ(taken.error().errno_value, ENOSPC);
+      EXPECT_EQ(world.kernel.purges(), 1U);
+    } else {
+      EXPECT_EQ(world.kernel.purges(), 2U);
+    }
+    world.fs.room.reset();
+    world.kernel.MeasureFiles(2);
+    ASSERT_TRUE(world.Take().ok()) << room;
+    EXPECT_TRUE(world.IsWhole()) << room;
+    if (complete) {
+      break;
+    }
+    ASSERT_LT(room, 100000U);
+  }
+}
+
+struct FaultCase {
+  const char* name;
+  Fault fault;
+  bool lose_unsynced;
+};
+class FaultTest : public ::testing::TestWithParam<FaultCase> {};
+
+// Every call of a snapshot fails, or is the last before a crash. Afterwards,
+// with nothing repaired: the log is whole. After one more snapshot: whole too.
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceAtAnyCall) {
+  for (bool first_snapshot : {true, false}) {
+    int call = 1;
+    for (;; ++call) {
+      World world;
+      world.kernel.MeasureFiles(4);
+      if (!first_snapshot) {
+        ASSERT_TRUE(world.Take().ok());
+        world.kernel.MeasureFiles(4);
+      }
+      Fault fault = GetParam().fault;
+      fault.call = call;
+      world.fs.Arm(fault);
+      auto taken = world.Take();
+      const bool hit = world.fs.fault_hit();
+      const bool crashed = world.fs.crashed();
+      const std::string where = "call " + std::to_string(call) + ": " + world.fs.fault_call();
+      world.fs.Restart(crashed && GetParam().lose_unsynced);
+      EXPECT_TRUE(world.IsWhole()) << where;
+      if (!taken.ok() && !crashed) {
+        // A failure is reported, with the error's own number.
+        EXPECT_EQ(taken.error().errno_value, fault.errno_value)
+            << where << ": " << taken.error().ToString();
+      }
+      world.kernel.MeasureFiles(2);
+      auto again = world.Take();
+      EXPECT_TRUE(again.ok()) << where << ": " << again.error().ToString();
+      EXPECT_TRUE(world.IsWhole()) << where;
+      EXPECT_EQ(world.kernel.in_memory(), 1U) << where;
+      for (const std::string& name : world.fs.Names(kBoot1)) {
+        EXPECT_FALSE(name.ends_with(".tmp")) << where << " left " << name;
+      }
+      if (!hit) {
+        break;
+      }
+    }
+    EXPECT_GT(call, 40);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, FaultTest,
+    ::testing::Values(
+        FaultCase{"Eio", {.kind = Fault::Kind::kError, .errno_value = EIO}, false},
+        FaultCase{"EioForEver",
+                  {.kind = Fault::Kind::kError, .errno_value = EIO, .times = 1000000},
+                  false},
+        FaultCase{"Enospc", {.kind = Fault::Kind::kError, .errno_value = ENOSPC}, false},
+        FaultCase{"Eintr", {.kind = Fault::Kind::kError, .errno_value = EINTR}, false},
+        FaultCase{"Short", {.kind = Fault::Kind::kShort}, false},
+        FaultCase{"KilledBefore", {.kind = Fault::Kind::kCrashBefore}, false},
+        FaultCase{"KilledAfter", {.kind = Fault::Kind::kCrashAfter}, false},
+        FaultCase{"UnsyncedLostBefore", {.kind = Fault::Kind::kCrashBefore}, true},
+        FaultCase{"UnsyncedLostAfter", {.kind = Fault::Kind::kCrashAfter}, true}),
+    [](const auto& p) { return p.param.name; });
+
+}  // namespace
+}  // namespace imasnap

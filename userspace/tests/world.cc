@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "world.h"
+
+namespace imasnap::testing {
+
+Result<PcrValues> FakeTpm::Read(const std::vector<uint32_t>& pcrs) {
+  PcrValues values;
+  for (const auto& [bank, all] : kernel_->Pcrs()) {
+    values[bank];
+    for (uint32_t pcr : pcrs) {
+      values[bank][pcr] = all.at(pcr);
+    }
+  }
+  kernel_->MeasureFiles(measured_after_read);
+  return values;
+}
+
+Environment World::Env() {
+  return {fs,
+          config,
+          kDefaultSecurityFs,
+          [] { return std::string("2026-01-02T03:04:05Z"); },
+          "7.3.0-test",
+          [this] { return reset_count; },
+          0};
+}
+
+Result<TakeResult> World::Take(bool mark) {
+  notes.clear();
+  const Environment env = Env();
+  return TakeSnapshot(env, mark, &notes);
+}
+
+Result<Bytes> World::Cat(const CatOptions& options) {
+  const Environment env = Env();
+  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  Bytes out;
+  IMASNAP_ASSIGN(const uint64_t records,
+                 WriteLog(PartsOf(env, view), options, [&out](ByteView bytes) -> Status {
+                   AppendBytes(bytes, &out);
+                   return {};
+                 }));
+  static_cast<void>(records);
+  return out;
+}
+
+Result<VerifyReport> World::Verify(PcrReader* pcrs) {
+  const Environment env = Env();
+  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  return VerifyLog(PartsOf(env, view), pcrs);
+}
+
+::testing::AssertionResult World::IsWhole() {
+  const auto cat = Cat();
+  if (!cat.ok()) {
+    return ::testing::AssertionFailure() << "cat: " << cat.error().ToString();
+  }
+  if (*cat != kernel.Everything()) {
+    return ::testing::AssertionFailure()
+           << "the stitched log has " << cat->size() << " bytes and is not the "
+           << kernel.Everything().size() << " bytes measured";
+  }
+  const auto report = Verify(&tpm);
+  if (!report.ok()) {
+    return ::testing::AssertionFailure() << "verify: " << report.error().ToString();
+  }
+  if (report->finding) {
+    return ::testing::AssertionFailure() << report->finding->ToError().ToString();
+  }
+  if (report->matched_record != kernel.total()) {
+    return ::testing::AssertionFailure() << "matched at another record";
+  }
+  return ::testing::AssertionSuccess();
+}
+
+}  // namespace imasnap::testing

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// A machine: kernel, file system, TPM, and the library's environment on them.
+#ifndef IMASNAP_TESTS_WORLD_H_
+#define IMASNAP_TESTS_WORLD_H_
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "environment.h"
+#include "fake_file_system.h"
+#include "fake_kernel.h"
+#include "pcr_values.h"
+#include "session.h"
+#include "snapshot.h"
+#include "stitch.h"
+#include "verify.h"
+
+namespace imasnap::testing {
+
+// The PCRs of a FakeKernel, as a TPM gives them.
+class FakeTpm : public PcrReader {
+ public:
+  explicit FakeTpm(FakeKernel* kernel) : kernel_(kernel) {}
+  Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
+  bool live() const override { return true; }
+  // Records measured after each read, as by a busy machine.
+  int measured_after_read = 0;
+
+ private:
+  FakeKernel* kernel_;
+};
+
+inline const std::string kStore = "/var/lib/ima-snapshot";
+inline const std::string kBoot1 = kStore + "/boots/00000001";
+
+struct World {
+  World() : fs(&kernel), tpm(&kernel) {}
+
+  FakeKernel kernel;
+  FakeFileSystem fs;
+  FakeTpm tpm;
+  std::optional<uint32_t> reset_count = 5;
+  std::vector<std::string> notes;  // of the last Take()
+  Config config;
+
+  Environment Env();
+  Result<TakeResult> Take(bool mark = false);
+  Result<Bytes> Cat(const CatOptions& options = {});
+  Result<VerifyReport> Verify(PcrReader* pcrs);
+  // The stitched log is every record since boot, once, and replays to the PCRs.
+  ::testing::AssertionResult IsWhole();
+  std::string SegmentPath(uint64_t number) const { return kBoot1 + "/" + SegmentName(number); }
+};
+
+}  // namespace imasnap::testing
+
+#endif  // IMASNAP_TESTS_WORLD_H_
