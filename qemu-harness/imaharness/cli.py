@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import accel, image, kernel, tpm
+from . import accel, image, kernel, source, tpm
 from .bases import BASES, DEFAULT_BASE, find_base
 from .errors import EXIT_HARNESS, EXIT_TIMEOUT, HarnessError
 from .guest import GuestSpec, Outcome, Sink, run_guest
@@ -106,6 +106,8 @@ def parser() -> argparse.ArgumentParser:
     _add_guest_options(shell)
     build = verbs.add_parser("kernel", help="build a kernel and print where its image is")
     _add_kernel_options(build)
+    tree = verbs.add_parser("source", help="unpack a base's plain source and print where it is")
+    _add_kernel_options(tree)
     return top
 
 
@@ -184,10 +186,17 @@ def _kernel(args: argparse.Namespace) -> int:
     return 0
 
 
+def _source(args: argparse.Namespace) -> int:
+    base = find_base(args.base)
+    print(source.plain_tree(base, source.find(base, args.ksrc)))
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser().parse_args(argv)
-        return {"run": _run, "shell": _shell, "kernel": _kernel}[args.verb](args)
+        verbs = {"run": _run, "shell": _shell, "kernel": _kernel, "source": _source}
+        return verbs[args.verb](args)
     except HarnessError as e:
         print(f"vm: {e}", file=sys.stderr)
         return EXIT_HARNESS

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import socket
 import subprocess
 import time
@@ -183,10 +184,10 @@ class _Run:
         initrd = boot / "initrd"
         contents = image.Contents(spec.command, spec.env, spec.copies, spec.policy)
         image.write_initrd(contents, initrd)
-        stack.callback(initrd.unlink)
+        stack.callback(shutil.rmtree, boot)
         shares = {"harness_out": (self.out, False)}
         if spec.kexec:
-            (boot / "bzImage").symlink_to(bzimage)
+            shutil.copyfile(bzimage, boot / "bzImage")
             shares["harness_boot"] = (boot, True)
         tpm = None
         if spec.tpm.version != "none":

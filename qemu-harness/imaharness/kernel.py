@@ -100,11 +100,11 @@ def unmet(fragments: list[Path], config: Path) -> list[str]:
 
 
 @contextmanager
-def _locked(base: Base) -> Iterator[None]:
+def _locked(base: Base, name: str) -> Iterator[None]:
     """Two harnesses at once must not build in one tree."""
     top = paths.KERNELS / base.name
     top.mkdir(parents=True, exist_ok=True)
-    with (top / "lock").open("w") as lock:
+    with (top / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -118,14 +118,18 @@ def make_environment(obj: Path) -> dict[str, str]:
     return {**_REPRODUCIBLE, "CCACHE_BASEDIR": str(obj.parent)}
 
 
+def merge(tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:
+    """Merge the fragments with the kernel's own script and let allnoconfig complete them."""
+    obj.mkdir(parents=True, exist_ok=True)
+    script = tree / "scripts/kconfig/merge_config.sh"
+    process.logged([script, "-m", "-O", obj, *fragments], log=log, cwd=tree)
+    merged = (obj / ".config").rename(obj / "merged.config")
+    make(tree, obj, [f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"], log)
+
+
 def configure(tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:
-    """Merge the fragments over allnoconfig with the kernel's own script, and check the outcome."""
-    process.logged(
-        [tree / "scripts/kconfig/merge_config.sh", "-n", "-O", obj, *fragments],
-        log=log,
-        cwd=tree,
-        env=make_environment(obj),
-    )
+    """Configure OBJ; HarnessError names what the kernel does not grant."""
+    merge(tree, obj, fragments, log)
     if missing := unmet(fragments, obj / ".config"):
         raise HarnessError(f"the kernel's configuration refuses {', '.join(missing)}; see {log}")
 
@@ -146,6 +150,39 @@ def _stamp(base: Base, flavour: Flavour, identity: str) -> str:
     return digest.hexdigest()
 
 
+def _move_tools(origin: Path, obj: Path) -> None:
+    """Tell the copied tools where they are now.
+
+    Their rules name absolute paths. Without this objtool is built anew, and
+    because of it every object of the kernel.
+    """
+    moves = ((origin, obj), (origin.parent, obj.parent))
+    for rule in (obj / "tools").rglob(".*.cmd"):
+        text = rule.read_text()
+        for old, new in moves:
+            text = text.replace(f"{old}/", f"{new}/")
+        rule.write_text(text)
+
+
+def copy_objects(origin: Path, obj: Path) -> None:
+    """Start OBJ as a copy of the objects of another directory like it.
+
+    Host tools keep absolute names in their dependencies; left as they are,
+    objtool would be made again, and because of it every object.
+    """
+    process.output(["cp", "-a", origin, obj])
+    names = {str(origin): str(obj), str(origin.parent): str(obj.parent)}
+    for folder in ("tools", "scripts", "arch/x86/tools"):
+        for file in (obj / folder).rglob(".*"):
+            if file.suffix not in (".cmd", ".d") or not file.is_file():
+                continue
+            text, state = file.read_text(), file.stat()
+            for old, new in names.items():
+                text = text.replace(old, new)
+            file.write_text(text)
+            os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
 def _seed(base: Base, flavour: Flavour, obj: Path) -> None:
     """Start OBJ from the objects of the nearest flavour that is built."""
     if obj.exists():
@@ -154,13 +191,13 @@ def _seed(base: Base, flavour: Flavour, obj: Path) -> None:
     near = sorted(FLAVOURS.values(), key=lambda f: f.series != flavour.series)
     for other in near:
         origin = object_dir(base, other)
-        # A patch may be gone from the plain tree, never from a tree that has more.
+        # Objects of a tree with more in it are no start for one with less.
         if (
             ("debug" in other.fragments) == slow
             and (flavour.series or not other.series)
             and (origin / "harness-stamp").exists()
         ):
-            process.output(["cp", "-a", origin, obj])
+            copy_objects(origin, obj)
             return
     obj.mkdir(parents=True)
 
@@ -170,10 +207,17 @@ def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool 
     obj = object_dir(base, flavour)
     image = obj / _IMAGE
     stamp = obj / "harness-stamp"
-    with _locked(base):
+
+    def ready() -> bool:
+        return image.exists() and stamp.exists() and stamp.read_text() == wanted
+
+    with _locked(base, "source.lock"):
         origin = source.find(base, ksrc)
         wanted = _stamp(base, flavour, origin.identity)
-        if image.exists() and stamp.exists() and stamp.read_text() == wanted:
+    if ready():  # without waiting for another flavour that is being built
+        return image
+    with _locked(base, "lock"):
+        if ready():
             return image
         tree = source.plain_tree(base, origin)
         if flavour.series:

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def _from_git(tree: Path) -> Source:
 
 def _in_downloads(base: Base) -> Path | None:
     wanted = re.compile(
-        rf"linux(-source)?-{re.escape(base.series)}([.-_][^/]*)?\.(tar\.(xz|gz|bz2|zst)|deb)"
+        rf"linux(-source)?-{re.escape(base.series)}([._-][^/]*)?\.(tar\.(xz|gz|bz2|zst)|deb)"
     )
     if not paths.DOWNLOADS.is_dir():
         return None
@@ -190,7 +190,14 @@ def plain_tree(base: Base, source: Source) -> Path:
     return tree
 
 
-def _touched(patch_texts: list[str]) -> set[str]:
+def link_tree(plain: Path, tree: Path) -> None:
+    """Make TREE a copy of PLAIN that shares its files; whoever changes one has to break the link."""
+    _fresh(tree)
+    entries = [e for e in plain.iterdir() if not e.name.startswith(OBJECTS)]
+    process.output(["cp", "-al", "-t", tree, *entries])
+
+
+def touched(patch_texts: Iterable[str]) -> set[str]:
     """The files that patches name, on either side."""
     names: set[str] = set()
     for text in patch_texts:
@@ -234,10 +241,8 @@ def series_tree(base: Base, plain: Path) -> Path:
     old = applied.read_text() if applied.exists() else ""
     applied.unlink(missing_ok=True)
     if not old:
-        _fresh(tree)
-        entries = [e for e in plain.iterdir() if not e.name.startswith(OBJECTS)]
-        process.output(["cp", "-al", "-t", tree, *entries])
-    names = sorted(_touched([old, wanted]))
+        link_tree(plain, tree)
+    names = sorted(touched([old, wanted]))
     before = {n: _text_and_time(tree / n) for n in names}
     for name in names:
         _restore(name, plain, tree)
