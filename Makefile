@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Everything is made under build/. 'make help' lists targets and knobs.
+
+BASE   ?= v7.3
+KSRC   ?=
+ACCEL  ?= auto
+TPM    ?= 2.0
+TPM_IF ?= tis
+BANKS  ?= sha256
+V      ?= 0
+PREFIX ?= /usr/local
+SUITES ?=
+export BASE KSRC ACCEL TPM TPM_IF BANKS V
+export PYTHONDONTWRITEBYTECODE = 1
+
+harness := qemu-harness
+vm      := $(harness)/vm
+build   := build
+
+.DEFAULT_GOAL := help
+.PHONY: help deps kernel stock userspace selftests check demo vm bench lint series \
+	kernel-check kernel-tree kernel-refresh install clean
+
+help: ## this list
+	@echo 'Targets:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo
+	@echo 'Knobs (make TARGET NAME=VALUE):'
+	@echo '  BASE=$(BASE)       the kernel: v7.3 or v6.12'
+	@echo '  KSRC=TREE       a kernel git tree of your own; its HEAD is copied, never changed'
+	@echo '  ACCEL=$(ACCEL)      auto, kvm or tcg; auto tries KVM once and falls back'
+	@echo '  TPM=$(TPM)         2.0, 1.2 or none; TPM_IF=$(TPM_IF): tis or crb'
+	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
+	@echo '  SUITES="..."    what make check runs: lint userspace harness kernel kunit selftests e2e'
+	@echo '  PREFIX=$(PREFIX)  where make install puts the programs; DESTDIR too'
+	@echo '  V=1             show the compilers at work'
+
+deps: ## install the Debian packages that are missing (apt, as root)
+	scripts/deps
+
+kernel: ## fetch, patch and build the kernel of BASE
+	$(vm) kernel
+
+stock: ## build the same kernel without the series
+	$(vm) kernel --stock
+
+userspace: ## build the C++ programs
+	$(harness)/build userspace
+
+selftests: ## build the kernel's selftests
+	$(harness)/build selftests
+
+check: deps ## run all tests; the last line counts them
+	$(harness)/check $(SUITES)
+
+demo: deps kernel userspace ## the whole snapshot cycle, told step by step
+	$(harness)/demo
+
+vm: deps kernel userspace ## a shell in the guest
+	$(vm) shell
+
+bench: deps kernel stock ## measure size and speed in the guest; PART=reading|slab|tpm|latency for one
+	$(harness)/bench/run $(PART)
+
+lint: ## check the text of the tree
+	scripts/lint
+
+kernel-check: ## prove each patch: applies, builds, W=1, sparse, checkpatch, boots
+	scripts/kernel-check
+
+kernel-tree: ## a git tree with the series applied, in build/ktree
+	scripts/kernel-tree
+
+kernel-refresh: ## write that tree's commits back to kernel-patches
+	scripts/kernel-refresh
+
+series: ## patches and selftests as one mailable series, in build/series
+	scripts/series
+
+install: userspace ## install the programs and their manuals
+	cmake --install $(build)/userspace --prefix $(PREFIX)
+
+clean: ## remove what was built; downloads stay
+	find $(build) -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +

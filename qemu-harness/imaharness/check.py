@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""'make check': run the suites, write their results, close with one line of counts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import kernel_check, kunit, lint, paths, pyunit, report, selftests, source, userspace
+from .bases import BASES, DEFAULT_BASE, Base, find_base
+from .errors import HarnessError
+from .guest import new_run_directory
+from .report import Status, Suite
+
+Runner = Callable[[Base, Path | None], list[Suite]]
+_TESTS = paths.HARNESS / "tests"
+
+
+def _lint(base: Base, ksrc: Path | None) -> list[Suite]:
+    return [lint.run()]
+
+
+def _harness(base: Base, ksrc: Path | None) -> list[Suite]:
+    return [pyunit.run("harness", _TESTS / "unit", _TESTS)]
+
+
+def _userspace(base: Base, ksrc: Path | None) -> list[Suite]:
+    return [userspace.run()]
+
+
+def _kernel(base: Base, ksrc: Path | None) -> list[Suite]:
+    return [kernel_check.run(base, ksrc)]
+
+
+def _kunit(base: Base, ksrc: Path | None) -> list[Suite]:
+    return [kunit.run(base, ksrc)]
+
+
+def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
+    if userspace.present():
+        userspace.build()
+    return [pyunit.run("e2e", _TESTS / "e2e", _TESTS)]
+
+
+# In the order that finds mistakes soonest. The second item says whether the
+# suite needs the series.
+SUITES: dict[str, tuple[Runner, bool]] = {
+    "lint": (_lint, False),
+    "userspace": (_userspace, False),
+    "harness": (_harness, False),
+    "kernel": (_kernel, True),
+    "kunit": (_kunit, True),
+    "selftests": (selftests.run_all, True),
+    "e2e": (_e2e, True),
+}
+
+
+def _skipped(name: str, reason: str) -> list[Suite]:
+    suite = Suite(name)
+    suite.add(name, Status.SKIP, reason)
+    return [suite]
+
+
+def run_one(name: str, base: Base, ksrc: Path | None) -> list[Suite]:
+    """One suite by name; what keeps it from running at all is a failed test of it."""
+    runner, needs_series = SUITES[name]
+    if needs_series and not source.patches(base):
+        return _skipped(name, f"kernel-patches/{base.name} has no patches")
+    began = time.monotonic()
+    try:
+        suites = runner(base, ksrc)
+    except HarnessError as e:
+        suites = [Suite(name)]
+        suites[0].add(name, Status.FAIL, str(e))
+    if len(suites) == 1 and not suites[0].seconds:
+        suites[0].seconds = time.monotonic() - began
+    return suites
+
+
+def _tell(suite: Suite) -> None:
+    for case in suite.cases:
+        if case.status is Status.FAIL:
+            print(f"FAIL {suite.name}: {case.name}\n{case.detail}")
+        elif case.status is Status.SKIP:
+            print(f"SKIP {suite.name}: {case.name}: {case.detail.partition(chr(10))[0]}")
+    print(f"{suite.name}: {report.closing_line([suite])} ({suite.seconds:.0f} s)", flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="check", description="Run the test suites.")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; default: all")
+    parser.add_argument("--base", default=os.environ.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
+    parser.add_argument("--ksrc", default=os.environ.get("KSRC") or None, type=Path)
+    args = parser.parse_args(argv)
+    if unknown := [s for s in args.suites if s not in SUITES]:
+        parser.error(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}")
+    try:
+        base = find_base(args.base)
+    except HarnessError as e:
+        parser.error(str(e))
+    results = new_run_directory("check")
+    done: list[Suite] = []
+    for name in args.suites or SUITES:
+        print(f"== {name}", flush=True)
+        for suite in run_one(name, base, args.ksrc):
+            done.append(suite)
+            _tell(suite)
+        report.write(done, results)
+    print(f"results: {results}/junit.xml, {results}/results.ktap")
+    sys.stderr.flush()
+    print(report.closing_line(done), flush=True)
+    return 1 if report.failed(done) else 0

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run Python unittest directories and turn their outcome into a suite."""
+
+from __future__ import annotations
+
+import time
+import unittest
+from pathlib import Path
+from typing import Any
+
+from .report import Status, Suite
+
+
+class _Collector(unittest.TestResult):
+    """Keeps each test's outcome, sub-tests counted into their test; prints one line each."""
+
+    def __init__(self, suite: Suite, prefix: str) -> None:
+        super().__init__()
+        self._suite = suite
+        self._prefix = prefix
+        self._began = 0.0
+        self._problems: list[str] = []
+        self._skip: str | None = None
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        self._began = time.monotonic()
+        self._problems = []
+        self._skip = None
+
+    def stopTest(self, test: unittest.TestCase) -> None:
+        super().stopTest(test)
+        self._end(test.id())
+
+    def _end(self, name: str) -> None:
+        seconds = time.monotonic() - self._began
+        name = name.removeprefix(self._prefix)
+        if self._problems:
+            self._suite.add(name, Status.FAIL, "\n".join(self._problems), seconds)
+        elif self._skip is not None:
+            self._suite.add(name, Status.SKIP, self._skip, seconds)
+        else:
+            self._suite.add(name, Status.PASS, "", seconds)
+        case = self._suite.cases[-1]
+        print(f"  {case.status.value}: {case.name} ({seconds:.1f} s)", flush=True)
+
+    def _problem(self, test: Any, err: Any) -> None:
+        self._problems.append(self._exc_info_to_string(err, test))  # type: ignore[attr-defined]
+        if not isinstance(test, unittest.TestCase):  # setUpClass or a module that cannot be imported
+            self._end(str(test))
+            self._problems = []
+
+    def addError(self, test: Any, err: Any) -> None:
+        super().addError(test, err)
+        self._problem(test, err)
+
+    def addFailure(self, test: Any, err: Any) -> None:
+        super().addFailure(test, err)
+        self._problem(test, err)
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            self._problems.append(f"{subtest}\n{self._exc_info_to_string(err, test)}")  # type: ignore[attr-defined]
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        super().addSkip(test, reason)
+        if isinstance(test, unittest.TestCase):
+            self._skip = reason
+        else:
+            self._suite.add(str(test), Status.SKIP, reason)
+
+    def addUnexpectedSuccess(self, test: unittest.TestCase) -> None:
+        super().addUnexpectedSuccess(test)
+        self._problems.append("it was expected to fail")
+
+
+def run(name: str, directory: Path, top: Path, pattern: str = "test_*.py") -> Suite:
+    """Run the tests of DIRECTORY's files that match PATTERN; TOP is what they import from."""
+    suite = Suite(name)
+    began = time.monotonic()
+    if not any(directory.glob(pattern)):
+        suite.add(name, Status.SKIP, f"{directory.name}/ has no tests")
+        return suite
+    tests = unittest.TestLoader().discover(str(directory), pattern, str(top))
+    prefix = ".".join(directory.relative_to(top).parts) + "."
+    tests.run(_Collector(suite, prefix))
+    suite.seconds = time.monotonic() - began
+    return suite

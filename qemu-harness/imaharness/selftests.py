@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Build selftests/ as the kernel does and run the programs in guests."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import paths, process, source
+from .bases import Base
+from .errors import HarnessError
+from .guest import GuestSpec, Outcome, run_guest
+from .image import GUEST_SELFTESTS
+from .ktap import Document
+from .report import Status, Suite
+from .tpm import TpmSpec
+
+_SKIP = 4  # KSFT_SKIP
+_SOURCE = paths.ROOT / "selftests"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One guest that the selftests run in; EXPECT_SKIP where the feature is not there."""
+
+    name: str
+    flavour: str
+    tpm: TpmSpec
+    expect_skip: bool = False
+
+
+SETTINGS = (
+    Setting("tpm2", "patched", TpmSpec(banks=("sha1", "sha256"))),
+    Setting("no-tpm", "patched", TpmSpec(version="none")),
+    Setting("nosnapshot", "nosnapshot", TpmSpec()),
+    Setting("stock", "stock", TpmSpec(), expect_skip=True),
+)
+
+
+def build(base: Base, ksrc: Path | None = None) -> list[str]:
+    """Build the programs into build/selftests; their names, as lib.mk tells them."""
+    if not (_SOURCE / "Makefile").is_file():
+        return []
+    plain = source.plain_tree(base, source.find(base, ksrc))
+    # lib.mk wants to be one folder up: build where the kernel would have it.
+    place = plain / "tools/testing/selftests/ima"
+    if place.exists():
+        shutil.rmtree(place)
+    shutil.copytree(_SOURCE, place)
+    headers = paths.KERNELS / base.name / "headers"
+    log = paths.KERNELS / base.name / "selftests.log"
+    log.unlink(missing_ok=True)
+    process.logged(["make", "-C", plain, f"O={headers}", "headers"], log=log)
+    paths.SELFTESTS_BUILD.mkdir(parents=True, exist_ok=True)
+    argv: list[str | Path] = ["make", "-C", place, f"OUTPUT={paths.SELFTESTS_BUILD}"]
+    argv.append(f"KHDR_INCLUDES=-isystem {headers}/usr/include")
+    process.logged([*argv, "all"], log=log)
+    told = process.output([*argv, "-s", "emit_tests", "COLLECTION=ima"])
+    programs = re.findall(r"^ima:(\S+)", told, re.MULTILINE)
+    for script in (_SOURCE / name for name in programs):
+        if script.is_file():
+            shutil.copy(script, paths.SELFTESTS_BUILD)
+    return programs
+
+
+def timeout() -> int:
+    """The seconds that selftests/settings gives one program (kselftest's default is 45)."""
+    settings = _SOURCE / "settings"
+    text = settings.read_text() if settings.is_file() else ""
+    found = re.search(r"^timeout=(\d+)", text, re.MULTILINE)
+    return int(found.group(1)) if found else 45
+
+
+def _script(programs: Sequence[str], seconds: int) -> list[str]:
+    """Run each program by itself, its output and exit status under its name in /out."""
+    lines = [f"cd {GUEST_SELFTESTS}"]
+    for program in programs:
+        quoted = shlex.quote(program)
+        lines.append(f"timeout {seconds} ./{quoted} >/out/{quoted}.ktap 2>&1; echo $? >/out/{quoted}.status")
+    return ["sh", "-c", "\n".join(lines)]
+
+
+def run(base: Base, programs: Sequence[str], setting: Setting, ksrc: Path | None) -> Suite:
+    """Run PROGRAMS in one guest; each test of each is a case."""
+    suite = Suite(f"selftests-{setting.name}")
+    seconds = timeout()
+    spec = GuestSpec(
+        command=_script(programs, seconds),
+        base=base.name,
+        flavour=setting.flavour,
+        ksrc=ksrc,
+        tpm=setting.tpm,
+        timeout=float(seconds * len(programs) + 60),
+        name=f"selftests-{setting.name}",
+    )
+    result = run_guest(spec)
+    suite.seconds = result.seconds
+    for program in programs:
+        _collect(suite, program, result.out, setting.expect_skip)
+    if result.outcome is not Outcome.EXITED:
+        suite.add("guest", Status.FAIL, result.explain())
+    return suite
+
+
+def _collect(suite: Suite, program: str, out: Path, expect_skip: bool) -> None:
+    output, told = out / f"{program}.ktap", out / f"{program}.status"
+    text = output.read_text(errors="replace") if output.exists() else ""
+    status = int(told.read_text()) if told.exists() else None
+    if expect_skip:
+        skipped = status == _SKIP and re.search(r"SKIP\s+\S", text) is not None
+        why = "" if skipped else f"exit {status} instead of {_SKIP} with a reason:\n{text}"
+        suite.add(f"{program} skips with its reason", Status.PASS if skipped else Status.FAIL, why)
+        return
+    if status is None:
+        suite.add(program, Status.FAIL, f"it never ended; it printed:\n{text}")
+    document = Document(text)
+    before = suite.count(Status.FAIL)
+    document.add_to(suite, f"{program}.")
+    if status not in (0, _SKIP, None) and suite.count(Status.FAIL) == before:
+        suite.add(program, Status.FAIL, f"exit {status}, though no test failed")
+
+
+def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
+    """Every program in every setting."""
+    programs = build(base, ksrc)
+    if not programs:
+        suite = Suite("selftests")
+        suite.add("selftests", Status.SKIP, "selftests/ has no program")
+        return [suite]
+    if not source.patches(base):
+        raise HarnessError(f"selftests need the series of {base.name}")
+    return [run(base, programs, setting, ksrc) for setting in SETTINGS]
