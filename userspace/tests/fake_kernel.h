@@ -37,6 +37,7 @@ class FakeKernel {
   uint64_t attempts() const { return attempts_; }
   uint64_t purges() const { return purges_; }
   PcrValues Pcrs() const;
+  void ForcePcrs(const PcrValues& values) { pcrs_ = pcrs_before_ = values; }
 
   // A file of the directory ima; ENOENT for what this kernel does not have.
   Result<std::unique_ptr<File>> Open(const std::string& name, const std::string& path);

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "fake_file_system.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::AllOf;
+using testing::FakeFileSystem;
+using ::testing::HasSubstr;
+
+const std::string kFile = kDefaultConfigFile;
+
+TEST(ConfigTest, AbsentFileGivesTheDefaultsUnlessItWasNamed) {
+  FakeFileSystem fs(nullptr);
+  auto config = LoadConfig(fs, kFile, false);
+  ASSERT_TRUE(config.ok()) << config.error().ToString();
+  EXPECT_EQ(config->store, "/var/lib/ima-snapshot");
+  EXPECT_EQ(config->lock_file, "/run/lock/ima-snapshot.lock");
+  EXPECT_EQ(config->mode, SnapshotMode::kPurge);
+  EXPECT_EQ(config->discard, Discard::kNever);
+  EXPECT_FALSE(config->allow_volatile);
+  EXPECT_FALSE(LoadConfig(fs, kFile, true).ok());
+}
+
+TEST(ConfigTest, ReadsEveryKey) {
+  FakeFileSystem fs(nullptr);
+  fs.Write(kFile, R"(store = "/data/ima/"
+lock_file = "/run/ima.lock"
+mode = "mark"
+max_records = 1000
+max_bytes = "64M"
+max_age = "12h"
+min_free_space = 4096
+keep_boots = 7
+discard = "verified"
+allow_volatile = true
+)");
+  auto config = LoadConfig(fs, kFile, true);
+  ASSERT_TRUE(config.ok()) << config.error().ToString();
+  EXPECT_EQ(config->store, "/data/ima");
+  EXPECT_EQ(config->lock_file, "/run/ima.lock");
+  EXPECT_EQ(config->mode, SnapshotMode::kMark);
+  EXPECT_EQ(config->max_records, 1000U);
+  EXPECT_EQ(config->max_bytes, 64U << 20);
+  EXPECT_EQ(config->max_age_seconds, 12U * 3600);
+  EXPECT_EQ(config->min_free_space, 4096U);
+  EXPECT_EQ(config->keep_boots, 7U);
+  EXPECT_EQ(config->discard, Discard::kVerified);
+  EXPECT_TRUE(config->allow_volatile);
+}
+
+TEST(ConfigTest, DropInsFollowInTheOrderOfTheirNames) {
+  FakeFileSystem fs(nullptr);
+  fs.Write(kFile, "keep_boots = 1\nmax_records = 1\n");
+  fs.Write(kFile + ".d/20-b.conf", "keep_boots = 20\n");
+  fs.Write(kFile + ".d/10-a.conf", "keep_boots = 10\nmode = \"mark\"\n");
+  fs.Write(kFile + ".d/30-c.conf.bak", "keep_boots = 30\n");
+  fs.Write(kFile + ".d/.hidden.conf", "keep_boots = 40\n");
+  auto config = LoadConfig(fs, kFile, false);
+  ASSERT_TRUE(config.ok()) << config.error().ToString();
+  EXPECT_EQ(config->keep_boots, 20U);
+  EXPECT_EQ(config->max_records, 1U);
+  EXPECT_EQ(config->mode, SnapshotMode::kMark);
+}
+
+struct BadConfig {
+  const char* name;
+  const char* text;
+  const char* message;
+};
+class BadConfigTest : public ::testing::TestWithParam<BadConfig> {};
+
+TEST_P(BadConfigTest, IsRefusedWithFileAndKeyInTheFileAndInADropIn) {
+  for (const std::string& file : {kFile, kFile + ".d/50-x.conf"}) {
+    FakeFileSystem fs(nullptr);
+    fs.Write(file, GetParam().text);
+    auto config = LoadConfig(fs, kFile, false);
+    ASSERT_FALSE(config.ok());
+    EXPECT_EQ(config.error().code, ErrorCode::kFailed);
+    EXPECT_THAT(config.error().ToString(), AllOf(HasSubstr(file), HasSubstr(GetParam().message)));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Texts, BadConfigTest,
+    ::testing::Values(
+        BadConfig{"UnknownKey", "mode = \"mark\"\nmax_record = 1\n",
+                  "line 2: max_record: is not a key"},
+        BadConfig{"UnknownTable", "[store]\npath = \"/x\"\n", "store: must be a string"},
+        BadConfig{"Syntax", "mode = \n", "line 1"},
+        BadConfig{"Twice", "keep_boots = 1\nkeep_boots = 2\n", "line 2"},
+        BadConfig{"StoreType", "store = 1\n", "store: must be a string"},
+        BadConfig{"StoreRelative", "store = \"var\"\n", "store: must be an absolute path"},
+        BadConfig{"LockRelative", "lock_file = \"\"\n", "lock_file: must be an absolute path"},
+        BadConfig{"Mode", "mode = \"drop\"\n", "mode: must be \"purge\" or \"mark\""},
+        BadConfig{"ModeType", "mode = true\n", "mode: must be"},
+        BadConfig{"Negative", "max_records = -1\n", "max_records: out of range"},
+        BadConfig{"TooLarge", "max_records = 9223372036854775807\n", "max_records: out of range"},
+        BadConfig{"RecordsUnit", "max_records = \"1K\"\n", "max_records: must be an integer"},
+        BadConfig{"Float", "max_bytes = 1.5\n", "max_bytes: must be an integer"},
+        BadConfig{"Unit", "max_bytes = \"1T\"\n", "max_bytes: \"1T\" is not a number"},
+        BadConfig{"Overflow", "max_bytes = \"99999999999999999G\"\n", "max_bytes: out of range"},
+        BadConfig{"Age", "max_age = \"2y\"\n", "max_age: \"2y\" is not a number"},
+        BadConfig{"KeepNone", "keep_boots = 0\n", "keep_boots: out of range, 1 to"},
+        BadConfig{"Discard", "discard = \"always\"\n", "discard: must be"},
+        BadConfig{"Bool", "allow_volatile = \"yes\"\n", "allow_volatile: must be true or false"}),
+    [](const auto& p) { return p.param.name; });
+
+TEST(ConfigTest, FileThatOthersOwnOrMayWriteIsRefused) {
+  FakeFileSystem fs(nullptr);
+  fs.Write(kFile, "keep_boots = 1\n");
+  fs.Find(kFile)->owner = 1000;
+  EXPECT_THAT(LoadConfig(fs, kFile, false).error().ToString(),
+              HasSubstr(kFile + ": is owned by user 1000, not by root"));
+  EXPECT_TRUE(LoadConfig(fs, kFile, false, 1000).ok());
+  fs.Find(kFile)->owner = 0;
+  for (uint32_t mode : {0664U, 0646U}) {
+    fs.Find(kFile)->mode = mode;
+    EXPECT_THAT(LoadConfig(fs, kFile, false).error().ToString(),
+                HasSubstr("may be written by others"));
+  }
+  fs.Find(kFile)->mode = 0600;
+  EXPECT_TRUE(LoadConfig(fs, kFile, false).ok());
+  fs.Write(kFile + ".d/a.conf", "");
+  fs.Find(kFile + ".d/a.conf")->owner = 1;
+  EXPECT_THAT(LoadConfig(fs, kFile, false).error().ToString(), HasSubstr("a.conf: is owned"));
+}
+
+}  // namespace
+}  // namespace imasnap

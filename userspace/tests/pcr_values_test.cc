@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "pcr_values.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace imasnap {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::string kSha1(40, 'a');
+const std::string kSha256(64, 'B');
+
+TEST(PcrValuesTest, ReadsWhatTpm2PcrreadPrints) {
+  auto values = ParsePcrText("  sha1:\n    0 : 0x" + kSha1 + "\n    10: 0x" + kSha1 +
+                                 "\n  sha256:\n    10: 0x" + kSha256 + "\n  sha384:\n",
+                             "pcrs");
+  ASSERT_TRUE(values.ok()) << values.error().ToString();
+  EXPECT_EQ(values->at("sha1").size(), 2U);
+  EXPECT_EQ(values->at("sha256").at(10).Hex(), std::string(64, 'b'));
+  EXPECT_TRUE(values->at("sha384").empty());
+}
+
+TEST(PcrValuesTest, ReadsTheKernelsFormWithAndWithoutSpaces) {
+  std::string spaced;
+  for (int i = 0; i < 20; ++i) {
+    spaced += "AA ";
+  }
+  auto values = ParsePcrText(
+      "PCR-00: " + spaced + "\nPCR-10: " + kSha1 + "\nPCR-23: " + kSha256 + "\n", "pcrs");
+  ASSERT_TRUE(values.ok()) << values.error().ToString();
+  EXPECT_EQ(values->at("sha1").at(0).Hex(), kSha1);
+  EXPECT_EQ(values->at("sha1").at(10).Hex(), kSha1);
+  EXPECT_EQ(values->at("sha256").at(23).Hex(), std::string(64, 'b'));
+}
+
+struct BadPcrs {
+  const char* name;
+  std::string text;
+  const char* message;
+};
+class BadPcrsTest : public ::testing::TestWithParam<BadPcrs> {};
+
+TEST_P(BadPcrsTest, IsRefusedAsNotCheckable) {
+  auto values = ParsePcrText(GetParam().text, "pcrs");
+  ASSERT_FALSE(values.ok());
+  EXPECT_EQ(values.error().code, ErrorCode::kCannotCheck);
+  EXPECT_EQ(values.error().file, "pcrs");
+  EXPECT_THAT(values.error().message, HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Texts, BadPcrsTest,
+    ::testing::Values(BadPcrs{"Empty", "", "no PCR values"},
+                      BadPcrs{"OnlyABank", "sha256:\n", "no PCR values"},
+                      BadPcrs{"Prose", "hello\n", "line 1 is neither"},
+                      BadPcrs{"Bank", "sha257:\n  1: 0x00\n", "no bank"},
+                      BadPcrs{"NoBank", "  10: 0x" + kSha1 + "\n", "without a bank"},
+                      BadPcrs{"Pcr24", "PCR-24: " + kSha1 + "\n", "no PCR 24"},
+                      BadPcrs{"Hex", "PCR-10: " + kSha1.substr(1) + "g\n", "not hexadecimal"},
+                      BadPcrs{"Length", "PCR-10: " + kSha1 + "00\n", "21 bytes"},
+                      BadPcrs{"LengthOfBank", "sha256:\n 10: 0x" + kSha1 + "\n", "20 bytes"},
+                      BadPcrs{"Twice", "PCR-10: " + kSha1 + "\nPCR-10: " + kSha1 + "\n",
+                              "line 2 gives sha1 PCR 10 again"},
+                      BadPcrs{"No0x", "sha1:\n 10: " + kSha1 + "\n", "without 0x"}),
+    [](const auto& p) { return p.param.name; });
+
+}  // namespace
+}  // namespace imasnap

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Boots told apart, and the store's recovery from states that only an
+// interruption leaves.
+#include "session.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::kBoot1;
+using testing::kStore;
+using testing::NgRecord;
+using testing::World;
+
+class BootTest : public ::testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override { world_.reset_count = Counter(5); }
+  std::optional<uint32_t> Counter(uint32_t count) const {
+    return GetParam() ? std::optional<uint32_t>(count) : std::nullopt;
+  }
+  // A cold boot; with a TPM its reset count rises.
+  void ColdBoot(uint32_t count) {
+    world_.kernel.Boot();
+    world_.reset_count = Counter(count);
+  }
+  World world_;
+};
+
+TEST_P(BootTest, ColdBootBeginsANewSessionAndOldOnesAreRemoved) {
+  world_.config.keep_boots = 2;
+  for (uint32_t boot = 1; boot <= 4; ++boot) {
+    if (boot > 1) {
+      ColdBoot(5 + boot);
+      // Before the first snapshot the old segments are no part of the log.
+      EXPECT_TRUE(world_.IsWhole());
+    }
+    world_.kernel.MeasureFiles(4);
+    auto taken = world_.Take();
+    ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+    EXPECT_EQ(taken->session, boot);
+    EXPECT_EQ(taken->segment->number, 1U);
+    EXPECT_TRUE(world_.IsWhole());
+  }
+  EXPECT_THAT(world_.fs.Names(kStore + "/boots"), ElementsAre("00000003", "00000004"));
+  EXPECT_EQ(world_.fs.Find(kStore + "/current")->target, "boots/00000004");
+}
+
+TEST_P(BootTest, KexecCarriesTheSessionOn) {
+  world_.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world_.Take().ok());
+  // The list is carried over, the new kernel measures its own beginning.
+  world_.kernel.Measure(NgRecord("boot_aggregate"));
+  world_.kernel.MeasureFiles(2);
+  auto taken = world_.Take();
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->session, 1U);
+  EXPECT_EQ(taken->segment->number, 2U);
+  EXPECT_TRUE(world_.IsWhole());
+}
+
+TEST_P(BootTest, SecondBootWithTheSameFirstRecordsIsAnotherSession) {
+  world_.kernel.Measure(NgRecord("/same"));
+  ASSERT_TRUE(world_.Take().ok());
+  ColdBoot(6);
+  world_.kernel.Measure(NgRecord("/same"));
+  auto taken = world_.Take();
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->session, 2U);
+  EXPECT_TRUE(world_.IsWhole());
+}
+
+TEST_P(BootTest, SegmentStoredButNotPurgedBeforeAColdBootStaysWithItsBoot) {
+  world_.kernel.MeasureFiles(4);
+  world_.kernel.write_error = EIO;
+  ASSERT_FALSE(world_.Take().ok());
+  world_.kernel.write_error = 0;
+  ColdBoot(6);
+  world_.kernel.MeasureFiles(3);
+  EXPECT_TRUE(world_.IsWhole());
+  auto taken = world_.Take();
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->session, 2U);
+  EXPECT_FALSE(taken->segment->supersedes);
+  EXPECT_TRUE(world_.fs.Find(kBoot1 + "/00000001.ima"));
+  EXPECT_TRUE(world_.IsWhole());
+}
+
+INSTANTIATE_TEST_SUITE_P(Tpm, BootTest, ::testing::Bool(),
+                         [](const auto& p) { return p.param ? "With" : "Without"; });
+
+TEST(RecoveryTest, ClearedTpmDoesNotEndASessionThatTheChainProves) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  world.reset_count = 0;  // TPM2_Clear
+  world.kernel.MeasureFiles(4);
+  auto taken = world.Take();
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->session, 1U);
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(RecoveryTest, PurgeByAnotherClientIsSaidAndShownByVerification) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(4);
+  {  // someone else's snapshot, into another store
+    Environment other = world.Env();
+    other.config.store = "/var/lib/other";
+    std::vector<std::string> notes;
+    ASSERT_TRUE(TakeSnapshot(other, false, &notes).ok());
+  }
+  world.kernel.MeasureFiles(4);
+  auto report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->segment, 0U);
+  auto taken = world.Take();
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->session, 1U);
+  EXPECT_THAT(world.notes, Contains(HasSubstr("does not go on from segment 00000001")));
+  report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->segment, 2U);
+  EXPECT_THAT(report->finding->message, HasSubstr("attempt 2 where attempt 1 should be"));
+}
+
+TEST(RecoveryTest, UnseenPurgeIsNoted) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  auto info = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  info.state = SegmentState::kStored;
+  world.fs.Write(world.SegmentPath(1) + ".json", FormatSegment(info));
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_THAT(world.notes, Contains(HasSubstr("was purged, though that was not seen")));
+  info = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  EXPECT_EQ(info.state, SegmentState::kPurged);
+}
+
+TEST(RecoveryTest, LostMetadataOfThePurgedLastSegmentIsWrittenAnew) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  const auto good = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  world.fs.Remove(world.SegmentPath(1) + ".json");
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_THAT(world.notes, Contains(HasSubstr("metadata of segment 00000001 anew")));
+  EXPECT_EQ(ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value(), good);
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(RecoveryTest, CorruptedStoredSegmentIsNeverOverwritten) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  world.fs.Find(world.SegmentPath(1) + ".ima")->data[5] ^= std::byte{1};
+  const auto bytes = world.fs.Read(world.SegmentPath(1) + ".ima");
+  world.kernel.MeasureFiles(2);
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_EQ(world.fs.Read(world.SegmentPath(1) + ".ima"), bytes);
+  auto report = world.Verify(nullptr);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->segment, 1U);
+}
+
+TEST(RecoveryTest, RefusesASessionFileItDoesNotUnderstand) {
+  World world;
+  ASSERT_TRUE(world.Take().ok());
+  world.fs.Write(kBoot1 + "/session.json", "{\"format\": 2}");
+  const uint64_t attempts = world.kernel.attempts();
+  auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().file, kBoot1 + "/session.json");
+  EXPECT_EQ(world.kernel.attempts(), attempts);
+}
+
+TEST(MetadataTest, RoundTripsAndRefusesWhatItDoesNotKnow) {
+  SegmentInfo info;
+  info.number = 3;
+  info.attempt = 4;
+  info.records = 5;
+  info.bytes = 600;
+  info.sha256 = testing::HashOf(HashAlg::kSha256, "x");
+  info.first_record = 7;
+  info.last_record = 11;
+  info.taken = "2026-01-02T03:04:05Z";
+  info.kernel = "7.3.0";
+  info.state = SegmentState::kPurged;
+  info.supersedes = 2;
+  info.banks = {{"sha256", {{0, testing::HashOf(HashAlg::kSha256, "0")}}}};
+  const std::string text = FormatSegment(info);
+  EXPECT_EQ(ParseSegment(text, "f").value(), info);
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"\"format\": 1", "\"format\": 2"},
+           {"\"attempt\": 4", "\"attempt\": -4"},
+           {"\"attempt\": 4", "\"attempt\": \"4\""},
+           {"\"attempt\"", "\"attemps\""},
+           {"\"purged\"", "\"gone\""},
+           {info.sha256.Hex(), info.sha256.Hex().substr(2)},
+           {"\"0\"", "\"24\""},
+           {"{", "["},
+       }) {
+    std::string bad = text;
+    ASSERT_NE(bad.find(from), std::string::npos) << from;
+    bad.replace(bad.find(from), from.size(), to);
+    auto parsed = ParseSegment(bad, "f");
+    EXPECT_FALSE(parsed.ok()) << to;
+  }
+  for (size_t n = 0; n + 2 < text.size(); ++n) {
+    EXPECT_FALSE(ParseSegment(text.substr(0, n), "f").ok()) << n;
+  }
+  const SessionInfo session{9, "2026-01-02T03:04:05Z", "7.3.0", 17};
+  EXPECT_EQ(ParseSession(FormatSession(session), "f").value(), session);
+  EXPECT_FALSE(ParseSession(text, "f").ok());
+}
+
+}  // namespace
+}  // namespace imasnap

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verify.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using testing::FakeKernel;
+using ::testing::HasSubstr;
+using testing::kBoot1;
+using testing::NgRecord;
+using testing::World;
+
+// Three segments and a list in the kernel.
+void Fill(World* world) {
+  for (int i = 0; i < 3; ++i) {
+    world->kernel.MeasureFiles(8);
+    ASSERT_TRUE(world->Take().ok());
+  }
+  world->kernel.MeasureFiles(4);
+}
+
+TEST(VerifyTest, GoodLogMatchesLivePcrsInEveryBank) {
+  World world;
+  Fill(&world);
+  auto report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_FALSE(report->finding);
+  EXPECT_EQ(report->records, world.kernel.total());
+  EXPECT_EQ(report->matched_record, world.kernel.total());
+  EXPECT_EQ(report->segments, 3U);
+  EXPECT_EQ(report->live_records, 5U);
+  EXPECT_EQ(report->aggregates, 3U);
+  EXPECT_EQ(report->violations, 5U);
+  // PCR 10 in two banks at each aggregate, PCR 11 from its first use on.
+  EXPECT_EQ(report->pcr_checks, 12U);
+  ASSERT_EQ(report->banks.size(), 2U);
+  for (const BankReport& bank : report->banks) {
+    EXPECT_TRUE(bank.compared);
+    EXPECT_EQ(bank.pcrs.at(10), world.kernel.Pcrs()[bank.name][10]);
+    EXPECT_EQ(bank.pcrs.at(11), world.kernel.Pcrs()[bank.name][11]);
+  }
+}
+
+TEST(VerifyTest, WithoutPcrsTheLogIsCheckedAgainstItself) {
+  World world;
+  Fill(&world);
+  auto report = world.Verify(nullptr);
+  ASSERT_TRUE(report.ok());
+  EXPECT_FALSE(report->finding);
+  EXPECT_FALSE(report->matched_record);
+  EXPECT_EQ(report->pcr_checks, 12U);
+  EXPECT_FALSE(report->banks[0].compared);
+}
+
+TEST(VerifyTest, MatchesALogThatGrowsWhileThePcrsAreRead) {
+  World world;
+  Fill(&world);
+  world.tpm.measured_after_read = 3;
+  auto report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok());
+  EXPECT_FALSE(report->finding) << report->finding->message;
+  EXPECT_TRUE(report->matched_record);
+}
+
+TEST(VerifyTest, MatchesWhenTheLastRecordIsNotYetExtended) {
+  World world;
+  Fill(&world);
+  world.kernel.extend_lags = true;
+  auto report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok());
+  EXPECT_FALSE(report->finding);
+  EXPECT_EQ(report->matched_record, world.kernel.total() - 1);
+}
+
+TEST(VerifyTest, RecordsBeyondThePcrsOfTheTpmAreAMismatch) {
+  World world;
+  Fill(&world);
+  // Two records that the TPM was not extended with.
+  FixedPcrs old(world.kernel.Pcrs());
+  class Frozen : public PcrReader {
+   public:
+    explicit Frozen(PcrValues values) : values_(std::move(values)) {}
+    Result<PcrValues> Read(const std::vector<uint32_t>&) override { return values_; }
+    bool live() const override { return true; }
+
+   private:
+    PcrValues values_;
+  } frozen(world.kernel.Pcrs());
+  world.kernel.MeasureFiles(2);
+  auto report = world.Verify(&frozen);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->bank, "sha1");
+  EXPECT_EQ(report->finding->pcr, 10U);
+}
+
+TEST(VerifyTest, FixedPcrsMatchInsideTheLogAndSayWhere) {
+  World world;
+  Fill(&world);
+  FixedPcrs then(world.kernel.Pcrs());
+  const uint64_t record = world.kernel.total();
+  world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(world.Take().ok());
+  auto report = world.Verify(&then);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_FALSE(report->finding);
+  EXPECT_EQ(report->matched_record, record);
+  EXPECT_EQ(report->records, world.kernel.total());
+}
+
+TEST(VerifyTest, FixedPcrsNewerThanTheLogAreAMismatchThatNamesTheBank) {
+  World world;
+  Fill(&world);
+  PcrValues values = world.kernel.Pcrs();
+  values["sha256"][10].bytes[3] ^= std::byte{4};
+  FixedPcrs wrong(values);
+  auto report = world.Verify(&wrong);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->bank, "sha256");
+  EXPECT_EQ(report->finding->pcr, 10U);
+  EXPECT_EQ(report->finding->expected, values["sha256"][10].Hex());
+  EXPECT_EQ(report->finding->found, world.kernel.Pcrs()["sha256"][10].Hex());
+}
+
+TEST(VerifyTest, PcrsThatTheLogDoesNotExtendCannotCheckIt) {
+  World world;
+  FixedPcrs other({{"sha256", {{0, world.kernel.Pcrs()["sha256"][0]}}}});
+  auto report = world.Verify(&other);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+}
+
+TEST(VerifyTest, ThreeBanksAreReplayedThoughNoPcrsNameThem) {
+  World world;
+  world.kernel = FakeKernel({"sha1", "sha256", "sha384"});
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take(/*mark=*/true).ok());  // no metadata that lists banks
+  auto report = world.Verify(nullptr);
+  ASSERT_TRUE(report.ok());
+  EXPECT_FALSE(report->finding) << report->finding->message;
+  EXPECT_EQ(report->banks.size(), 3U);
+  EXPECT_EQ(report->pcr_checks, 3U);
+}
+
+TEST(VerifyTest, KernelWithoutTheHashOfABankIsRecognised) {
+  // PCRs of a sha512 bank extended with padded SHA-1 digests.
+  World world;
+  Digest value = Digest::Filled(64, std::byte{0});
+  for (int i = 0; i < 4; ++i) {
+    world.kernel.Measure(NgRecord("/f" + std::to_string(i)));
+  }
+  const std::vector<std::string> names = {"boot_aggregate", "/f0", "/f1", "/f2", "/f3"};
+  for (const std::string& name : names) {
+    Digest padded = Digest::Filled(64, std::byte{0});
+    const Digest sha1 = NgRecord(name).TemplateDigest(HashAlg::kSha1);
+    std::copy_n(sha1.bytes.begin(), 20, padded.bytes.begin());
+    Bytes both;
+    AppendBytes(value.view(), &both);
+    AppendBytes(padded.view(), &both);
+    value = testing::HashOf(HashAlg::kSha512, both);
+  }
+  FixedPcrs pcrs({{"sha1", {{10, world.kernel.Pcrs()["sha1"][10]}}}, {"sha512", {{10, value}}}});
+  auto report = world.Verify(&pcrs);
+  ASSERT_TRUE(report.ok());
+  EXPECT_FALSE(report->finding) << report->finding->message;
+  EXPECT_TRUE(report->banks[1].padded_sha1);
+  value.bytes[0] ^= std::byte{1};
+  FixedPcrs wrong({{"sha512", {{10, value}}}});
+  report = world.Verify(&wrong);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_FALSE(report->banks[0].padded_sha1);
+}
+
+// What is done to a store of three segments, and what verification must say.
+struct Tampering {
+  const char* name;
+  void (*tamper)(World*);
+  uint64_t segment;  // 0: the kernel's list
+  const char* message;
+  bool needs_pcrs = false;
+};
+
+void FlipByte(World* world, uint64_t segment, size_t offset) {
+  world->fs.Find(world->SegmentPath(segment) + ".ima")->data[offset] ^= std::byte{1};
+}
+
+void Drop(World* world, uint64_t segment) {
+  world->fs.Remove(world->SegmentPath(segment) + ".ima");
+  world->fs.Remove(world->SegmentPath(segment) + ".json");
+}
+
+void Swap(World* world, const char* suffix) {
+  world->fs.Move(world->SegmentPath(2) + suffix, kBoot1 + "/x");
+  world->fs.Move(world->SegmentPath(3) + suffix, world->SegmentPath(2) + suffix);
+  world->fs.Move(kBoot1 + "/x", world->SegmentPath(3) + suffix);
+}
+
+// Replaces a segment's bytes, and its metadata so that it agrees.
+void Forge(World* world, uint64_t number, const Bytes& bytes) {
+  const std::string path = world->SegmentPath(number);
+  auto info = ParseSegment(*world->fs.Read(path + ".json"), "json").value();
+  world->fs.Write(path + ".ima", AsText(bytes));
+  Segment segment;
+  segment.number = number;
+  segment.path = path + ".ima";
+  const SegmentInfo now = DescribeSegment(world->fs, segment).value();
+  info.records = now.records;
+  info.bytes = now.bytes;
+  info.sha256 = now.sha256;
+  info.last_record = info.first_record + info.records - 1;
+  world->fs.Write(path + ".json", FormatSegment(info));
+}
+
+Bytes SegmentBytes(World* world, uint64_t number) {
+  return world->fs.Find(world->SegmentPath(number) + ".ima")->data;
+}
+
+class TamperingTest : public ::testing::TestWithParam<Tampering> {};
+
+TEST_P(TamperingTest, IsRefusedAndTheRightPlaceIsNamed) {
+  World world;
+  Fill(&world);
+  ASSERT_TRUE(world.IsWhole());
+  GetParam().tamper(&world);
+  std::vector<PcrReader*> readers = {&world.tpm};
+  if (!GetParam().needs_pcrs) {
+    readers.push_back(nullptr);
+  }
+  for (PcrReader* reader : readers) {
+    auto report = world.Verify(reader);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_TRUE(report->finding);
+    EXPECT_EQ(report->finding->segment, GetParam().segment) << report->finding->message;
+    EXPECT_THAT(report->finding->ToError().ToString(), HasSubstr(GetParam().message));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Stores, TamperingTest,
+    ::testing::Values(
+        Tampering{"ByteOfAPcrNumber", [](World* w) { FlipByte(w, 2, 0); }, 2,
+                  "not those that were stored"},
+        Tampering{"ByteOfADigest", [](World* w) { FlipByte(w, 2, 6); }, 2,
+                  "00000002.ima: record 1 (offset 0): the sha1 template digest"},
+        Tampering{"ByteOfAName", [](World* w) { FlipByte(w, 1, SegmentBytes(w, 1).size() - 3); }, 1,
+                  "00000001.ima: record 9 "},
+        Tampering{"ByteOfALength", [](World* w) { FlipByte(w, 3, 26); }, 3,
+                  "00000003.ima: record 1 (offset 24)"},
+        Tampering{"Truncated",
+                  [](World* w) { w->fs.Find(w->SegmentPath(2) + ".ima")->data.pop_back(); }, 2,
+                  "truncated in the template data: 1 bytes are missing"},
+        Tampering{"LastRecordCutOff",
+                  [](World* w) {
+                    Bytes& data = w->fs.Find(w->SegmentPath(1) + ".ima")->data;
+                    data.resize(data.size() - NgRecord("/file/8").Binary().size());
+                  },
+                  1, "not those that were stored"},
+        Tampering{"RecordAppendedAndMetadataForged",
+                  [](World* w) {
+                    Bytes bytes = SegmentBytes(w, 2);
+                    AppendBytes(NgRecord("/evil").Binary(), &bytes);
+                    Forge(w, 2, bytes);
+                  },
+                  2, "counted"},
+        Tampering{"RecordReplacedAndMetadataForged",
+                  [](World* w) {
+                    Bytes bytes = SegmentBytes(w, 1);
+                    const Bytes good = NgRecord("boot_aggregate").Binary();
+                    const Bytes evil = NgRecord("boot_aggregatf").Binary();
+                    std::copy(evil.begin(), evil.end(), bytes.begin());
+                    Forge(w, 1, bytes);
+                  },
+                  1, "do not have the Segment_Hash"},
+        Tampering{"SegmentGone", [](World* w) { Drop(w, 2); }, 2, "segment 00000002 is missing"},
+        Tampering{"FirstSegmentGone", [](World* w) { Drop(w, 1); }, 1,
+                  "segment 00000001 is missing"},
+        Tampering{"LastSegmentGone", [](World* w) { Drop(w, 3); }, 0,
+                  "attempt 3 where attempt 2 should be"},
+        Tampering{"DataGone", [](World* w) { w->fs.Remove(w->SegmentPath(2) + ".ima"); }, 2,
+                  "only its metadata is there"},
+        Tampering{"AllGone",
+                  [](World* w) {
+                    Drop(w, 1);
+                    Drop(w, 2);
+                    Drop(w, 3);
+                  },
+                  0, "records before it are missing"},
+        Tampering{"DataSwapped", [](World* w) { Swap(w, ".ima"); }, 2,
+                  "attempt 2 where attempt 1 should be"},
+        Tampering{"SegmentsSwapped",
+                  [](World* w) {
+                    Swap(w, ".ima");
+                    Swap(w, ".json");
+                  },
+                  2, "attempt 2 where attempt 1 should be"},
+        Tampering{"SegmentRepeated",
+                  [](World* w) {
+                    w->fs.Write(w->SegmentPath(4) + ".ima", AsText(SegmentBytes(w, 3)));
+                    w->fs.Write(w->SegmentPath(4) + ".json",
+                                *w->fs.Read(w->SegmentPath(3) + ".json"));
+                  },
+                  4, "attempt 2 where attempt 3 should be"},
+        Tampering{"SegmentsRenumberedOverAGap",
+                  [](World* w) {
+                    Drop(w, 2);
+                    w->fs.Move(w->SegmentPath(3) + ".ima", w->SegmentPath(2) + ".ima");
+                    w->fs.Remove(w->SegmentPath(3) + ".json");
+                  },
+                  2, "attempt 2 where attempt 1 should be"},
+        Tampering{"MetadataBroken",
+                  [](World* w) { w->fs.Write(w->SegmentPath(2) + ".json", "{}"); }, 2,
+                  "metadata is broken"},
+        Tampering{"NotExtended",
+                  [](World* w) {
+                    // A record that is in the list but never reached the TPM.
+                    const PcrValues before = w->kernel.Pcrs();
+                    w->kernel.Measure(NgRecord("/x"));
+                    w->kernel.Measure(NgRecord("/y"));
+                    w->kernel.ForcePcrs(before);
+                  },
+                  0, "does not replay to sha1 PCR 10", true}),
+    [](const auto& p) { return p.param.name; });
+
+TEST(VerifyTest, MissingMetadataIsNoMismatch) {
+  World world;
+  Fill(&world);
+  world.fs.Remove(world.SegmentPath(2) + ".json");
+  EXPECT_TRUE(world.IsWhole());
+  world.fs.Remove(world.SegmentPath(3) + ".json");
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(VerifyTest, AggregateThatLiesAboutAPcrIsFound) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  PcrValues before = world.kernel.Pcrs();
+  before["sha256"][10].bytes[0] ^= std::byte{1};
+  world.kernel.ForcePcrs(before);
+  ASSERT_TRUE(world.Take().ok());
+  auto report = world.Verify(nullptr);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->bank, "sha256");
+  EXPECT_EQ(report->finding->pcr, 10U);
+  EXPECT_EQ(report->finding->record, 5U);
+  EXPECT_EQ(report->finding->expected, before["sha256"][10].Hex());
+}
+
+}  // namespace
+}  // namespace imasnap
