@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import unittest
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -118,6 +119,12 @@ def need_program() -> None:
     """Skip the tests of a class when the program was not built."""
     if "ima-snapshot" not in image.project_programs():
         raise unittest.SkipTest("ima-snapshot is not built; run 'make userspace'")
+
+
+def need_tool(name: str) -> None:
+    """Skip a test that needs a program which this machine lacks."""
+    if shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
+        raise unittest.SkipTest(f"{name} is not installed; run 'make deps'")
 
 
 def spec(scenario: str, name: str, **options: Any) -> GuestSpec:

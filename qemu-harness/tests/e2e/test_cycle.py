@@ -9,9 +9,9 @@ import unittest
 from collections import Counter
 from pathlib import Path
 
-from e2e import guests, referee
+from e2e import guests
 from e2e.guests import MEASURED_PCR, Kernel, Out, Pcrs, Setting
-from imaharness import imalog
+from imaharness import evmctl, imalog
 from imaharness.imalog import Record
 
 SNAPSHOTS = 3
@@ -133,7 +133,7 @@ class _Cycle:
                 self.assertEqual(told.status, 0, told)
 
         def test_evmctl_accepts_the_stitched_log_and_refuses_what_is_not_it(self) -> None:
-            referee.need_evmctl()
+            guests.need_tool("evmctl")
             middle = self.log[len(self.log) // 2]
             flipped = bytearray(self.stitched)
             flipped[middle.offset + len(middle.raw) - 2] ^= 1
@@ -146,13 +146,13 @@ class _Cycle:
             }
             with tempfile.TemporaryDirectory() as directory:
                 file = Path(directory) / "log"
-                for bank in set(referee.BANKS) & set(self.setting.banks):
+                for bank in set(evmctl.BANKS) & set(self.setting.banks):
                     file.write_bytes(self.stitched)
-                    verdict = referee.evmctl(file, bank, self.pcrs.files[bank])
+                    verdict = evmctl.judge(file, bank, self.pcrs.files[bank])
                     self.assertTrue(verdict.accepts(bank, MEASURED_PCR, len(self.log)), verdict)
                     for name, wrong in wrongs.items():
                         file.write_bytes(wrong)
-                        verdict = referee.evmctl(file, bank, self.pcrs.files[bank])
+                        verdict = evmctl.judge(file, bank, self.pcrs.files[bank])
                         for records in range(len(self.log) + 2):
                             self.assertFalse(verdict.accepts(bank, MEASURED_PCR, records), f"{name}: {verdict}")
 

@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# demo.sh FIRST MORE: the cycle that 'make demo' tells. Each line printed is
+# "step NAME KEY=VALUE..."; what the programs say is left in /out.
+set -eu
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "${0%/*}/lib.sh"
+
+first=$1
+more=$2
+
+# Kernel memory in slabs, in KiB, without what is only cached.
+slab() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	usleep 500000
+	sed -n 's/^Slab: *\([0-9]*\) kB$/\1/p' /proc/meminfo
+}
+
+uptime() {
+	read -r up rest </proc/uptime
+	echo "$up"
+}
+
+# A command that stands out in the TPM's log: TPM2_GetRandom of $1 bytes.
+mark() {
+	printf '%b' '\0200\0001\0000\0000\0000\0014\0000\0000\0001\0173\0000'"\\0$(printf '%03o' "$1")" >/dev/tpm0
+}
+
+list() {
+	echo "step $1 records=$(counter runtime_measurements_count) total=$(counter runtime_measurements_total)" \
+		"bytes=$(counter runtime_measurements_size) slab=$(slab) purges=$(counter snapshot_purges)"
+}
+
+measured() {
+	begin=$(uptime)
+	measure "$1" 1 "$2"
+	end=$(uptime)
+	rm -r "${load:?}/$1"
+	echo "step measured files=$2 begin=$begin end=$end"
+}
+
+snapshot() {
+	mark "$1"
+	begin=$(uptime)
+	run "take$1" ima-snapshot take --json
+	end=$(uptime)
+	mark "$1"
+	echo "step taken number=$1 status=$(cat "/out/take$1.status") begin=$begin end=$end"
+}
+
+judge() {
+	run "evmctl-$1-$2" evmctl -v ima_measurement --ignore-violations "--verify-bank=$2" \
+		--pcrs "$2,/out/pcrs/$2" "$3"
+}
+
+echo "step booted release=$(uname -r) uptime=$(uptime)"
+configure /disk/store
+prepare_load
+# The first of a kind also fill the caches of the kernel's allocator.
+measure warm-up 1 50
+rm -r "$load/warm-up"
+list idle
+
+measured first "$first"
+list full
+snapshot 1
+list purged
+
+measured more "$more"
+list full
+snapshot 2
+list purged
+
+run cat ima-snapshot cat
+cat "$ima/binary_runtime_measurements" >/out/live
+copy_pcrs /out/pcrs
+echo "step stitched"
+run verify ima-snapshot verify --tpm
+echo "step verified status=$(cat /out/verify.status)"
+for bank in sha1 sha256; do
+	judge stitched "$bank" /out/cat.stdout
+	judge live "$bank" /out/live
+done
+echo "step judged"

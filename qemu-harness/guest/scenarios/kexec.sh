@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# A snapshot, kexec, another snapshot; then kexec with more records than its
+# buffer has room for. Each part runs in its own kernel; the command line says
+# which.
+set -eu
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "${0%/*}/lib.sh"
+
+load_part() {
+	read -r command_line </proc/cmdline
+	kexec -s -l /boot/bzImage --initrd=/boot/initrd --command-line="${command_line%% e2e.part=*} e2e.part=$1"
+}
+
+execute() {
+	sync
+	umount /disk
+	kexec -e
+	fail "kexec -e came back"
+}
+
+configure /disk/store
+prepare_load
+case $(cat /proc/cmdline) in
+*e2e.part=2*)
+	dmesg >/out/part2.dmesg
+	copy_kernel /out/part2
+	copy_pcrs /out/part2.pcrs
+	run part2.verify ima-snapshot verify --tpm
+	run part2.cat ima-snapshot cat
+	measure second 1 150
+	run part2.take ima-snapshot take --json
+	measure third 1 20
+	gather
+	load_part 3
+	measure overflow 1 400
+	copy_kernel /out/part2.end
+	execute
+	;;
+*e2e.part=3*)
+	dmesg >/out/part3.dmesg
+	copy_kernel /out/part3
+	;;
+*)
+	measure first 1 150
+	run part1.take ima-snapshot take --json
+	measure carried 1 150
+	load_part 2
+	copy_kernel /out/part1
+	copy_pcrs /out/part1.pcrs
+	execute
+	;;
+esac

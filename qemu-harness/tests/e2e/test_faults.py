@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Snapshots that fail or are killed lose nothing and purge nothing."""
+
+from __future__ import annotations
+
+import unittest
+from collections import Counter
+from typing import ClassVar
+
+from e2e import guests
+from e2e.guests import MEASURED_PCR, Out
+from imaharness import imalog
+from imaharness.tpm import TpmSpec
+
+BANKS = ("sha1", "sha256")
+KILLS = 12
+KILLED = 128 + 9
+FILE_TOO_LARGE = 128 + 25  # SIGXFSZ
+
+
+class _Scenario(unittest.TestCase):
+    """A guest with a store on ext4, its scenario ended by gather of lib.sh."""
+
+    out: ClassVar[Out]
+
+    @classmethod
+    def start(cls, scenario: str, name: str) -> None:
+        guests.need_program()
+        guest = guests.spec(scenario, name, tpm=TpmSpec(banks=BANKS), disk="16M")
+        cls.out = Out(guests.boot(guest).out)
+
+    def check_whole_log(self) -> list[imalog.Record]:
+        """The stitched log, after comparing it with the PCRs and the counters."""
+        verified, cat = self.out.told("verify"), self.out.told("cat")
+        self.assertEqual(verified.status, 0, verified)
+        self.assertEqual(cat.status, 0, cat)
+        log = list(imalog.records(cat.stdout))
+        replay = imalog.Replay(BANKS)
+        for record in log:
+            replay.add(record)
+        values = self.out.pcrs().values
+        for bank in BANKS:
+            self.assertEqual(replay.banks[bank][MEASURED_PCR], values[bank][MEASURED_PCR], bank)
+        self.assertEqual(self.out.kernel().total, len(log))
+        attempts = [imalog.aggregate(r).attempt for r in log if r.is_aggregate]
+        self.assertEqual(attempts, list(range(1, self.out.kernel().attempts + 1)))
+        for before, record in enumerate(log):
+            if record.is_aggregate:
+                self.assertEqual(imalog.aggregate(record).record_count, before)
+        return log
+
+    def check_files(self, log: list[imalog.Record], expected: dict[str, int]) -> None:
+        """Each file DIRECTORY/1 to DIRECTORY/N is there once."""
+        files = Counter(r.event for r in log if r.event.startswith("/load/") and "/violations/" not in r.event)
+        wanted = Counter(f"/load/{d}/{n}" for d, last in expected.items() for n in range(1, last + 1))
+        self.assertEqual(files, wanted)
+
+    def leftovers(self) -> list[str]:
+        return [f.name for f in (self.out / "store").rglob("*") if f.suffix not in ("", ".ima", ".json")]
+
+
+class NoRoom(_Scenario):
+    FAILING: ClassVar[dict[str, str]] = {
+        "full": "bytes are free",
+        "no-inode": "No space left on device",
+        "too-large": "File too large",
+        "read-only": "Read-only file system",
+    }
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.start("faults.sh", "faults")
+
+    def test_a_snapshot_with_room_succeeds(self) -> None:
+        told = self.out.told("room")
+        self.assertEqual(told.status, 0, told)
+        self.assertEqual(self.out.kernel("room.after").purges, 1)
+
+    def test_each_failure_is_told_and_purges_nothing(self) -> None:
+        for name, message in self.FAILING.items():
+            with self.subTest(name):
+                told = self.out.told(name)
+                self.assertEqual(told.status, 1, told)
+                self.assertRegex(told.stderr, r"^ima-snapshot: /disk/store\S*: ")
+                self.assertIn(message, told.stderr)
+                self.check_nothing_lost(name)
+
+    def test_being_killed_by_the_write_purges_nothing(self) -> None:
+        told = self.out.told("died-writing")
+        self.assertEqual(told.status, FILE_TOO_LARGE, told)
+        self.check_nothing_lost("died-writing")
+
+    def check_nothing_lost(self, name: str) -> None:
+        before, after = self.out.kernel(f"{name}.before"), self.out.kernel(f"{name}.after")
+        self.assertEqual((before.purges, after.purges), (1, 1))
+        self.assertTrue(after.log.startswith(before.log))
+        added = list(imalog.records(after.log[len(before.log) :]))
+        # At most the aggregate of the attempt, an ordinary entry now.
+        self.assertEqual([r.event for r in added], [imalog.AGGREGATE] * (after.attempts - before.attempts))
+        self.assertLessEqual(len(added), 1)
+        self.assertEqual(after.count, before.count + len(added))
+        self.assertEqual(after.total, before.total + len(added))
+        verified = self.out.told(f"{name}-verify")
+        self.assertEqual(verified.status, 0, verified)
+
+    def test_a_full_disk_is_noticed_before_the_log_grows(self) -> None:
+        before, after = self.out.kernel("full.before"), self.out.kernel("full.after")
+        self.assertEqual(before, after)
+
+    def test_with_room_again_the_next_snapshot_takes_it_all(self) -> None:
+        told = self.out.told("room-again")
+        self.assertEqual(told.status, 0, told)
+        after = self.out.kernel("room-again.after")
+        self.assertEqual((after.purges, after.count), (2, 1))
+        self.assertEqual(len(self.out.segments()), 2)
+        self.assertEqual(self.leftovers(), [])
+        self.check_files(self.check_whole_log(), {"first": 200, "second": 300})
+
+
+class Killed(_Scenario):
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.start("kill.sh", "kill")
+
+    def test_some_were_killed_at_work(self) -> None:
+        statuses = [int((self.out / f"kill{n}.status").read_text()) for n in range(1, KILLS + 1)]
+        self.assertLessEqual(set(statuses), {0, KILLED})
+        self.assertIn(KILLED, statuses)
+
+    def test_the_snapshots_after_it_succeed(self) -> None:
+        for name in ("whole", "after", "last"):
+            told = self.out.told(name)
+            self.assertEqual(told.status, 0, told)
+        self.assertEqual(self.leftovers(), [])
+        self.assertEqual(self.out.kernel().count, 1)
+
+    def test_no_record_is_lost_or_stored_twice(self) -> None:
+        workers = {w.name: int(w.read_text()) for w in (self.out / "workers").iterdir()}
+        self.assertEqual(len(workers), 4)
+        self.check_files(self.check_whole_log(), workers)

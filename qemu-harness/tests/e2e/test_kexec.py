@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The log goes on over kexec: the counters, the PCRs, the next snapshot."""
+
+from __future__ import annotations
+
+import unittest
+from typing import ClassVar
+
+from e2e import guests
+from e2e.guests import MEASURED_PCR, Out
+from imaharness import imalog
+from imaharness.tpm import TpmSpec
+
+BANKS = ("sha1", "sha256")
+
+
+class Kexec(unittest.TestCase):
+    out: ClassVar[Out]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        guests.need_program()
+        guests.need_tool("kexec")
+        guest = guests.spec("kexec.sh", "kexec", tpm=TpmSpec(banks=BANKS), disk="64M", kexec=True)
+        cls.out = Out(guests.boot(guest).out)
+
+    def check_replay(self, log: bytes, pcrs: str) -> None:
+        replay = imalog.Replay(BANKS)
+        for record in imalog.records(log):
+            replay.add(record)
+        for bank, values in self.out.pcrs(pcrs).values.items():
+            self.assertEqual(replay.banks[bank][MEASURED_PCR].hex(), values[MEASURED_PCR].hex(), bank)
+
+    def test_the_list_and_the_counters_go_on(self) -> None:
+        first, second = self.out.kernel("part1"), self.out.kernel("part2")
+        self.assertTrue(second.log.startswith(first.log))
+        added = list(imalog.records(second.log[len(first.log) :]))
+        self.assertEqual([r.event for r in added], ["boot_aggregate"])
+        self.assertEqual((first.attempts, first.purges), (1, 1))
+        self.assertEqual((second.attempts, second.purges), (1, 0))
+        self.assertEqual(second.total, first.total + len(added))
+        self.assertEqual(second.count, first.count + len(added))
+        self.assertEqual(second.size, len(second.log))
+
+    def test_segment_and_carried_list_replay_to_the_pcrs(self) -> None:
+        segment = self.out.segments()[0].read_bytes()
+        self.check_replay(segment + self.out.kernel("part1").log, "part1.pcrs")
+        self.check_replay(segment + self.out.kernel("part2").log, "part2.pcrs")
+        stitched = self.out.told("part2.cat")
+        self.assertEqual((stitched.status, stitched.stdout), (0, segment + self.out.kernel("part2").log))
+        verified = self.out.told("part2.verify")
+        self.assertEqual(verified.status, 0, verified)
+
+    def test_the_next_snapshot_goes_into_the_same_session(self) -> None:
+        first, second = self.out.told("part1.take"), self.out.told("part2.take")
+        self.assertEqual((first.status, second.status), (0, 0), f"{first}\n{second}")
+        self.assertEqual(second.json["session"], first.json["session"])
+        self.assertEqual((first.json["attempt"], second.json["attempt"]), (1, 2))
+        verified = self.out.told("verify")
+        self.assertEqual(verified.status, 0, verified)
+        stitched = self.out.told("cat").stdout
+        self.check_replay(stitched, "pcrs")
+        log = list(imalog.records(stitched))
+        self.assertEqual(self.out.kernel().total, len(log))
+        aggregates = [(imalog.aggregate(r), r.number) for r in log if r.is_aggregate]
+        self.assertEqual([(a.attempt, a.record_count) for a, _ in aggregates],
+                         [(n, number - 1) for n, (_, number) in enumerate(aggregates, 1)])  # fmt: skip
+        files = [r.event for r in log if r.event.startswith("/load/")]
+        wanted = [("first", 150), ("carried", 150), ("second", 150), ("third", 20)]
+        self.assertEqual(files, [f"/load/{d}/{n}" for d, last in wanted for n in range(1, last + 1)])
+
+    def test_a_list_that_outgrew_its_buffer_ends_with_a_whole_record(self) -> None:
+        end, carried = self.out.kernel("part2.end"), self.out.kernel("part3")
+        # It did outgrow it, or this says nothing.
+        self.assertLess(carried.count, end.count)
+        log = list(imalog.records(carried.log))
+        self.assertEqual(len(log), carried.count)
+        self.assertEqual(log[-1].event, "boot_aggregate")
+        whole = carried.log[: log[-1].offset]
+        self.assertTrue(end.log.startswith(whole))
+        self.assertEqual(imalog.wrong_digests(log), [])
+        for part in ("part2.dmesg", "part3.dmesg"):
+            text = (self.out / part).read_text(errors="replace")
+            self.assertIn("Linux version", text)
+            self.assertNotIn("Failed to restore", text)
+            self.assertNotIn("attempting to restore", text)
