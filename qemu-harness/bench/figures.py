@@ -49,7 +49,8 @@ def rounds(records: Sequence[Span], openings: Sequence[Span], size: int) -> list
 
     A record counts as one during an opening if the two overlap. A round lasts
     until the next one's first opening; what is before the first opening or
-    belongs to an incomplete round at the end is left out.
+    belongs to an incomplete round at the end is left out, and so is a round in
+    which the measuring processes did not get to run. More than half must stay.
     """
     openings = sorted(openings, key=lambda o: o.start)
     starts = [o.start for o in openings]
@@ -66,9 +67,9 @@ def rounds(records: Sequence[Span], openings: Sequence[Span], size: int) -> list
         number = nearest // size
         if 0 <= number < whole:
             (during if overlaps else ordinary)[number].append(record.length)
-    found = [Round(o, d) for o, d in zip(ordinary, during)]
-    if not found or any(not r.ordinary or not r.during for r in found):
-        raise ValueError("a round has no record during an opening, or none outside")
+    found = [Round(o, d) for o, d in zip(ordinary, during) if o and d]
+    if 2 * len(found) <= whole:
+        raise ValueError(f"{len(found)} of {whole} rounds have records both during and between openings")
     return found
 
 
@@ -77,8 +78,8 @@ class Latency:
     """What the records of one run waited, in nanoseconds."""
 
     ordinary: float  # median of all ordinary records
-    worst_ordinary: float  # median of the rounds' worst
-    worst_during: float  # median of the rounds' worst
+    worst_ordinary: float  # of a round; median of the rounds
+    worst_during: float  # of a round; median of the rounds
     worst_ordinary_ever: int
     worst_during_ever: int
 
