@@ -97,6 +97,27 @@ void PrintReport(const VerifyReport& report, std::ostream& out) {
   }
 }
 
+// One object a line.
+Status WriteJson(const std::vector<LogPart>& parts, uint64_t from, std::ostream& out) {
+  IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
+  uint64_t before = 0;
+  for (const LogPart& part : parts) {
+    IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
+    LogReader reader(*file, {}, part.path);
+    while (true) {
+      IMASNAP_ASSIGN(const Record* record, reader.Next());
+      if (record == nullptr) {
+        break;
+      }
+      if (before + record->number >= from) {
+        out << Dump(ToJson(*record, before + record->number));
+      }
+    }
+    before += reader.records();
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<int> TakeCommand(const Context& context, bool mark) {
@@ -200,7 +221,6 @@ Result<int> ShowCommand(const Context& context, const std::string& segment) {
   }
   view.lock.reset();
   LogReader reader(*file, {}, path);
-  Json records = Json::array();
   std::string line;
   while (true) {
     IMASNAP_ASSIGN(const Record* record, reader.Next());
@@ -230,6 +250,9 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
   if (!alg) {
     return MakeError(ErrorCode::kUsage, fmt::format("--hash: \"{}\" is not known", arguments.hash));
   }
+  if (context.options.json && (arguments.ascii || *alg != HashAlg::kSha1)) {
+    return MakeError(ErrorCode::kUsage, "--json goes with neither --ascii nor --hash");
+  }
   IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
   if (view.match == SessionMatch::kSameGap) {
     return FileError(ErrorCode::kMismatch, view.live_path,
@@ -241,6 +264,10 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
   std::vector<LogPart> parts = PartsOf(context.env, view);
   parts.back().open = [&live]() -> Result<std::unique_ptr<File>> { return std::move(live); };
   std::ostream& out = context.host.out;
+  if (context.options.json) {
+    IMASNAP_RETURN_IF_ERROR(WriteJson(parts, arguments.from, out));
+    return kExitOk;
+  }
   const ByteSink sink = [&out](ByteView bytes) -> Status {
     out.write(reinterpret_cast<const char*>(bytes.data()),
               static_cast<std::streamsize>(bytes.size()));

@@ -122,8 +122,7 @@ std::vector<LogPart> PartsOf(const Environment& env, const LogView& view) {
   return parts;
 }
 
-Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
-                          const ByteSink& sink) {
+Status CheckComplete(const std::vector<LogPart>& parts) {
   for (const LogPart& part : parts) {
     if (part.missing || part.missing_before) {
       return FileError(ErrorCode::kMismatch, part.path,
@@ -131,6 +130,12 @@ Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& o
                                    SegmentName(part.missing_before.value_or(part.segment))));
     }
   }
+  return {};
+}
+
+Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
+                          const ByteSink& sink) {
+  IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
   Writer writer(options, sink);
   for (const LogPart& part : parts) {
     IMASNAP_RETURN_IF_ERROR(writer.Part(part));

@@ -18,6 +18,9 @@ namespace imasnap {
 // that should be there and are not become parts that are missing.
 std::vector<LogPart> PartsOf(const Environment& env, const LogView& view);
 
+// kMismatch when a part is missing.
+Status CheckComplete(const std::vector<LogPart>& parts);
+
 struct CatOptions {
   bool ascii = false;
   HashAlg header_alg = HashAlg::kSha1;  // of the template digest written

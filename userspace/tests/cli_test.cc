@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The program, run on a machine in memory.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "app.h"
+#include "record_format.h"
+#include "world.h"
+
+namespace imasnap::cli {
+namespace {
+
+using imasnap::testing::FakeTpm;
+using imasnap::testing::kStore;
+using imasnap::testing::World;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+using Json = nlohmann::json;
+
+struct Ran {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+class CliTest : public ::testing::Test {
+ protected:
+  Ran Run(const std::vector<std::string>& args) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const Host host{
+        .fs = world_.fs,
+        .out = out,
+        .err = err,
+        .owner = 0,
+        .now = [] { return std::string("2026-01-02T03:04:05Z"); },
+        .kernel_release = "7.3.0-test",
+        .open_tpm = [this](const std::string& tcti) -> Result<std::unique_ptr<PcrReader>> {
+          if (!has_tpm_) {
+            return FileError(ErrorCode::kCannotCheck, tcti, "TPM: opening: no");
+          }
+          return std::unique_ptr<PcrReader>(new FakeTpm(&world_.kernel));
+        },
+        .reset_count = [](const std::string&) { return std::optional<uint32_t>(5); }};
+    Ran ran;
+    ran.code = RunApp(args, host);
+    ran.out = out.str();
+    ran.err = err.str();
+    return ran;
+  }
+
+  World world_;
+  bool has_tpm_ = true;
+};
+
+TEST_F(CliTest, TakesListsShowsCatsAndVerifies) {
+  world_.kernel.MeasureFiles(6);
+  Ran ran = Run({"take"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("segment 00000001: attempt 1, records 1-7"));
+  EXPECT_THAT(ran.err, IsEmpty());
+  world_.kernel.MeasureFiles(2);
+
+  ran = Run({"list"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, ContainsRegex("00000001 +1 +1-7 +7 .*2026-01-02T03:04:05Z purged"));
+
+  ran = Run({"show", "1"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("boot_aggregate"), HasSubstr("       7 ")));
+  ran = Run({"show", "live"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("       8 10 "));
+  EXPECT_THAT(ran.out, HasSubstr("snapshot_aggregate Snapshot_Attempt_Count=1;sha1:PCR0:0x"));
+
+  ran = Run({"cat"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(ran.out, std::string(AsText(world_.kernel.Everything())));
+
+  ran = Run({"verify", "--tpm"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("OK          the log matches the PCRs at record 10\n"));
+  ran = Run({"verify"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("agrees with itself"));
+
+  ran = Run({"status"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("backend   snapshot"), HasSubstr("3 records in memory"),
+                             HasSubstr("1 attempts, 1 purges"), HasSubstr("lock      free")));
+}
+
+TEST_F(CliTest, CatWritesTheKernelsFormats) {
+  world_.kernel.MeasureFiles(6);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  // SHA-256 headers, from the third record on, in both formats.
+  std::string ascii;
+  Bytes binary;
+  const Bytes all = world_.kernel.Everything();
+  SpanSource source(all);
+  LogReader reader(source, {}, "all");
+  while (const Record* record = reader.Next().value()) {
+    if (record->number < 3) {
+      continue;
+    }
+    Digest digest = Digest::Filled(32, std::byte{0});
+    if (!record->IsViolation()) {
+      digest = imasnap::testing::HashOf(HashAlg::kSha256, record->template_data);
+    }
+    AppendAscii(*record, digest.view(), &ascii);
+    AppendBinary(*record, digest.view(), &binary);
+  }
+  Ran ran = Run({"cat", "--ascii", "--hash", "sha256", "--from", "3"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.out, ascii);
+  ran = Run({"cat", "--hash", "sha256", "--from", "3"});
+  EXPECT_EQ(ran.out, std::string(AsText(binary)));
+  ran = Run({"-v", "cat", "--from", "1000"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, IsEmpty());
+  EXPECT_EQ(ran.err, "ima-snapshot: 0 records written\n");
+}
+
+TEST_F(CliTest, EveryCommandPrintsJson) {
+  world_.kernel.MeasureFiles(6);
+  const Json take = Json::parse(Run({"take", "--json"}).out);
+  EXPECT_EQ(take["attempt"], 1);
+  EXPECT_EQ(take["segment"]["records"], 7);
+  EXPECT_EQ(take["segment"]["purged"], true);
+  const Json mark = Json::parse(Run({"--json", "take", "--mark"}).out);
+  EXPECT_EQ(mark["attempt"], 2);
+  EXPECT_EQ(mark["marked_only"], true);
+  const Json list = Json::parse(Run({"list", "--json"}).out);
+  ASSERT_EQ(list["segments"].size(), 1U);
+  EXPECT_EQ(list["segments"][0]["last_record"], 7);
+  const Json status = Json::parse(Run({"status", "--json"}).out);
+  EXPECT_EQ(status["backend"], "snapshot");
+  EXPECT_EQ(status["kernel"]["attempts"], 2);
+  EXPECT_EQ(status["store"]["segments"], 1);
+  EXPECT_EQ(status["store"]["last"]["segment"], 1);
+  const Json verify = Json::parse(Run({"verify", "--tpm", "--json"}).out);
+  EXPECT_EQ(verify["ok"], true);
+  EXPECT_EQ(verify["matched_record"], 9);
+  EXPECT_EQ(verify["banks"]["sha256"]["compared"], true);
+  EXPECT_EQ(verify["banks"]["sha256"]["pcrs"]["10"], world_.kernel.Pcrs()["sha256"][10].Hex());
+  for (const std::vector<std::string>& args :
+       {std::vector<std::string>{"show", "1", "--json"}, {"cat", "--json"}}) {
+    std::istringstream lines(Run(args).out);
+    std::string line;
+    uint64_t number = 0;
+    while (std::getline(lines, line)) {
+      const Json record = Json::parse(line);
+      EXPECT_EQ(record["record"], ++number);
+      EXPECT_EQ(record["violation"], record["digest"] == std::string(40, '0'));
+      EXPECT_TRUE(record["fields"].contains("n-ng"));
+    }
+    EXPECT_EQ(number, args[0] == "show" ? 7U : 9U);
+  }
+}
+
+TEST_F(CliTest, UsageErrorsAreTwo) {
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {},
+           {"frobnicate"},
+           {"take", "--frob"},
+           {"take", "extra"},
+           {"show"},
+           {"show", "7"},
+           {"show", "-1"},
+           {"cat", "--hash", "sha257"},
+           {"cat", "--from", "0"},
+           {"cat", "--ascii", "--json"},
+           {"verify", "--tpm", "--pcrs", "/f"},
+       }) {
+    const Ran ran = Run(args);
+    EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(args);
+    EXPECT_THAT(ran.err, ::testing::Not(IsEmpty()));
+    EXPECT_THAT(ran.out, IsEmpty());
+  }
+  EXPECT_EQ(world_.kernel.attempts(), 0U);
+}
+
+TEST_F(CliTest, HelpAndVersionAreZero) {
+  Ran ran = Run({"--help"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("Examples:"), HasSubstr("75 locked")));
+  ran = Run({"--version"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, StartsWith("ima-snapshot "));
+}
+
+TEST_F(CliTest, MismatchIsThreeAndNamesThePlace) {
+  world_.kernel.MeasureFiles(6);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  world_.fs.Find(world_.SegmentPath(1) + ".ima")->data[7] ^= std::byte{1};
+  Ran ran = Run({"verify", "--tpm"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.out, HasSubstr("MISMATCH    in segment 00000001, record 1, bank sha1"));
+  EXPECT_THAT(ran.err,
+              StartsWith("ima-snapshot: " + world_.SegmentPath(1) + ".ima: record 1 (offset 0): "));
+  ran = Run({"verify", "--json"});
+  EXPECT_EQ(ran.code, 3);
+  const Json json = Json::parse(ran.out);
+  EXPECT_EQ(json["ok"], false);
+  EXPECT_EQ(json["mismatch"]["segment"], 1);
+  EXPECT_EQ(json["mismatch"]["record"], 1);
+  EXPECT_EQ(json["mismatch"]["bank"], "sha1");
+}
+
+TEST_F(CliTest, CatOfALogThatDoesNotGoOnIsThreeAndWritesNothing) {
+  world_.kernel.MeasureFiles(6);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  world_.fs.Remove(world_.SegmentPath(1) + ".ima");
+  const Ran ran = Run({"cat"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.out, IsEmpty());
+  EXPECT_THAT(ran.err, HasSubstr("segment 00000001 is missing"));
+}
+
+TEST_F(CliTest, WithoutAReferenceItIsFour) {
+  has_tpm_ = false;
+  Ran ran = Run({"verify", "--tpm", "--tcti", "device:/none"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("device:/none: TPM"));
+  EXPECT_EQ(Run({"verify", "--pcrs", "/no/such/file"}).code, 4);
+  world_.fs.Write("/pcrs", "nonsense");
+  EXPECT_EQ(Run({"verify", "--pcrs", "/pcrs"}).code, 4);
+  EXPECT_EQ(Run({"verify", "--securityfs", "/nowhere"}).code, 4);
+}
+
+TEST_F(CliTest, VerifiesAgainstPcrFiles) {
+  world_.kernel.MeasureFiles(6);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  const PcrValues pcrs = world_.kernel.Pcrs();
+  std::string yaml;
+  for (const auto& [bank, values] : pcrs) {
+    yaml += "  " + bank + ":\n";
+    for (const auto& [pcr, value] : values) {
+      yaml += "    " + std::to_string(pcr) + ": 0x" + ToHexUpper(value.view()) + "\n";
+    }
+  }
+  world_.fs.Write("/yaml", yaml);
+  world_.fs.Write("/sha1", "PCR-10: " + pcrs.at("sha1").at(10).Hex() + "\n");
+  world_.fs.Write("/sha256", "PCR-10: " + pcrs.at("sha256").at(10).Hex() + "\n");
+  EXPECT_EQ(Run({"verify", "--pcrs", "/yaml"}).code, 0);
+  EXPECT_EQ(Run({"verify", "--pcrs", "/sha1", "--pcrs", "/sha256"}).code, 0);
+  EXPECT_EQ(Run({"verify", "--pcrs", "/sha1", "--pcrs", "/yaml"}).code, 4);
+  world_.fs.Write("/wrong", "PCR-10: " + std::string(64, '0') + "\n");
+  const Ran ran = Run({"verify", "--pcrs", "/wrong"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("does not replay to sha256 PCR 10"));
+}
+
+TEST_F(CliTest, LockHeldByAnotherIs75ForEveryCommandThatTakesIt) {
+  world_.kernel.MeasureFiles(6);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  const auto lock = AcquireLock(world_.Env(), LockMode::kExclusive);
+  ASSERT_TRUE(lock.ok());
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"take"}, {"take", "--mark"}, {"list"}, {"show", "1"}, {"cat"}, {"verify"}}) {
+    const Ran ran = Run(args);
+    EXPECT_EQ(ran.code, 75) << args[0];
+    EXPECT_THAT(ran.err, HasSubstr("/run/lock/ima-snapshot.lock: is locked by another process"));
+  }
+  const Ran status = Run({"status"});
+  EXPECT_EQ(status.code, 0);
+  EXPECT_THAT(status.out, HasSubstr("lock      held"));
+}
+
+TEST_F(CliTest, FailuresAreOne) {
+  world_.fs.Write("/etc/ima-snapshot.conf", "moode = 1\n");
+  Ran ran = Run({"status"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.err,
+            "ima-snapshot: /etc/ima-snapshot.conf: line 1: moode: is not a key of this file\n");
+  EXPECT_EQ(Run({"status", "--config", "/none"}).code, 1);
+  world_.fs.Write("/good", "mode = \"mark\"\n");
+  ran = Run({"take", "--config", "/good"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("nothing purged"));
+  world_.fs.Remove("/etc/ima-snapshot.conf");
+  world_.kernel.has_snapshot_file = false;
+  ran = Run({"take"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("CONFIG_IMA_SNAPSHOT"));
+}
+
+TEST_F(CliTest, StatusSaysWhichBackendAndWhy) {
+  world_.kernel.has_snapshot_file = false;
+  EXPECT_THAT(Run({"status"}).out, HasSubstr("backend   none"));
+  world_.kernel.has_staging = true;
+  EXPECT_THAT(Run({"status"}).out, HasSubstr("it offers staging"));
+  const Ran ran = Run({"status", "--securityfs", "/nowhere"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.out, HasSubstr("/nowhere/ima does not exist"));
+}
+
+TEST_F(CliTest, ReportsWhatItRepaired) {
+  world_.kernel.MeasureFiles(6);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  world_.fs.Write(world_.SegmentPath(2) + ".ima.tmp", "half");
+  const Ran ran = Run({"take"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_THAT(ran.err, AllOf(StartsWith("ima-snapshot: note: removed "),
+                             HasSubstr("00000002.ima.tmp, left by a snapshot")));
+}
+
+}  // namespace
+}  // namespace imasnap::cli

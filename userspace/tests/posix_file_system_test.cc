@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The real file system, in a temporary directory.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include "environment.h"
+#include "file_system.h"
+
+namespace imasnap {
+namespace {
+
+class PosixTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "imasnap-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    dir_ = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  std::unique_ptr<FileSystem> fs_ = MakePosixFileSystem();
+  std::string dir_;
+};
+
+TEST_F(PosixTest, WritesDurablyAndReplaces) {
+  const std::string path = dir_ + "/a/b/file";
+  ASSERT_TRUE(fs_->MakeDirectories(dir_ + "/a/b").ok());
+  ASSERT_TRUE(fs_->WriteDurably(path, "one").ok());
+  ASSERT_TRUE(fs_->WriteDurably(path, "two").ok());
+  EXPECT_EQ(fs_->ReadFile(path).value(), "two");
+  EXPECT_EQ(fs_->List(dir_ + "/a/b").value(), std::vector<std::string>{"file"});
+  const FileInfo info = fs_->Stat(path).value();
+  EXPECT_EQ(info.type, FileType::kRegular);
+  EXPECT_EQ(info.size, 3U);
+  EXPECT_EQ(info.owner, ::geteuid());
+  EXPECT_EQ(info.mode & 037, 0U) << "segments are nobody else's to read";
+}
+
+TEST_F(PosixTest, CreateDoesNotFollowOrOverwrite) {
+  ASSERT_TRUE(fs_->WriteDurably(dir_ + "/victim", "good").ok());
+  ASSERT_TRUE(fs_->Symlink("victim", dir_ + "/link").ok());
+  EXPECT_EQ(fs_->Open(dir_ + "/link", OpenMode::kCreate).error().errno_value, EEXIST);
+  EXPECT_EQ(fs_->Open(dir_ + "/victim", OpenMode::kCreate).error().errno_value, EEXIST);
+  EXPECT_EQ(fs_->ReadLink(dir_ + "/link").value(), "victim");
+  EXPECT_EQ(fs_->ReadFile(dir_ + "/victim").value(), "good");
+}
+
+TEST_F(PosixTest, ErrorsNameTheFileAndTheErrno) {
+  const auto missing = fs_->Open(dir_ + "/none", OpenMode::kRead);
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().errno_value, ENOENT);
+  EXPECT_EQ(missing.error().ToString(), dir_ + "/none: open: No such file or directory");
+  EXPECT_FALSE(fs_->Exists(dir_ + "/none").value());
+  EXPECT_EQ(fs_->RemoveDirectory(dir_ + "/none").error().errno_value, ENOENT);
+}
+
+TEST_F(PosixTest, TemporaryFileIsReadBack) {
+  auto file = fs_->OpenTemporary();
+  ASSERT_TRUE(file.ok());
+  ASSERT_TRUE((*file)->WriteAll(AsBytes("hello")).ok());
+  ASSERT_TRUE((*file)->Seek(1).ok());
+  std::array<std::byte, 8> buffer;
+  ASSERT_EQ((*file)->Read(buffer).value(), 4U);
+  EXPECT_EQ(AsText(ByteView(buffer).first(4)), "ello");
+}
+
+// Another process holds the lock with plain flock(2), as any client of the
+// protocol would.
+TEST_F(PosixTest, LockHeldByAnotherProcessIsKLockedUntilItDies) {
+  Environment env{*fs_, {}, "/none", nullptr, "", nullptr, 0};
+  env.config.lock_file = dir_ + "/sub/lock";
+  ASSERT_TRUE(AcquireLock(env, LockMode::kExclusive).ok());  // makes it; let go at once
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const int fd = ::open(env.config.lock_file.c_str(), O_RDONLY);
+    const char answer = ::flock(fd, LOCK_SH) == 0 ? 'y' : 'n';
+    const ssize_t wrote = ::write(ready[1], &answer, 1);
+    if (wrote == 1) {
+      ::pause();
+    }
+    ::_exit(1);
+  }
+  char answer = 0;
+  ASSERT_EQ(::read(ready[0], &answer, 1), 1);
+  ASSERT_EQ(answer, 'y');
+  const auto exclusive = AcquireLock(env, LockMode::kExclusive);
+  ASSERT_FALSE(exclusive.ok());
+  EXPECT_EQ(exclusive.error().code, ErrorCode::kLocked);
+  EXPECT_TRUE(AcquireLock(env, LockMode::kShared).ok());
+  ::kill(child, SIGKILL);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(AcquireLock(env, LockMode::kExclusive).ok());
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+}  // namespace
+}  // namespace imasnap
