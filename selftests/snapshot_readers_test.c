@@ -116,7 +116,7 @@ FIXTURE_SETUP(reader)
 	w->list = variant->list;
 	w->ascii = variant->ascii;
 	purge_all(_metadata);
-	ASSERT_EQ(0, measure_many(400));
+	ASSERT_EQ(0, measure_many(200));
 	w->fd = open(w->list, O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, w->fd);
 }
@@ -162,8 +162,7 @@ static void finish_purge(struct __test_metadata *_metadata, struct watch *w)
 	list_get(_metadata, w->list, w->ascii, &w->after);
 	append(_metadata, &w->all, &w->before,
 	       w->before.rec[boundary].offset, w->ascii);
-	append(_metadata, &w->all, &w->after, w->after.len,
-	       w->ascii);
+	append(_metadata, &w->all, &w->after, w->after.len, w->ascii);
 	ASSERT_TRUE(same_item(&w->before, boundary, &w->after, 0));
 }
 
@@ -208,7 +207,7 @@ TEST_F(reader, in_the_middle)
 	long n, purged;
 
 	/* Within a record, too. */
-	reader_go(_metadata, w, 1003);
+	reader_go(_metadata, w, 8003);
 	begin_purge(_metadata, w);
 	finish_purge(_metadata, w);
 	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
@@ -257,8 +256,7 @@ TEST_F(reader, at_the_boundary)
 	struct watch *w = &self->watch;
 
 	begin_purge(_metadata, w);
-	reader_go(_metadata, w,
-		  w->before.rec[w->snap.segment.count].offset);
+	reader_go(_metadata, w, w->before.rec[w->snap.segment.count].offset);
 	finish_purge(_metadata, w);
 	ASSERT_EQ(0, read_rest(w->fd, 4096, &w->seen));
 	ASSERT_STREQ("", split(&w->seen, w->ascii));

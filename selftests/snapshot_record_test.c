@@ -30,6 +30,8 @@ static void ensure_replayable(struct __test_metadata *_metadata)
 	struct ima_log log = {};
 	const char *alg[NR_BANKS_MAX];
 
+	if (!have_tpm())
+		return;
 	ASSERT_LE(1, tpm_banks(alg));
 	ASSERT_STREQ("", log_read(BINARY_LIST, &log));
 	if (!bank_before_log(&bank, alg[0], &log))
@@ -37,11 +39,14 @@ static void ensure_replayable(struct __test_metadata *_metadata)
 	log_free(&log);
 }
 
-/* In all banks, the PCRs that IMA extends are the replay of the segment. */
+/*
+ * In all banks, the PCRs that IMA extends are the replay of the segment. There
+ * are none without a TPM.
+ */
 static void expect_replay(struct __test_metadata *_metadata,
 			  const struct snapshot *snap)
 {
-	ASSERT_LE(1, snap->agg.nr_banks);
+	EXPECT_EQ(have_tpm(), snap->agg.nr_banks > 0);
 	for (size_t i = 0; i < snap->agg.nr_banks; i++) {
 		const struct pcr_bank *told = &snap->agg.bank[i];
 		struct pcr_bank bank;
@@ -63,13 +68,15 @@ static void expect_replay(struct __test_metadata *_metadata,
 	}
 }
 
-/* The TPM's own PCRs are the replay of the list as it is now. */
+/* The TPM's own PCRs, if there is one, replay the list as it is now. */
 static void expect_tpm_replay(struct __test_metadata *_metadata)
 {
 	const char *alg[NR_BANKS_MAX];
 	struct ima_log log = {};
 	int banks;
 
+	if (!have_tpm())
+		return;
 	banks = tpm_banks(alg);
 	ASSERT_LE(1, banks);
 	ASSERT_STREQ("", log_read(BINARY_LIST, &log));
@@ -382,14 +389,12 @@ FIXTURE_TEARDOWN(load)
 {
 }
 
-TEST_F_TIMEOUT(load, record_equals_replay, LONG_TIMEOUT)
+TEST_F_TIMEOUT(load, record_is_true, LONG_TIMEOUT)
 {
 	struct snapshot *snap = &self->snap;
 	unsigned long records;
 	long last_count = -1;
 
-	if (!have_tpm())
-		SKIP(return, "no TPM");
 	ensure_replayable(_metadata);
 	records = counter("runtime_measurements_total");
 	for (int i = 0; i < 4; i++) {
@@ -438,8 +443,6 @@ TEST_F(record, covers_violations)
 	unsigned int found = 0;
 	int reader, writer;
 
-	if (!have_tpm())
-		SKIP(return, "no TPM");
 	ensure_replayable(_metadata);
 
 	/* Opened for writing while somebody reads what was measured. */
