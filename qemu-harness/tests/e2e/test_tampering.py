@@ -263,5 +263,5 @@ class Tampering(unittest.TestCase):
                 self.assertEqual(found["segment"], wrong.segment, found)
                 if wrong.record is not None:
                     self.assertEqual(found["record"], wrong.record, found)
-                file = "binary_runtime_measurements" if wrong.segment == LIVE else f"{wrong.segment:08d}.ima"
-                self.assertIn(file, told.stderr)
+                name_told = "binary_runtime_measurements" if wrong.segment == LIVE else f"{wrong.segment:08d}"
+                self.assertIn(name_told, told.stderr)
