@@ -8,12 +8,12 @@ set -eu
 
 # attempt NAME COMMAND...: a snapshot, and what it left of the kernel's list.
 attempt() {
-	name=$1
+	attempt_name=$1
 	shift
-	copy_kernel "/out/$name.before"
-	run "$name" "$@"
-	copy_kernel "/out/$name.after"
-	run "$name-verify" ima-snapshot verify --tpm
+	copy_kernel "/out/$attempt_name.before"
+	run "$attempt_name" "$@"
+	copy_kernel "/out/$attempt_name.after"
+	run "$attempt_name-verify" ima-snapshot verify --tpm
 }
 
 configure /disk/store 'min_free_space = 0'
