@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verify_pass.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "store.h"
+
+namespace imasnap {
+
+Finding VerifyPass::At(const LogPart& where, std::string message) const {
+  Finding finding;
+  finding.file = where.path;
+  finding.segment = where.segment;
+  finding.message = std::move(message);
+  return finding;
+}
+
+Finding VerifyPass::At(const Record& record, std::string message) const {
+  Finding finding = At(part(), std::move(message));
+  finding.record = report_.records + 1;
+  finding.record_in_file = record.number;
+  finding.offset = record.offset;
+  return finding;
+}
+
+// False when the bank cannot be replayed here; `index` stays empty when it can
+// be but was not.
+bool VerifyPass::NoteBank(const std::string& name, std::optional<size_t>* index) {
+  const auto bank = BankFromName(name);
+  if (!bank || std::ranges::find(report_.unchecked_banks, name) != report_.unchecked_banks.end()) {
+    if (std::ranges::find(report_.unchecked_banks, name) == report_.unchecked_banks.end()) {
+      report_.unchecked_banks.push_back(name);
+    }
+    return false;
+  }
+  for (size_t i = 0; i < replay_.banks(); ++i) {
+    if (replay_.bank(i).alg == bank->alg) {
+      *index = i;
+      return true;
+    }
+  }
+  if (std::ranges::find(missing_banks_, *bank) == missing_banks_.end()) {
+    missing_banks_.push_back(*bank);
+  }
+  return true;
+}
+
+void VerifyPass::CheckPcrs(const Record& record, const Aggregate& aggregate) {
+  for (const Aggregate::BankValues& bank : aggregate.banks) {
+    std::optional<size_t> index;
+    if (!NoteBank(bank.name, &index) || !index) {
+      continue;
+    }
+    for (uint32_t pcr : replay_.UsedPcrs()) {
+      if (pcr >= kTpmPcrs) {
+        continue;
+      }
+      const auto listed = bank.pcrs.find(pcr);
+      const Digest recorded =
+          listed != bank.pcrs.end() ? listed->second : ResetValue(replay_.bank(*index).alg, pcr);
+      ++report_.pcr_checks;
+      if (!(recorded == replay_.Value(*index, pcr))) {
+        Finding finding =
+            At(record, fmt::format("the records before it replay to another value of {} PCR {} "
+                                   "than the aggregate of attempt {} recorded",
+                                   bank.name, pcr, aggregate.attempt));
+        finding.bank = bank.name;
+        finding.pcr = pcr;
+        finding.expected = recorded.Hex();
+        finding.found = replay_.Value(*index, pcr).Hex();
+        Find(std::move(finding));
+        return;
+      }
+    }
+  }
+}
+
+void VerifyPass::CheckContinuity(const Record& record, const Aggregate& aggregate,
+                                 bool first_of_part, const Digest& covered) {
+  const uint64_t attempt = last_attempt_.value_or(0) + 1;
+  if (aggregate.attempt != attempt) {
+    Finding finding = At(
+        record,
+        fmt::format("{}attempt {} where attempt {} should be{}",
+                    first_of_part ? "begins with the aggregate of " : "aggregate of ",
+                    aggregate.attempt, attempt,
+                    first_of_part ? ": a segment is missing, repeated or in the wrong place" : ""));
+    finding.expected = std::to_string(attempt);
+    finding.found = std::to_string(aggregate.attempt);
+    Find(std::move(finding));
+    return;
+  }
+  if (aggregate.record_count != report_.records) {
+    // The aggregate is the right one, so it is what came before that is wrong.
+    Finding finding =
+        first_of_part
+            ? At(parts_[index_ - 1],
+                 fmt::format("the log up to its end has {} records, the aggregate of attempt {} "
+                             "counted {}",
+                             report_.records, aggregate.attempt, aggregate.record_count))
+            : At(record, fmt::format("aggregate of attempt {} counted {} records before it, there "
+                                     "are {}",
+                                     aggregate.attempt, aggregate.record_count, report_.records));
+    finding.expected = std::to_string(aggregate.record_count);
+    finding.found = std::to_string(report_.records);
+    Find(std::move(finding));
+    return;
+  }
+  if (!(aggregate.segment_hash == covered)) {
+    Finding finding =
+        first_of_part
+            ? At(parts_[index_ - 1], fmt::format("its bytes do not have the Segment_Hash of the "
+                                                 "aggregate of attempt {} that closed it",
+                                                 aggregate.attempt))
+            : At(record, fmt::format("the Segment_Hash of attempt {} is not that of the bytes "
+                                     "before it",
+                                     aggregate.attempt));
+    finding.expected = aggregate.segment_hash.Hex();
+    finding.found = covered.Hex();
+    Find(std::move(finding));
+  }
+}
+
+Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
+  auto aggregate = AggregateFromRecord(record);
+  if (!aggregate.ok()) {
+    if (aggregate.error().code == ErrorCode::kMalformed ||
+        aggregate.error().code == ErrorCode::kMismatch) {
+      Find(At(record, aggregate.error().message));
+      return {};
+    }
+    return std::move(aggregate.error());
+  }
+  ++report_.aggregates;
+  if (first_of_part && index_ == 0) {
+    Finding finding = At(record, fmt::format("the log begins with the aggregate of attempt {}: the "
+                                             "{} records before it are missing",
+                                             aggregate->attempt, aggregate->record_count));
+    finding.expected = "the first record of the boot";
+    finding.found = fmt::format("record {}", aggregate->record_count + 1);
+    Find(std::move(finding));
+    return {};
+  }
+  Digest covered;
+  if (first_of_part) {
+    covered = *previous_sha256_;
+  } else {
+    IMASNAP_ASSIGN(covered, hasher_->Peek());
+  }
+  CheckContinuity(record, *aggregate, first_of_part, covered);
+  if (!report_.finding) {
+    CheckPcrs(record, *aggregate);
+  }
+  last_attempt_ = aggregate->attempt;
+  return {};
+}
+
+Status VerifyPass::OnRecord(const Record& record) {
+  const bool first_of_part = record.number == 1;
+  if (IsAggregate(record)) {
+    IMASNAP_RETURN_IF_ERROR(OnAggregate(record, first_of_part));
+  } else if (first_of_part && index_ > 0) {
+    Find(At(record, fmt::format("begins with {}, not with the aggregate that closed the segment "
+                                "before it: a segment is missing or this one is not its successor",
+                                record.event_name())));
+  }
+  if (report_.finding) {
+    return {};
+  }
+  Status added = replay_.Add(record, HashAlg::kSha1);
+  if (!added.ok()) {
+    if (added.error().code != ErrorCode::kMismatch) {
+      return added;
+    }
+    Finding finding = At(record, added.error().message);
+    finding.bank = "sha1";
+    finding.expected = ToHex(record.digest);
+    Find(std::move(finding));
+    return {};
+  }
+  hasher_->Update(record.raw);
+  ++report_.records;
+  if (part().segment == 0) {
+    ++report_.live_records;
+  }
+  MatchFixed();
+  return {};
+}
+
+void VerifyPass::CheckInfo(const Digest& sha256) {
+  if (part().info_problem) {
+    Find(At(part(), "its metadata is broken: " + part().info_problem->ToString()));
+  }
+  if (!part().info) {
+    return;
+  }
+  const SegmentInfo& info = *part().info;
+  const auto check = [&](const char* what, const std::string& stored, const std::string& found) {
+    if (stored != found) {
+      Finding finding = At(part(), fmt::format("its {} are not those that were stored: {} stored, "
+                                               "{} found",
+                                               what, stored, found));
+      finding.expected = stored;
+      finding.found = found;
+      Find(std::move(finding));
+    }
+  };
+  const auto number = [](uint64_t n) { return std::to_string(n); };
+  check("bytes", number(info.bytes), number(reader_->bytes()));
+  check("SHA-256 and with it its bytes", info.sha256.Hex(), sha256.Hex());
+  check("records", number(info.records), number(reader_->records()));
+  check("record numbers", fmt::format("{} to {}", info.first_record, info.last_record),
+        fmt::format("{} to {}", first_record_, report_.records));
+}
+
+Status VerifyPass::RunPart(size_t index) {
+  index_ = index;
+  first_record_ = report_.records + 1;
+  if (part().missing_before) {
+    Finding finding =
+        At(part(), fmt::format("segment {} is missing", SegmentName(*part().missing_before)));
+    finding.segment = *part().missing_before;
+    Find(std::move(finding));
+    return {};
+  }
+  if (part().missing) {
+    Find(At(part(), "the segment is missing, only its metadata is there"));
+    return {};
+  }
+  IMASNAP_ASSIGN(file_, part().open());
+  reader_ = std::make_unique<LogReader>(*file_, LogFormat{}, part().path);
+  IMASNAP_ASSIGN(hasher_, Hasher::Create(HashAlg::kSha256));
+  while (!report_.finding) {
+    auto record = reader_->Next();
+    if (!record.ok()) {
+      if (record.error().code != ErrorCode::kMalformed) {
+        return std::move(record.error());
+      }
+      Finding finding = At(part(), record.error().message);
+      finding.record = report_.records + 1;
+      finding.record_in_file = record.error().record;
+      finding.offset = record.error().offset;
+      Find(std::move(finding));
+      return {};
+    }
+    if (*record == nullptr) {
+      break;
+    }
+    IMASNAP_RETURN_IF_ERROR(OnRecord(**record));
+  }
+  if (!report_.finding) {
+    IMASNAP_ASSIGN(previous_sha256_, hasher_->Peek());
+    CheckInfo(*previous_sha256_);
+  }
+  if (part().segment != 0 && !report_.finding) {
+    ++report_.segments;
+  }
+  return {};
+}
+
+Result<VerifyReport> VerifyPass::Run() {
+  if (pcrs_ != nullptr && !pcrs_->live()) {
+    IMASNAP_ASSIGN(const PcrValues values, pcrs_->Read({}));
+    fixed_ = ToTarget(values);
+  }
+  for (size_t i = 0; i < parts_.size() && !report_.finding; ++i) {
+    IMASNAP_RETURN_IF_ERROR(RunPart(i));
+  }
+  IMASNAP_RETURN_IF_ERROR(Finish());
+  return std::move(report_);
+}
+
+}  // namespace imasnap

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// One pass of verification over the log; verify.cc decides with which banks.
+#ifndef IMASNAP_VERIFY_PASS_H_
+#define IMASNAP_VERIFY_PASS_H_
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "aggregate.h"
+#include "log_reader.h"
+#include "replay.h"
+#include "verify.h"
+
+namespace imasnap {
+
+// One pass over the log with a given set of banks.
+class VerifyPass {
+ public:
+  VerifyPass(const std::vector<LogPart>& parts, PcrReader* pcrs, Replay replay,
+             std::set<std::string> unchecked)
+      : parts_(parts), pcrs_(pcrs), replay_(std::move(replay)) {
+    report_.unchecked_banks.assign(unchecked.begin(), unchecked.end());
+  }
+
+  Result<VerifyReport> Run();
+  // Banks that an aggregate lists and that were not replayed.
+  const std::vector<Bank>& missing_banks() const { return missing_banks_; }
+
+ private:
+  using Target = std::map<size_t, std::map<uint32_t, Digest>>;  // replay's bank to PCRs
+
+  Status RunPart(size_t index);
+  Status OnRecord(const Record& record);
+  Status OnAggregate(const Record& record, bool first_of_part);
+  void CheckContinuity(const Record& record, const Aggregate& aggregate, bool first_of_part,
+                       const Digest& covered);
+  void CheckPcrs(const Record& record, const Aggregate& aggregate);
+  void CheckInfo(const Digest& sha256);
+  bool NoteBank(const std::string& name, std::optional<size_t>* index);
+
+  Target ToTarget(const PcrValues& values);
+  bool Matches(size_t bank, const std::map<uint32_t, Digest>& pcrs, bool before) const;
+  void MatchFixed();
+  Status MatchLive();
+  void NoMatch(const Target& target);
+  Status Finish();
+
+  const LogPart& part() const { return parts_[index_]; }
+  Finding At(const LogPart& where, std::string message) const;
+  Finding At(const Record& record, std::string message) const;
+  void Find(Finding finding) {
+    if (!report_.finding) {
+      report_.finding = std::move(finding);
+    }
+  }
+
+  const std::vector<LogPart>& parts_;
+  PcrReader* pcrs_;
+  Replay replay_;
+  VerifyReport report_;
+  std::vector<Bank> missing_banks_;
+
+  size_t index_ = 0;
+  std::unique_ptr<File> file_;
+  std::unique_ptr<LogReader> reader_;
+  std::optional<Hasher> hasher_;           // over the part's records so far
+  std::optional<Digest> previous_sha256_;  // of the part before
+  std::optional<uint64_t> last_attempt_;
+  uint64_t first_record_ = 0;  // of the part
+
+  std::optional<Target> fixed_;
+  std::map<size_t, uint64_t> bank_matched_;  // fixed: the last record
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_VERIFY_PASS_H_
