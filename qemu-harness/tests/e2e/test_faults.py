@@ -24,9 +24,9 @@ class _Scenario(unittest.TestCase):
     out: ClassVar[Out]
 
     @classmethod
-    def start(cls, scenario: str, name: str) -> None:
+    def start(cls, scenario: str, name: str, disk: str) -> None:
         guests.need_program()
-        guest = guests.spec(scenario, name, tpm=TpmSpec(banks=BANKS), disk="16M")
+        guest = guests.spec(scenario, name, tpm=TpmSpec(banks=BANKS), disk=disk)
         cls.out = Out(guests.boot(guest).out)
 
     def check_whole_log(self) -> list[imalog.Record]:
@@ -69,7 +69,7 @@ class NoRoom(_Scenario):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.start("faults.sh", "faults")
+        cls.start("faults.sh", "faults", disk="16M")
 
     def test_a_snapshot_with_room_succeeds(self) -> None:
         told = self.out.told("room")
@@ -120,7 +120,7 @@ class NoRoom(_Scenario):
 class Killed(_Scenario):
     @classmethod
     def setUpClass(cls) -> None:
-        cls.start("kill.sh", "kill")
+        cls.start("kill.sh", "kill", disk="64M")
 
     def test_some_were_killed_at_work(self) -> None:
         statuses = [int((self.out / f"kill{n}.status").read_text()) for n in range(1, KILLS + 1)]

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""'make demo': run the snapshot cycle in a guest and tell it as it happens.
+
+guest/scenarios/demo.sh does it and says when a step is done; every figure here
+is of this run. What does not come out as it should ends the demo with exit 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench import shimlog
+from bench.guests import shimmed_tpm
+
+from . import accel, image, imalog, kernel, paths, source
+from .bases import BASES, DEFAULT_BASE, Base, find_base
+from .errors import HarnessError
+from .evmctl import Verdict
+from .guest import GuestSpec, new_run_directory, run_guest
+from .tpm import INTERFACES
+
+BANKS = ("sha1", "sha256")
+PCR = 10
+_SCENARIOS = paths.GUEST / "scenarios"
+
+
+class DemoError(HarnessError):
+    """Something did not come out as it should."""
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def _say(text: str = "") -> None:
+    print(text, flush=True)
+
+
+def _heading(text: str) -> None:
+    _say(f"\n== {text}")
+
+
+def _quote(text: str) -> None:
+    for line in text.rstrip().splitlines():
+        _say(f"   | {line}")
+
+
+@dataclass(frozen=True)
+class List:
+    """The list in the kernel's memory at one moment."""
+
+    records: int
+    total: int
+    bytes: int
+    slab_kib: int
+    purges: int
+
+    @staticmethod
+    def of(words: dict[str, str]) -> List:
+        return List(*(int(words[k]) for k in ("records", "total", "bytes", "slab", "purges")))
+
+
+class Narrator:
+    """Takes the guest's output as it comes and tells each step."""
+
+    def __init__(self, out: Path, tpm_log: Path) -> None:
+        self._out = out
+        self._tpm_log = tpm_log
+        self._rest = b""
+        self._idle: List | None = None
+        self._full: List | None = None
+        self._snapshots = 0
+        self._stored = 0
+        self._total = 0
+        self.done = False
+        self.error: DemoError | None = None
+
+    def feed(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            words = line.decode(errors="replace").split()
+            if self.error is None and words[:1] == ["step"]:
+                step: Callable[[dict[str, str]], None] = getattr(self, f"_on_{words[1]}")
+                try:
+                    step(dict(word.split("=", 1) for word in words[2:]))
+                except DemoError as e:  # told when the guest has ended
+                    self.error = e
+
+    def _text(self, name: str) -> str:
+        return (self._out / name).read_text(errors="replace")
+
+    def _require(self, holds: bool, what: str) -> None:
+        if not holds:
+            raise DemoError(what)
+
+    def _on_booted(self, words: dict[str, str]) -> None:
+        _say(f"   Linux {words['release']} runs the demo {float(words['uptime']):.1f} s after it started.")
+
+    def _on_idle(self, words: dict[str, str]) -> None:
+        now = self._idle = List.of(words)
+        _say(f"   Its measurement list has {now.records} records; the kernel has {now.slab_kib} KiB in slabs.")
+        _heading("Files are measured")
+
+    def _on_measured(self, words: dict[str, str]) -> None:
+        seconds = float(words["end"]) - float(words["begin"])
+        _say(f"   {words['files']} files were created and read in {seconds:.0f} s, and removed again.")
+
+    def _on_full(self, words: dict[str, str]) -> None:
+        now = List.of(words)
+        assert self._idle is not None
+        grown = now.slab_kib - self._idle.slab_kib
+        _say(f"   Their records stay in the kernel: {now.records} records, {_size(now.bytes)} as a file,")
+        _say(f"   {now.slab_kib} KiB in slabs, {grown} KiB more than at the beginning.")
+        self._full = now
+        self._snapshots += 1
+        _heading(f"Snapshot {self._snapshots}")
+        _say("   $ ima-snapshot take")
+
+    def _on_taken(self, words: dict[str, str]) -> None:
+        name = f"take{words['number']}"
+        _quote(self._text(f"{name}.stderr"))
+        self._require(words["status"] == "0", f"ima-snapshot take: exit {words['status']}")
+        segment: dict[str, Any] = json.loads(self._text(f"{name}.stdout"))["segment"]
+        self._stored += segment["records"]
+        seconds = float(words["end"]) - float(words["begin"])
+        _say(f"   Segment {segment['segment']}: records {segment['first_record']} to {segment['last_record']},"
+             f" {_size(segment['bytes'])}, attempt {segment['attempt']}, in {seconds:.2f} s.")  # fmt: skip
+        _say(f"   SHA-256 {segment['sha256']}")
+        commands = shimlog.between_marks(shimlog.parse(self._tpm_log.read_text().splitlines()), int(words["number"]))
+        reads = shimlog.count(commands, shimlog.PCR_READ)
+        extends = shimlog.count(commands, shimlog.PCR_EXTEND)
+        _say(f"   It took the TPM {reads} reads of PCRs and {extends} extend; {len(commands) - reads - extends} other"
+             " commands are the program's question whether the TPM was reset.")  # fmt: skip
+
+    def _on_purged(self, words: dict[str, str]) -> None:
+        now = List.of(words)
+        assert self._idle is not None and self._full is not None
+        self._require(now.purges == self._snapshots, f"{now.purges} purges after {self._snapshots} snapshots")
+        self._require(now.records == 1, f"{now.records} records are in the kernel after the purge")
+        taken = self._full.slab_kib - self._idle.slab_kib
+        back = self._full.slab_kib - now.slab_kib
+        _say(f"   The kernel gave back {back} of {taken} KiB ({100 * back / taken:.1f} %): {now.slab_kib} KiB in slabs.")
+        _say(f"   One record is left, the snapshot_aggregate; {now.total} were measured since boot.")
+        self._total = now.total
+        if self._snapshots == 1:
+            _heading("More files are measured")
+        else:
+            _heading("The whole log, stitched from segments and kernel")
+            _say("   $ ima-snapshot cat >log")
+
+    def _on_stitched(self, _: dict[str, str]) -> None:
+        log = (self._out / "cat.stdout").read_bytes()
+        records = sum(1 for _ in imalog.records(log))
+        live = sum(1 for _ in imalog.records((self._out / "live").read_bytes()))
+        _say(f"   {records} records, {_size(len(log))}: {self._stored} from {self._snapshots} segments, {live} from the kernel.")
+        self._require(records == self._stored + live == self._total, f"{self._total} were measured")
+        _heading("Verified by ima-snapshot against the TPM")
+        _say("   $ ima-snapshot verify --tpm")
+
+    def _on_verified(self, words: dict[str, str]) -> None:
+        _quote(self._text("verify.stdout") + self._text("verify.stderr"))
+        self._require(words["status"] == "0", f"ima-snapshot verify: exit {words['status']}")
+        _heading("Verified by evmctl, which knows nothing of snapshots")
+
+    def _on_judged(self, _: dict[str, str]) -> None:
+        for bank in BANKS:
+            _say(f"   $ evmctl -v ima_measurement --verify-bank={bank} --pcrs {bank},... log")
+            verdict = self._verdict(f"evmctl-stitched-{bank}")
+            _quote("\n".join(line for line in verdict.text.splitlines() if "succeed" in line or "Matched" in line))
+            self._require(verdict.accepts(bank, PCR, self._total), f"evmctl does not accept the log: {verdict.text[-400:]}")
+            alone = self._verdict(f"evmctl-live-{bank}")
+            self._require(not alone.accepts(bank, PCR, 1), "evmctl accepts what is left in the kernel")
+            _say(f"   That is all {self._total} records. What is left in the kernel alone it refuses (exit {alone.status}).")
+        self.done = True
+
+    def _verdict(self, name: str) -> Verdict:
+        return Verdict(int(self._text(f"{name}.status")), self._text(f"{name}.stdout") + self._text(f"{name}.stderr"))
+
+
+def tell(base: Base, ksrc: Path | None, accelerator: str, interface: str, first: int, more: int) -> None:
+    """Run the demo; DemoError or HarnessError where it goes wrong."""
+    began = time.monotonic()
+    _heading(f"A kernel with snapshots of the measurement list ({base.name})")
+    flavour = kernel.find_flavour("patched")
+    bzimage = kernel.build(base, flavour, ksrc)
+    _say(f"   {len(source.patches(base))} patches of kernel-patches/{base.name} on Linux {base.version}"
+         f" make an image of {_size(bzimage.stat().st_size)}.")  # fmt: skip
+    if "ima-snapshot" not in image.project_programs():
+        raise DemoError("ima-snapshot is not built; run 'make userspace'")
+    _heading("A guest with a TPM")
+    how = accel.choose(accelerator, bzimage)
+    _say(f"   QEMU ({how}) boots it with a software TPM 2.0 on tpm-{interface}, PCR banks {' and '.join(BANKS)}.")
+    with tempfile.TemporaryDirectory(prefix="ima-demo-") as scratch:
+        log = Path(scratch) / "tpm-commands.log"
+        tpm = replace(shimmed_tpm(BANKS, log), interface=interface)
+        out = new_run_directory("demo-out")
+        narrator = Narrator(out, log)
+        guest = GuestSpec(
+            command=["sh", "/scenarios/demo.sh", str(first), str(more)],
+            base=base.name,
+            ksrc=ksrc,
+            tpm=tpm,
+            accel=accelerator,
+            timeout=900.0,
+            copies=[image.Copy(_SCENARIOS, "/scenarios")],
+            policy=_SCENARIOS / "ramfs.policy",
+            out=out,
+            disk="128M",
+            name="demo",
+        )
+        result = run_guest(guest, stdout=narrator.feed)
+    if narrator.error is not None:
+        raise narrator.error
+    if not result.ok or not narrator.done:
+        said = result.stderr.decode(errors="replace").strip()
+        raise DemoError(f"the guest: {result.explain()}; exit {result.status}\n{said}")
+    _say(f"\nThat took {time.monotonic() - began:.0f} s. Segments, logs and verdicts: {out}")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    env = os.environ
+    parser = argparse.ArgumentParser(prog="demo", description="Tell the snapshot cycle as it happens in a guest.")
+    parser.add_argument("--base", default=env.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
+    parser.add_argument("--ksrc", default=env.get("KSRC") or None, type=Path, metavar="TREE")
+    parser.add_argument("--accel", choices=accel.CHOICES, default=env.get("ACCEL") or "auto")
+    parser.add_argument("--tpm-if", choices=INTERFACES, default=env.get("TPM_IF") or "tis")
+    parser.add_argument("--files", type=_positive, default=20000, help="measured before the first snapshot")
+    parser.add_argument("--more", type=_positive, default=5000, help="measured before the second")
+    args = parser.parse_args(argv)
+    try:
+        tell(find_base(args.base), args.ksrc, args.accel, args.tpm_if, args.files, args.more)
+    except HarnessError as e:
+        print(f"demo: {e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("demo: interrupted", file=sys.stderr)
+        return 130
+    return 0
