@@ -25,19 +25,31 @@ _SOURCE = paths.ROOT / "selftests"
 
 @dataclass(frozen=True)
 class Setting:
-    """One guest that the selftests run in; EXPECT_SKIP where the feature is not there."""
+    """One guest that selftests run in: those whose name matches ONLY."""
 
     name: str
     flavour: str
     tpm: TpmSpec
-    expect_skip: bool = False
+    only: str = ".*"
+    append: tuple[str, ...] = ()
+    expect_skip: bool = False  # the feature is not there
+
+    def of(self, programs: Sequence[str]) -> list[str]:
+        return [p for p in programs if re.fullmatch(f"(?:{self.only})_test", p)]
 
 
 SETTINGS = (
     Setting("tpm2", "patched", TpmSpec(banks=("sha1", "sha256"))),
+    Setting("one-bank", "patched", TpmSpec(interface="crb"), "snapshot_record"),
+    Setting("three-banks", "patched", TpmSpec(banks=("sha1", "sha256", "sha384")), "snapshot_(record|read)"),
+    Setting("tpm1.2", "patched", TpmSpec(version="1.2"), "snapshot_(open|record)"),
     Setting("no-tpm", "patched", TpmSpec(version="none")),
-    Setting("nosnapshot", "nosnapshot", TpmSpec()),
-    Setting("stock", "stock", TpmSpec(), expect_skip=True),
+    # The other ways to delete, and records whose template has no name.
+    Setting("flush", "patched", TpmSpec(), "lists|snapshot_(staging|write)", ("ima_flush_htable",)),
+    Setting("template", "patched", TpmSpec(), "snapshot_(counters|record)", ("ima_template_fmt=d-ng|n-ng|iuid|imode",)),
+    Setting("nostaging", "nostaging", TpmSpec(), "lists|snapshot_(counters|open|staging)"),
+    Setting("nosnapshot", "nosnapshot", TpmSpec(), "lists|snapshot_(files|open)"),
+    Setting("stock", "stock", TpmSpec(), "snapshot_.*", expect_skip=True),
 )
 
 
@@ -85,8 +97,9 @@ def _script(programs: Sequence[str], seconds: int) -> list[str]:
 
 
 def run(base: Base, programs: Sequence[str], setting: Setting, ksrc: Path | None) -> Suite:
-    """Run PROGRAMS in one guest; each test of each is a case."""
+    """Run those of PROGRAMS that SETTING is for in one guest; each test of each is a case."""
     suite = Suite(f"selftests-{setting.name}")
+    programs = setting.of(programs)
     seconds = timeout()
     spec = GuestSpec(
         command=_script(programs, seconds),
@@ -94,6 +107,7 @@ def run(base: Base, programs: Sequence[str], setting: Setting, ksrc: Path | None
         flavour=setting.flavour,
         ksrc=ksrc,
         tpm=setting.tpm,
+        append=setting.append,
         timeout=float(seconds * len(programs) + 60),
         name=f"selftests-{setting.name}",
     )
