@@ -171,15 +171,15 @@ def copy_objects(origin: Path, obj: Path) -> None:
     objtool would be made again, and because of it every object.
     """
     process.output(["cp", "-a", origin, obj])
-    names = {str(origin): str(obj), str(origin.parent): str(obj.parent)}
+    # Absolute, or relative through ccache.
+    own_name = re.compile(rf"/{re.escape(origin.name)}(?![\w-])")
     for folder in ("tools", "scripts", "arch/x86/tools"):
         for file in (obj / folder).rglob(".*"):
             if file.suffix not in (".cmd", ".d") or not file.is_file():
                 continue
             text, state = file.read_text(), file.stat()
-            for old, new in names.items():
-                text = text.replace(old, new)
-            file.write_text(text)
+            text = text.replace(f"{origin.parent}/", f"{obj.parent}/")
+            file.write_text(own_name.sub(f"/{obj.name}", text))
             os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 

@@ -227,6 +227,22 @@ class Configuring(support.TemporaryDirectory):
                 self.assertTrue(fragment.is_file(), fragment)
 
 
+class Copying(support.TemporaryDirectory):
+    def test_host_tools_are_named_as_if_they_were_made_in_the_copy(self) -> None:
+        origin, copy = self.tmp / "plain/obj-stock", self.tmp / "series/obj-stock-two"
+        (origin / "tools").mkdir(parents=True)
+        copy.parent.mkdir()
+        tool = origin / "tools/.t.cmd"
+        tool.write_text(f"{origin}/t.o: {origin.parent}/t.c ../obj-stock/t.h /x/obj-stock-other/t.h\n")
+        os.utime(tool, ns=(10**18, 10**18))
+        kernel.copy_objects(origin, copy)
+        self.assertEqual(
+            (copy / "tools/.t.cmd").read_text(),
+            f"{copy}/t.o: {copy.parent}/t.c ../obj-stock-two/t.h /x/obj-stock-other/t.h\n",
+        )
+        self.assertEqual((copy / "tools/.t.cmd").stat().st_mtime_ns, 10**18)
+
+
 class Mirrors(unittest.TestCase):
     def mirrors(self, text: str) -> list[str]:
         with mock.patch.object(process, "output", return_value=text):
