@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -21,14 +22,13 @@ from typing import Any
 from bench import shimlog
 from bench.guests import shimmed_tpm
 
-from . import accel, image, imalog, kernel, paths, source
+from . import accel, evmctl, image, imalog, kernel, paths, source
 from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import HarnessError
-from .evmctl import Verdict
 from .guest import GuestSpec, new_run_directory, run_guest
 from .tpm import INTERFACES
 
-BANKS = ("sha1", "sha256")
+BANKS = evmctl.BANKS
 PCR = 10
 _SCENARIOS = paths.GUEST / "scenarios"
 
@@ -76,8 +76,8 @@ class Narrator:
         self._out = out
         self._tpm_log = tpm_log
         self._rest = b""
-        self._idle: List | None = None
-        self._full: List | None = None
+        self._before: List
+        self._full: List
         self._snapshots = 0
         self._stored = 0
         self._total = 0
@@ -106,8 +106,8 @@ class Narrator:
         _say(f"   Linux {words['release']} runs the demo {float(words['uptime']):.1f} s after it started.")
 
     def _on_idle(self, words: dict[str, str]) -> None:
-        now = self._idle = List.of(words)
-        _say(f"   Its measurement list has {now.records} records; the kernel has {now.slab_kib} KiB in slabs.")
+        now = self._before = List.of(words)
+        _say(f"   Its measurement list has {now.records} records; {now.slab_kib} KiB are in slabs that cannot be reclaimed.")
         _heading("Files are measured")
 
     def _on_measured(self, words: dict[str, str]) -> None:
@@ -115,12 +115,10 @@ class Narrator:
         _say(f"   {words['files']} files were created and read in {seconds:.0f} s, and removed again.")
 
     def _on_full(self, words: dict[str, str]) -> None:
-        now = List.of(words)
-        assert self._idle is not None
-        grown = now.slab_kib - self._idle.slab_kib
-        _say(f"   Their records stay in the kernel: {now.records} records, {_size(now.bytes)} as a file,")
-        _say(f"   {now.slab_kib} KiB in slabs, {grown} KiB more than at the beginning.")
-        self._full = now
+        now = self._full = List.of(words)
+        grown = now.slab_kib - self._before.slab_kib
+        _say(f"   The kernel keeps their records: {now.records} are in memory, {_size(now.bytes)} as a file;")
+        _say(f"   {now.slab_kib} KiB are in slabs, {grown} KiB more than before.")
         self._snapshots += 1
         _heading(f"Snapshot {self._snapshots}")
         _say("   $ ima-snapshot take")
@@ -138,52 +136,49 @@ class Narrator:
         commands = shimlog.between_marks(shimlog.parse(self._tpm_log.read_text().splitlines()), int(words["number"]))
         reads = shimlog.count(commands, shimlog.PCR_READ)
         extends = shimlog.count(commands, shimlog.PCR_EXTEND)
-        _say(f"   It took the TPM {reads} reads of PCRs and {extends} extend; {len(commands) - reads - extends} other"
-             " commands are the program's question whether the TPM was reset.")  # fmt: skip
+        _say(f"   The TPM executed {len(commands)} commands for it: {reads} reads of PCRs, {extends} extend,"
+             f" {len(commands) - reads - extends} others.")  # fmt: skip
 
     def _on_purged(self, words: dict[str, str]) -> None:
         now = List.of(words)
-        assert self._idle is not None and self._full is not None
         self._require(now.purges == self._snapshots, f"{now.purges} purges after {self._snapshots} snapshots")
         self._require(now.records == 1, f"{now.records} records are in the kernel after the purge")
-        taken = self._full.slab_kib - self._idle.slab_kib
-        back = self._full.slab_kib - now.slab_kib
-        _say(f"   The kernel gave back {back} of {taken} KiB ({100 * back / taken:.1f} %): {now.slab_kib} KiB in slabs.")
+        taken, back = self._full.slab_kib - self._before.slab_kib, self._full.slab_kib - now.slab_kib
+        self._require(back > 0, f"the purge gave back {back} KiB")
+        _say(f"   The kernel gave back {back} of these {taken} KiB: {now.slab_kib} KiB are in slabs.")
         _say(f"   One record is left, the snapshot_aggregate; {now.total} were measured since boot.")
-        self._total = now.total
-        if self._snapshots == 1:
-            _heading("More files are measured")
-        else:
-            _heading("The whole log, stitched from segments and kernel")
-            _say("   $ ima-snapshot cat >log")
+        self._before = now
+        _heading("More files are measured")
 
-    def _on_stitched(self, _: dict[str, str]) -> None:
+    def _on_stitched(self, words: dict[str, str]) -> None:
         log = (self._out / "cat.stdout").read_bytes()
-        records = sum(1 for _ in imalog.records(log))
+        records = self._total = sum(1 for _ in imalog.records(log))
         live = sum(1 for _ in imalog.records((self._out / "live").read_bytes()))
-        _say(f"   {records} records, {_size(len(log))}: {self._stored} from {self._snapshots} segments, {live} from the kernel.")
-        self._require(records == self._stored + live == self._total, f"{self._total} were measured")
-        _heading("Verified by ima-snapshot against the TPM")
+        _heading("The whole log, stitched from the segments and the kernel's list")
+        _say("   $ ima-snapshot cat >log")
+        _say(f"   {records} records, {_size(len(log))}: {self._stored} in {self._snapshots} segments, {live} in the kernel.")
+        self._require(records == self._stored + live == int(words["total"]), f"{words['total']} were measured")
+        _heading("Verified by ima-snapshot against the TPM, in the guest")
         _say("   $ ima-snapshot verify --tpm")
 
     def _on_verified(self, words: dict[str, str]) -> None:
         _quote(self._text("verify.stdout") + self._text("verify.stderr"))
         self._require(words["status"] == "0", f"ima-snapshot verify: exit {words['status']}")
-        _heading("Verified by evmctl, which knows nothing of snapshots")
-
-    def _on_judged(self, _: dict[str, str]) -> None:
+        _heading("Verified by evmctl, which knows nothing of snapshots, on the host")
         for bank in BANKS:
-            _say(f"   $ evmctl -v ima_measurement --verify-bank={bank} --pcrs {bank},... log")
-            verdict = self._verdict(f"evmctl-stitched-{bank}")
-            _quote("\n".join(line for line in verdict.text.splitlines() if "succeed" in line or "Matched" in line))
-            self._require(verdict.accepts(bank, PCR, self._total), f"evmctl does not accept the log: {verdict.text[-400:]}")
-            alone = self._verdict(f"evmctl-live-{bank}")
-            self._require(not alone.accepts(bank, PCR, 1), "evmctl accepts what is left in the kernel")
-            _say(f"   That is all {self._total} records. What is left in the kernel alone it refuses (exit {alone.status}).")
+            self._judge(bank)
         self.done = True
 
-    def _verdict(self, name: str) -> Verdict:
-        return Verdict(int(self._text(f"{name}.status")), self._text(f"{name}.stdout") + self._text(f"{name}.stderr"))
+    def _judge(self, bank: str) -> None:
+        pcrs = self._out / "pcrs" / bank
+        verdict = evmctl.judge(self._out / "cat.stdout", bank, pcrs)
+        _say(f"   $ evmctl -v ima_measurement --verify-bank={bank} --pcrs {bank},pcrs log")
+        _quote("\n".join(line for line in verdict.text.splitlines() if "succeed" in line or "Matched" in line))
+        told = "\n".join(verdict.text.splitlines()[-5:])
+        self._require(verdict.accepts(bank, PCR, self._total), f"evmctl, exit {verdict.status}, does not accept the log:\n{told}")
+        alone = evmctl.judge(self._out / "live", bank, pcrs)
+        self._require(alone.status != 0, "evmctl accepts the kernel's list without the segments")
+        _say(f"   These are all {self._total} records. The kernel's list without the segments it refuses (exit {alone.status}).")
 
 
 def tell(base: Base, ksrc: Path | None, accelerator: str, interface: str, first: int, more: int) -> None:
@@ -194,6 +189,8 @@ def tell(base: Base, ksrc: Path | None, accelerator: str, interface: str, first:
     bzimage = kernel.build(base, flavour, ksrc)
     _say(f"   {len(source.patches(base))} patches of kernel-patches/{base.name} on Linux {base.version}"
          f" make an image of {_size(bzimage.stat().st_size)}.")  # fmt: skip
+    if shutil.which("evmctl") is None:
+        raise DemoError("evmctl is not installed; run 'make deps'")
     if "ima-snapshot" not in image.project_programs():
         raise DemoError("ima-snapshot is not built; run 'make userspace'")
     _heading("A guest with a TPM")

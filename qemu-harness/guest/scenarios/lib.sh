@@ -98,11 +98,14 @@ grow() {
 }
 
 # run NAME COMMAND...: run it, keep what it prints and its exit status in /out.
+# By way of /tmp: what writes byte by byte is slow on the host's file system.
 run() {
 	run_name=$1
 	shift
 	run_status=0
-	"$@" >"/out/$run_name.stdout" 2>"/out/$run_name.stderr" || run_status=$?
+	"$@" >/tmp/run.stdout 2>/tmp/run.stderr || run_status=$?
+	cp /tmp/run.stdout "/out/$run_name.stdout"
+	cp /tmp/run.stderr "/out/$run_name.stderr"
 	echo "$run_status" >"/out/$run_name.status"
 }
 
