@@ -29,6 +29,7 @@ from .report import Status, Suite
 # Types of checkpatch that are not asked for, each with its reason.
 IGNORED_TYPES = {
     "FILE_PATH_CHANGES": "MAINTAINERS is updated once, by the patch that adds the documentation",
+    "UNKNOWN_COMMIT_ID": "'Fixes:' names commits of upstream's history, which no release tarball holds",
 }
 # sparse 0.6.4 does not know the operator, and the kernel does without a sparse
 # that does not.
