@@ -22,11 +22,15 @@ class Verdict:
     status: int
     text: str
 
+    def matched_at(self, bank: str, pcr: int) -> int | None:
+        """The number of records that evmctl found to lead to the PCR; None if it refuses the log."""
+        matched = re.search(r"^Matched per TPM bank calculated digest\(s\)\.$", self.text, re.MULTILINE)
+        at = re.search(rf"^{bank} PCR-{pcr:02d}: succeed at entry (\d+)$", self.text, re.MULTILINE)
+        return int(at[1]) if self.status == 0 and matched and at else None
+
     def accepts(self, bank: str, pcr: int, records: int) -> bool:
         """Whether the replay of exactly RECORDS records is the PCR."""
-        matched = re.search(r"^Matched per TPM bank calculated digest\(s\)\.$", self.text, re.MULTILINE)
-        at = re.search(rf"^{bank} PCR-{pcr:02d}: succeed at entry {records}$", self.text, re.MULTILINE)
-        return self.status == 0 and matched is not None and at is not None
+        return self.matched_at(bank, pcr) == records
 
 
 def judge(log: Path, bank: str, pcrs: Path) -> Verdict:
