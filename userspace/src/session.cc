@@ -43,8 +43,11 @@ SessionMatch MatchSession(std::optional<uint32_t> stored, std::optional<uint32_t
   if (both) {
     return SessionMatch::kSameGap;
   }
+  // A list that begins with an aggregate has its beginning somewhere. If the
+  // last segment does not tell its attempt any more, it may be here: a store
+  // that was damaged must not be taken for one of an earlier boot and removed.
   const bool later =
-      head.first_aggregate && last_attempt && head.first_aggregate->attempt >= *last_attempt;
+      head.first_aggregate && (!last_attempt || head.first_aggregate->attempt >= *last_attempt);
   return later ? SessionMatch::kSameGap : SessionMatch::kOtherBoot;
 }
 

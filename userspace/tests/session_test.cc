@@ -161,6 +161,26 @@ TEST(RecoveryTest, LostMetadataOfThePurgedLastSegmentIsWrittenAnew) {
   EXPECT_TRUE(world.IsWhole());
 }
 
+TEST(RecoveryTest, DamagedLastSegmentIsNotTakenForAnEarlierBoots) {
+  World world;
+  world.reset_count.reset();
+  world.config.keep_boots = 1;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  world.fs.Remove(world.SegmentPath(1) + ".json");
+  world.fs.Find(world.SegmentPath(1) + ".ima")->data[5] ^= std::byte{1};
+  const auto bytes = world.fs.Read(world.SegmentPath(1) + ".ima");
+  world.kernel.MeasureFiles(2);
+  auto taken = world.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  EXPECT_EQ(taken->session, 1U);
+  EXPECT_EQ(world.fs.Read(world.SegmentPath(1) + ".ima"), bytes);
+  auto report = world.Verify(nullptr);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->segment, 1U);
+}
+
 TEST(RecoveryTest, CorruptedStoredSegmentIsNeverOverwritten) {
   World world;
   world.kernel.MeasureFiles(4);
