@@ -113,8 +113,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    print(closing_table(outcomes))
-    print(f"\nresults: {results / 'bench.json'} ({sum(o.seconds for o in outcomes):.0f} s)")
+    if outcomes:
+        print(closing_table(outcomes))
+        print(f"\nresults: {results / 'bench.json'} ({sum(o.seconds for o in outcomes):.0f} s)")
     return 1 if failed else 0
 
 
