@@ -10,7 +10,9 @@ BANKS  ?= sha256
 V      ?= 0
 PREFIX ?= /usr/local
 SUITES ?=
-export BASE KSRC ACCEL TPM TPM_IF BANKS V
+# Logs from other machines, kept beside a checkout where there are any.
+IMA_FOREIGN_LOGS ?= $(wildcard $(abspath ../shared/data/ima-parser))
+export BASE KSRC ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS
 export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
@@ -32,6 +34,7 @@ help: ## this list
 	@echo '  TPM=$(TPM)         2.0, 1.2 or none; TPM_IF=$(TPM_IF): tis or crb'
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
 	@echo '  SUITES="..."    what make check runs: lint userspace harness kernel kunit selftests e2e'
+	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists from elsewhere, for the parser'"'"'s tests'
 	@echo '  PREFIX=$(PREFIX)  where make install puts the programs; DESTDIR too'
 	@echo '  V=1             show the compilers at work'
 
