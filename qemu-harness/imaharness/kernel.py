@@ -28,7 +28,10 @@ _REPRODUCIBLE = {
     "KBUILD_BUILD_USER": "ima",
     "KBUILD_BUILD_HOST": "harness",
     "CCACHE_NOHASHDIR": "1",
-    "CCACHE_DEPEND": "1",
+    # In depend mode ccache does not see what .incbin brings in, and would hand
+    # out the kernel of an earlier build. Its own cache, then, without such objects.
+    "CCACHE_NODEPEND": "1",
+    "CCACHE_NAMESPACE": "ima-harness",
 }
 
 
