@@ -182,7 +182,7 @@ def wrongs(log: _Log) -> dict[str, Wrong]:
         "file-digest": Wrong(lambda c: c.flip(2, data_at + 12), 2, at_two),
         "file-name": Wrong(lambda c: c.flip(2, name_at), 2, at_two),
         "first-byte": Wrong(lambda c: c.flip(1, 4), 1, 1),
-        "last-byte": Wrong(lambda c: c.flip(3, -2), 3, log.before[4]),
+        "last-byte": Wrong(lambda c: c.flip(3, -2), 3, None if log.segments[3][-1].violation else log.before[4]),
         "aggregate-value": Wrong(lambda c: c.flip(2, value_at), 2, first_of_two),
         "aggregate-digest": Wrong(lambda c: c.flip(2, 4), 2, first_of_two),
         "name-of-a-violation": Wrong(lambda c: c.flip(violation_segment, violation_name_at), violation_segment),
