@@ -43,11 +43,12 @@ SessionMatch MatchSession(std::optional<uint32_t> stored, std::optional<uint32_t
   if (both) {
     return SessionMatch::kSameGap;
   }
-  // A list that begins with an aggregate has its beginning somewhere. If the
-  // last segment does not tell its attempt any more, it may be here: a store
-  // that was damaged must not be taken for one of an earlier boot and removed.
-  const bool later =
-      head.first_aggregate && (!last_attempt || head.first_aggregate->attempt >= *last_attempt);
+  // A list that begins with an aggregate has its beginning somewhere. If it or
+  // the last segment does not tell its attempt any more, that may be here: what
+  // was damaged must not be taken for a store of an earlier boot and removed.
+  const bool damaged = !head.first_aggregate || !last_attempt;
+  const bool later = head.first_event == kAggregateEvent &&
+                     (damaged || head.first_aggregate->attempt >= *last_attempt);
   return later ? SessionMatch::kSameGap : SessionMatch::kOtherBoot;
 }
 
