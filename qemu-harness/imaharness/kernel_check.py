@@ -219,7 +219,8 @@ def run(base: Base, ksrc: Path | None = None) -> Suite:
         else:
             suite.add(f"{name} builds", Status.PASS)
             suite.add(f"{name} W=1 and sparse", Status.PASS)
-    _step(suite, "the last one boots", _boot(checker), time.monotonic())
+    began = time.monotonic()
+    _step(suite, "the last one boots", _boot(checker), began)
     return suite
 
 
