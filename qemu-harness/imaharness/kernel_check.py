@@ -31,9 +31,7 @@ IGNORED_TYPES = {
     "FILE_PATH_CHANGES": "MAINTAINERS is updated once, by the patch that adds the documentation",
     "UNKNOWN_COMMIT_ID": "'Fixes:' names commits of upstream's history, which no release tarball holds",
 }
-# sparse 0.6.4 does not know the operator, and the kernel does without a sparse
-# that does not.
-_SPARSE_FLAGS = "-D__typeof_unqual__=__typeof__"
+_SPARSE_FLAGS = f"-include {paths.CONFIGS / 'sparse.h'}"
 _FLAVOUR = kernel.FLAVOURS["patched"]
 _FEW_FILES = 60  # a folder with more is checked file by file
 
