@@ -55,6 +55,8 @@ class _Checker:
             json.loads(self._memory_file.read_text()) if self._memory_file.exists() else {}
         )
         self._key = hashlib.sha256(origin.identity.encode())
+        for how in (Path(__file__), paths.CONFIGS / "sparse.h"):  # checked otherwise, checked anew
+            self._key.update(how.read_bytes())
         for fragment in kernel.fragment_files(_FLAVOUR):
             self._key.update(fragment.read_bytes())
         self._key.update(process.output(["gcc", "--version"]).encode())
