@@ -33,8 +33,19 @@ Result<LiveHead> ReadHead(const Environment& env, const std::optional<SegmentKey
   return CompareWithLive(*live, kernel.live_path(), key);
 }
 
+// Whether `later` begins with all records of `earlier`, which was stored, but
+// not purged, when `later` was taken.
+Result<bool> Holds(FileSystem& fs, const Segment& later, const Segment& earlier) {
+  if (!earlier.info) {
+    return false;
+  }
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(later.path, OpenMode::kRead));
+  IMASNAP_ASSIGN(const LiveHead head, CompareWithLive(*file, later.path, KeyOf(*earlier.info)));
+  return head.start == LiveStart::kContainsSegment;
+}
+
 // A segment whose metadata did not get written: the kernel's list says which
-// aggregate closed it.
+// aggregate closed it, its own records whether it supersedes the one before.
 Status Adopt(const Environment& env, const LiveHead& head, Session* session, Notes* notes) {
   Segment& segment = session->segments.back();
   IMASNAP_ASSIGN(SegmentInfo info, DescribeSegment(env.fs, segment));
@@ -44,11 +55,25 @@ Status Adopt(const Environment& env, const LiveHead& head, Session* session, Not
   info.first_record = info.last_record - info.records + 1;
   info.taken = env.now();
   info.kernel = env.kernel_release;
+  const size_t count = session->segments.size();
+  if (count > 1) {
+    const Segment& before = session->segments[count - 2];
+    IMASNAP_ASSIGN(const bool holds, Holds(env.fs, segment, before));
+    if (holds) {
+      info.supersedes = before.number;
+    }
+  }
   IMASNAP_RETURN_IF_ERROR(env.store().WriteSegmentInfo(*session, info));
   segment.info = info;
   segment.info_error.reset();
   notes->push_back(
       fmt::format("wrote the metadata of segment {} anew", SegmentName(segment.number)));
+  if (info.supersedes) {
+    IMASNAP_RETURN_IF_ERROR(env.store().RemoveSegment(*session, session->segments[count - 2]));
+    notes->push_back(fmt::format("removed segment {}, whose records segment {} holds",
+                                 SegmentName(*info.supersedes), SegmentName(info.number)));
+    session->segments.erase(session->segments.end() - 2);
+  }
   return {};
 }
 

@@ -90,8 +90,18 @@ Result<LogView> OpenLogView(const Environment& env) {
       view.match = SessionMatch::kSame;
     } else {
       view.segments = view.session->segments;
-      if (head.start == LiveStart::kContainsSegment) {
+      // The kernel still has a segment that was not purged, and with it those
+      // that it supersedes, which only its metadata would have named.
+      bool contained = head.start == LiveStart::kContainsSegment;
+      while (contained) {
         view.segments.pop_back();
+        contained = false;
+        if (!view.segments.empty() && view.segments.back().info) {
+          IMASNAP_ASSIGN(view.live, kernel.OpenLive());
+          IMASNAP_ASSIGN(const LiveHead before, CompareWithLive(*view.live, view.live_path,
+                                                                KeyOf(*view.segments.back().info)));
+          contained = before.start == LiveStart::kContainsSegment;
+        }
       }
     }
   } else {

@@ -279,6 +279,40 @@ TEST_P(FaultTest, NothingIsLostOrStoredTwiceAtAnyCall) {
   }
 }
 
+// The same where the last segment was stored, but not purged: the next one
+// takes its place, and whatever happens on the way, none of its records twice.
+TEST_P(FaultTest, NothingIsStoredTwiceWhileASegmentIsSuperseded) {
+  int call = 1;
+  for (;; ++call) {
+    World world;
+    world.kernel.MeasureFiles(2);
+    ASSERT_TRUE(world.Take().ok());
+    world.kernel.MeasureFiles(2);
+    world.kernel.write_error = ESHUTDOWN;
+    ASSERT_FALSE(world.Take().ok());
+    world.kernel.write_error = 0;
+    world.kernel.MeasureFiles(2);
+    Fault fault = GetParam().fault;
+    fault.call = call;
+    world.fs.Arm(fault);
+    static_cast<void>(world.Take());
+    const bool hit = world.fs.fault_hit();
+    const bool crashed = world.fs.crashed();
+    const std::string where = "call " + std::to_string(call) + ": " + world.fs.fault_call();
+    world.fs.Restart(crashed && GetParam().lose_unsynced);
+    EXPECT_TRUE(world.IsWhole()) << where;
+    world.kernel.MeasureFiles(2);
+    auto again = world.Take();
+    EXPECT_TRUE(again.ok()) << where << ": " << again.error().ToString();
+    EXPECT_TRUE(world.IsWhole()) << where;
+    EXPECT_EQ(world.kernel.in_memory(), 1U) << where;
+    if (!hit) {
+      break;
+    }
+  }
+  EXPECT_GT(call, 40);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Kinds, FaultTest,
     ::testing::Values(
