@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.h"
+#include "terminal_progress.h"
 
 namespace imasnap::cli {
 namespace {
@@ -20,16 +21,8 @@ constexpr const char* kExamples = R"(Examples:
 Exit status: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 could not check, 75 locked by another.
 See ima-snapshot(1) and ima-snapshot.conf(5).)";
 
-struct Arguments {
-  GlobalOptions global;
-  bool mark = false;
-  std::string segment;
-  CatArguments cat;
-  VerifyArguments verify;
-};
-
-void Declare(CLI::App* app, Arguments* args) {
-  GlobalOptions& global = args->global;
+void DeclareGlobal(CLI::App* app, GlobalOptions* options) {
+  GlobalOptions& global = *options;
   app->set_version_flag("--version", "ima-snapshot " IMASNAP_VERSION);
   app->footer(kExamples);
   app->require_subcommand(1);
@@ -42,63 +35,28 @@ void Declare(CLI::App* app, Arguments* args) {
       ->type_name("CONF");
   app->add_flag("--json", global.json, "Print JSON");
   app->add_flag("-v,--verbose", global.verbose, "Say more on standard error");
-
-  auto* take = app->add_subcommand("take", "Take a snapshot now");
-  take->add_flag("--mark", args->mark, "Record the aggregate only; store and purge nothing");
-  app->add_subcommand("status", "What the kernel offers and what the store holds");
-  app->add_subcommand("list", "The segments of this boot");
-  auto* show = app->add_subcommand("show", "The records of one segment, decoded");
-  show->add_option("SEGMENT", args->segment, "Number of the segment, or \"live\"")->required();
-  auto* cat = app->add_subcommand("cat", "The whole log since cold boot, in the kernel's format");
-  cat->add_flag("--ascii", args->cat.ascii, "As in ascii_runtime_measurements");
-  cat->add_option("--hash", args->cat.hash, "Algorithm of the template digests")->type_name("ALG");
-  cat->add_option("--from", args->cat.from, "Begin with record N, counted from 1")
-      ->type_name("N")
-      ->check(CLI::PositiveNumber);
-  auto* verify = app->add_subcommand("verify", "Check the whole log since cold boot");
-  auto* tpm = verify->add_flag("--tpm", args->verify.tpm, "Compare with the TPM's PCRs");
-  verify
-      ->add_option("--pcrs", args->verify.pcr_files,
-                   "Compare with PCRs from a file (tpm2_pcrread's or the kernel's form)")
-      ->type_name("FILE")
-      ->take_all()
-      ->allow_extra_args(false)
-      ->excludes(tpm);
 }
 
-Result<int> Dispatch(const CLI::App& app, const Arguments& args, const Context& context) {
-  const std::string name = app.get_subcommands().front()->get_name();
-  if (name == "take") {
-    return TakeCommand(context, args.mark);
-  }
-  if (name == "status") {
-    return StatusCommand(context);
-  }
-  if (name == "list") {
-    return ListCommand(context);
-  }
-  if (name == "show") {
-    return ShowCommand(context, args.segment);
-  }
-  if (name == "cat") {
-    return CatCommand(context, args.cat);
-  }
-  return VerifyCommand(context, args.verify);
-}
-
-Result<int> Run(const CLI::App& app, const Arguments& args, const Host& host) {
-  const GlobalOptions& global = args.global;
+Result<int> Run(const Command& command, const GlobalOptions& global, const Host& host) {
   IMASNAP_ASSIGN(Config config,
                  LoadConfig(host.fs, global.config_file, global.config_given, host.owner));
   if (global.store) {
     config.store = *global.store;
   }
+  TerminalProgress progress(host.err_is_terminal ? &host.err : nullptr);
   Environment env{
-      host.fs,   std::move(config),   global.securityfs,
-      host.now,  host.kernel_release, [&host, &global] { return host.reset_count(global.tcti); },
-      host.owner};
+      .fs = host.fs,
+      .config = std::move(config),
+      .securityfs = global.securityfs,
+      .now = host.now,
+      .kernel_release = host.kernel_release,
+      .reset_count = [&host, &global] { return host.reset_count(global.tcti); },
+      .owner = host.owner,
+      .identity = host.identity,
+      .on_progress = [&progress](uint64_t records) { return progress.Show(records); },
+  };
   const Context context{host, global, env};
-  return Dispatch(app, args, context);
+  return command(context);
 }
 
 }  // namespace
@@ -120,6 +78,29 @@ ExitCode ExitCodeFor(const Error& error) {
   return kExitFailed;
 }
 
+CLI::App* CommandTable::Add(const std::string& name, const std::string& description,
+                            Command command) {
+  CLI::App* subcommand = app_->add_subcommand(name, description);
+  commands_.emplace(subcommand, std::move(command));
+  return subcommand;
+}
+
+const Command& CommandTable::Chosen() const {
+  return commands_.at(app_->get_subcommands().front());
+}
+
+std::string RecordRange(const SegmentInfo& info) {
+  return fmt::format("{}-{}", info.first_record, info.last_record);
+}
+
+// A failure to read is, for verification, a failure to check.
+Error CannotCheck(Error error) {
+  if (error.code == ErrorCode::kFailed) {
+    error.code = ErrorCode::kCannotCheck;
+  }
+  return error;
+}
+
 void Context::Diagnose(const std::string& text) const {
   host.err << "ima-snapshot: " << text << "\n";
 }
@@ -127,8 +108,14 @@ void Context::Diagnose(const std::string& text) const {
 int RunApp(const std::vector<std::string>& args, const Host& host) {
   CLI::App app("Move the IMA measurement log out of kernel memory without losing its proof.",
                "ima-snapshot");
-  Arguments parsed;
-  Declare(&app, &parsed);
+  GlobalOptions global;
+  DeclareGlobal(&app, &global);
+  CommandTable commands(&app);
+  AddTakeCommand(&commands);
+  AddStatusCommand(&commands);
+  AddListCommands(&commands);
+  AddCatCommand(&commands);
+  AddVerifyCommand(&commands);
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
@@ -136,8 +123,8 @@ int RunApp(const std::vector<std::string>& args, const Host& host) {
     const int code = app.exit(problem, host.out, host.err);
     return code == 0 ? kExitOk : kExitUsage;
   }
-  parsed.global.config_given = app.count("--config") > 0;
-  auto result = Run(app, parsed, host);
+  global.config_given = app.count("--config") > 0;
+  auto result = Run(commands.Chosen(), global, host);
   if (!result.ok()) {
     host.err << "ima-snapshot: " << result.error().ToString() << "\n";
     return ExitCodeFor(result.error());

@@ -14,6 +14,7 @@
 
 #include "environment.h"
 #include "file_system.h"
+#include "machine.h"
 #include "pcr_values.h"
 #include "result.h"
 
@@ -39,6 +40,8 @@ struct Host {
   uint32_t owner = 0;  // of the configuration and the store
   std::function<std::string()> now;
   std::string kernel_release;
+  MachineIdentity identity{};
+  bool err_is_terminal = false;  // then long work shows its progress there
   std::function<Result<std::unique_ptr<PcrReader>>(const std::string& tcti)> open_tpm;
   // The reset count; nothing without a TPM.
   std::function<std::optional<uint32_t>(const std::string& tcti)> reset_count;

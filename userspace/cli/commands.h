@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// One function a command. Each prints its result to the host's output and
-// returns the exit status; errors are returned and printed by the caller.
+// The commands of ima-snapshot, one file a group. Each prints its result to the
+// host's output and returns the exit status; errors are returned and printed by
+// the caller.
 #ifndef IMASNAP_CLI_COMMANDS_H_
 #define IMASNAP_CLI_COMMANDS_H_
 
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,23 +27,32 @@ struct Context {
   void Diagnose(const std::string& text) const;
 };
 
-struct VerifyArguments {
-  bool tpm = false;
-  std::vector<std::string> pcr_files;
+using Command = std::function<Result<int>(const Context&)>;
+
+class CommandTable {
+ public:
+  explicit CommandTable(CLI::App* app) : app_(app) {}
+
+  // Declares a subcommand; options are added to what it returns.
+  CLI::App* Add(const std::string& name, const std::string& description, Command command);
+  // The command that the parsed arguments name.
+  const Command& Chosen() const;
+
+ private:
+  CLI::App* app_;
+  std::map<const CLI::App*, Command> commands_;
 };
 
-struct CatArguments {
-  bool ascii = false;
-  std::string hash = "sha1";
-  uint64_t from = 1;
-};
+void AddTakeCommand(CommandTable* commands);
+void AddStatusCommand(CommandTable* commands);
+void AddListCommands(CommandTable* commands);  // list, show
+void AddCatCommand(CommandTable* commands);
+void AddVerifyCommand(CommandTable* commands);
 
-Result<int> TakeCommand(const Context& context, bool mark);
-Result<int> StatusCommand(const Context& context);
-Result<int> ListCommand(const Context& context);
-Result<int> ShowCommand(const Context& context, const std::string& segment);
-Result<int> CatCommand(const Context& context, const CatArguments& arguments);
-Result<int> VerifyCommand(const Context& context, const VerifyArguments& arguments);
+// "1-1021": the records of a segment.
+std::string RecordRange(const SegmentInfo& info);
+// A failure to read is, for verification, a failure to check.
+Error CannotCheck(Error error);
 
 }  // namespace imasnap::cli
 

@@ -49,7 +49,8 @@ Json ToJson(const SegmentInfo& info) {
   json["last_record"] = info.last_record;
   json["taken"] = info.taken;
   json["kernel"] = info.kernel;
-  json["purged"] = info.state == SegmentState::kPurged;
+  json["purged"] = info.state != SegmentState::kStored;
+  json["discarded"] = info.state == SegmentState::kDiscarded;
   json["supersedes"] = OrNull(info.supersedes);
   return json;
 }

@@ -1,42 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <sys/utsname.h>
+#include <unistd.h>
 
-#include <array>
-#include <ctime>
 #include <iostream>
 
 #include "app.h"
+#include "machine.h"
 #include "tpm.h"
-
-namespace {
-
-std::string Now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  const size_t n = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return {text.data(), n};
-}
-
-std::string KernelRelease() {
-  struct utsname name {};
-  return ::uname(&name) == 0 ? name.release : "";
-}
-
-std::optional<uint32_t> ResetCount(const std::string& tcti) {
-  if (tcti.empty() && !imasnap::HasDefaultTpm()) {
-    return std::nullopt;
-  }
-  auto tpm = imasnap::Tpm::Open(tcti);
-  if (!tpm.ok()) {
-    return std::nullopt;
-  }
-  const auto count = (*tpm)->ResetCount();
-  return count.ok() ? std::optional<uint32_t>(*count) : std::nullopt;
-}
-
-}  // namespace
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
@@ -46,8 +15,10 @@ int main(int argc, char** argv) {
       .out = std::cout,
       .err = std::cerr,
       .owner = 0,
-      .now = Now,
-      .kernel_release = KernelRelease(),
+      .now = imasnap::UtcNow,
+      .kernel_release = imasnap::KernelRelease(),
+      .identity = imasnap::ReadMachineIdentity(),
+      .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
       .open_tpm =
           [](const std::string& tcti) -> imasnap::Result<std::unique_ptr<imasnap::PcrReader>> {
         auto tpm = imasnap::Tpm::Open(tcti);
@@ -56,7 +27,7 @@ int main(int argc, char** argv) {
         }
         return std::unique_ptr<imasnap::PcrReader>(std::move(*tpm));
       },
-      .reset_count = ResetCount,
+      .reset_count = imasnap::ReadResetCount,
   };
   return imasnap::cli::RunApp({argv + 1, argv + argc}, host);
 }

@@ -12,21 +12,28 @@
 #include "config.h"
 #include "file_system.h"
 #include "kernel_log.h"
+#include "machine.h"
 #include "result.h"
 #include "store.h"
 
 namespace imasnap {
 
+// Called again and again during long work with the records done so far; work
+// that can be given up stops when it returns false. May be empty.
+using Progress = std::function<bool(uint64_t records)>;
+
 struct Environment {
   FileSystem& fs;
-  Config config;
+  Config config{};
   std::string securityfs = kDefaultSecurityFs;
-  std::function<std::string()> now;  // ISO 8601, UTC
-  std::string kernel_release;
+  std::function<std::string()> now{};  // ISO 8601, UTC
+  std::string kernel_release{};
   // TPMS_CLOCK_INFO.resetCount; nothing when there is no TPM 2.0 to ask.
-  std::function<std::optional<uint32_t>()> reset_count;
+  std::function<std::optional<uint32_t>()> reset_count{};
   // Who must own the store: root, but in tests.
   uint32_t owner = 0;
+  MachineIdentity identity{};
+  Progress on_progress{};
 
   KernelLog kernel() const { return {fs, securityfs}; }
   Store store() const { return {fs, config.store}; }

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -38,6 +39,10 @@ class Members {
       return std::nullopt;
     }
     return Number(name, max);
+  }
+
+  std::string TextIfAny(const char* name) {
+    return object_.contains(name) ? Text(name) : std::string();
   }
 
   std::string Text(const char* name) {
@@ -149,6 +154,18 @@ std::string Dump(const Json& json) {
 
 }  // namespace
 
+const char* StateName(SegmentState state) {
+  switch (state) {
+    case SegmentState::kStored:
+      return "stored";
+    case SegmentState::kPurged:
+      return "purged";
+    case SegmentState::kDiscarded:
+      break;
+  }
+  return "discarded";
+}
+
 std::string FormatSession(const SessionInfo& info) {
   Json json;
   json["format"] = kStoreFormat;
@@ -156,6 +173,8 @@ std::string FormatSession(const SessionInfo& info) {
   json["created"] = info.created;
   json["kernel"] = info.kernel;
   json["tpm_reset_count"] = OrNull(info.reset_count);
+  json["machine"] = info.machine;
+  json["boot"] = info.boot;
   return Dump(json);
 }
 
@@ -171,7 +190,7 @@ std::string FormatSegment(const SegmentInfo& info) {
   json["last_record"] = info.last_record;
   json["taken"] = info.taken;
   json["kernel"] = info.kernel;
-  json["state"] = info.state == SegmentState::kPurged ? "purged" : "stored";
+  json["state"] = StateName(info.state);
   json["supersedes"] = OrNull(info.supersedes);
   Json banks = Json::object();
   for (const Aggregate::BankValues& bank : info.banks) {
@@ -197,6 +216,8 @@ Result<SessionInfo> ParseSession(std::string_view text, const std::string& file)
   if (reset) {
     info.reset_count = static_cast<uint32_t>(*reset);
   }
+  info.machine = members.TextIfAny("machine");
+  info.boot = members.TextIfAny("boot");
   IMASNAP_RETURN_IF_ERROR(members.Finish());
   if (format != kStoreFormat) {
     return FileError(ErrorCode::kMalformed, file, fmt::format("format {} is not known", format));
@@ -219,16 +240,20 @@ Result<SegmentInfo> ParseSegment(std::string_view text, const std::string& file)
   info.taken = members.Text("taken");
   info.kernel = members.Text("kernel");
   const std::string state = members.Text("state");
-  info.state = state == "purged" ? SegmentState::kPurged : SegmentState::kStored;
+  constexpr SegmentState kStates[] = {SegmentState::kStored, SegmentState::kPurged,
+                                      SegmentState::kDiscarded};
+  const auto* known = std::ranges::find(kStates, state, StateName);
   info.supersedes = members.NumberOrNull("supersedes");
   info.banks = members.Banks("pcrs");
   IMASNAP_RETURN_IF_ERROR(members.Finish());
   if (format != kStoreFormat) {
     return FileError(ErrorCode::kMalformed, file, fmt::format("format {} is not known", format));
   }
-  if (state != "purged" && state != "stored") {
-    return FileError(ErrorCode::kMalformed, file, "\"state\" is neither purged nor stored");
+  if (known == std::end(kStates)) {
+    return FileError(ErrorCode::kMalformed, file,
+                     "\"state\" is neither stored nor purged nor discarded");
   }
+  info.state = *known;
   return info;
 }
 

@@ -27,13 +27,19 @@ struct SessionInfo {
   std::string kernel;   // release of the kernel that took the first snapshot
   // TPMS_CLOCK_INFO.resetCount (TPM 2.0 Part 2); nothing without a TPM 2.0.
   std::optional<uint32_t> reset_count;
+  // MachineIdentity of the machine and of the run that began the session; empty
+  // where it is not known. They help to tell machines and boots apart, and prove
+  // nothing.
+  std::string machine;
+  std::string boot;
 
   bool operator==(const SessionInfo&) const = default;
 };
 
 enum class SegmentState {
-  kStored,  // durable; whether the kernel purged it was not seen
-  kPurged,  // durable, and out of the kernel's memory
+  kStored,     // durable; whether the kernel purged it was not seen
+  kPurged,     // durable, and out of the kernel's memory
+  kDiscarded,  // verified, and its bytes removed since (discard = "verified")
 };
 
 struct SegmentInfo {
@@ -57,7 +63,10 @@ struct SegmentInfo {
 
 std::string FormatSession(const SessionInfo& info);
 std::string FormatSegment(const SegmentInfo& info);
-// Strict: every member must be there with its type, nothing else may be.
+const char* StateName(SegmentState state);  // "stored", "purged", "discarded"
+
+// Strict: every member must be there with its type, nothing else may be; only
+// "machine" and "boot" may be absent.
 // `file` is the name errors give.
 Result<SessionInfo> ParseSession(std::string_view text, const std::string& file);
 Result<SegmentInfo> ParseSegment(std::string_view text, const std::string& file);

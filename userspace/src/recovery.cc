@@ -77,9 +77,19 @@ Status Adopt(const Environment& env, const LiveHead& head, Session* session, Not
   return {};
 }
 
+SessionInfo DescribeSession(const Environment& env, uint64_t id,
+                            std::optional<uint32_t> reset_count) {
+  return {.id = id,
+          .created = env.now(),
+          .kernel = env.kernel_release,
+          .reset_count = reset_count,
+          .machine = env.identity.machine,
+          .boot = env.identity.boot};
+}
+
 Result<Session> NewSession(const Environment& env, uint64_t id, std::optional<uint32_t> reset_count,
                            Notes* notes) {
-  const SessionInfo info{id, env.now(), env.kernel_release, reset_count};
+  const SessionInfo info = DescribeSession(env, id, reset_count);
   const Store store = env.store();
   IMASNAP_ASSIGN(Session session, store.CreateSession(info));
   auto ids = store.Sessions();
@@ -121,8 +131,7 @@ Result<Recovered> Recover(const Environment& env, Notes* notes) {
     return Recovered{std::move(fresh), std::nullopt};
   }
   if (!session.info || (reset_count && session.info->reset_count != reset_count)) {
-    SessionInfo info =
-        session.info.value_or(SessionInfo{session.id, env.now(), env.kernel_release, std::nullopt});
+    SessionInfo info = session.info.value_or(DescribeSession(env, session.id, reset_count));
     info.reset_count = reset_count;
     IMASNAP_RETURN_IF_ERROR(store.WriteSession(session, info));
     session.info = info;

@@ -75,7 +75,7 @@ TEST_F(PosixTest, TemporaryFileIsReadBack) {
 // Another process holds the lock with plain flock(2), as any client of the
 // protocol would.
 TEST_F(PosixTest, LockHeldByAnotherProcessIsKLockedUntilItDies) {
-  Environment env{*fs_, {}, "/none", nullptr, "", nullptr, 0};
+  Environment env{.fs = *fs_, .securityfs = "/none"};
   env.config.lock_file = dir_ + "/sub/lock";
   ASSERT_TRUE(AcquireLock(env, LockMode::kExclusive).ok());  // makes it; let go at once
   int ready[2];

@@ -242,7 +242,7 @@ TEST(MetadataTest, RoundTripsAndRefusesWhatItDoesNotKnow) {
   for (size_t n = 0; n + 2 < text.size(); ++n) {
     EXPECT_FALSE(ParseSegment(text.substr(0, n), "f").ok()) << n;
   }
-  const SessionInfo session{9, "2026-01-02T03:04:05Z", "7.3.0", 17};
+  const SessionInfo session{9, "2026-01-02T03:04:05Z", "7.3.0", 17, "m", "b"};
   EXPECT_EQ(ParseSession(FormatSession(session), "f").value(), session);
   EXPECT_FALSE(ParseSession(text, "f").ok());
 }

@@ -16,13 +16,12 @@ Result<PcrValues> FakeTpm::Read(const std::vector<uint32_t>& pcrs) {
 }
 
 Environment World::Env() {
-  return {fs,
-          config,
-          kDefaultSecurityFs,
-          [] { return std::string("2026-01-02T03:04:05Z"); },
-          "7.3.0-test",
-          [this] { return reset_count; },
-          0};
+  return {.fs = fs,
+          .config = config,
+          .now = [] { return std::string("2026-01-02T03:04:05Z"); },
+          .kernel_release = "7.3.0-test",
+          .reset_count = [this] { return reset_count; },
+          .identity = identity};
 }
 
 Result<TakeResult> World::Take(bool mark) {

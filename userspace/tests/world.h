@@ -44,6 +44,7 @@ struct World {
   FakeFileSystem fs;
   FakeTpm tpm;
   std::optional<uint32_t> reset_count = 5;
+  MachineIdentity identity{std::string(32, 'a'), std::string(32, 'b')};
   std::vector<std::string> notes;  // of the last Take()
   Config config;
 

@@ -81,9 +81,7 @@ void Print(const Json& json, std::ostream& out) {
   out << fmt::format("lock      {}\n", json["lock"].get<std::string>());
 }
 
-}  // namespace
-
-Result<int> StatusCommand(const Context& context) {
+Result<int> ShowStatus(const Context& context) {
   const KernelLog kernel = context.env.kernel();
   IMASNAP_ASSIGN(const BackendChoice choice, kernel.ChooseBackend());
   Json json;
@@ -105,6 +103,12 @@ Result<int> StatusCommand(const Context& context) {
     Print(json, context.host.out);
   }
   return kExitOk;
+}
+
+}  // namespace
+
+void AddStatusCommand(CommandTable* commands) {
+  commands->Add("status", "What the kernel offers and what the store holds", ShowStatus);
 }
 
 }  // namespace imasnap::cli

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "json.h"
+#include "session.h"
+#include "stitch.h"
+
+namespace imasnap::cli {
+namespace {
+
+struct CatArguments {
+  bool ascii = false;
+  std::string hash = "sha1";
+  uint64_t from = 1;
+};
+
+// One object a line.
+Status WriteJson(const std::vector<LogPart>& parts, uint64_t from, std::ostream& out) {
+  IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
+  uint64_t before = 0;
+  for (const LogPart& part : parts) {
+    IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
+    LogReader reader(*file, {}, part.path);
+    while (true) {
+      IMASNAP_ASSIGN(const Record* record, reader.Next());
+      if (record == nullptr) {
+        break;
+      }
+      if (before + record->number >= from) {
+        out << Dump(ToJson(*record, before + record->number));
+      }
+    }
+    before += reader.records();
+  }
+  return {};
+}
+
+Result<int> Cat(const Context& context, const CatArguments& arguments) {
+  const auto alg = HashFromName(arguments.hash);
+  if (!alg) {
+    return MakeError(ErrorCode::kUsage, fmt::format("--hash: \"{}\" is not known", arguments.hash));
+  }
+  if (context.options.json && (arguments.ascii || *alg != HashAlg::kSha1)) {
+    return MakeError(ErrorCode::kUsage, "--json goes with neither --ascii nor --hash");
+  }
+  IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
+  if (view.match == SessionMatch::kSameGap) {
+    return FileError(ErrorCode::kMismatch, view.live_path,
+                     "does not go on from the last segment stored");
+  }
+  // Copied while the lock is held, so that a slow reader holds up no snapshot.
+  IMASNAP_ASSIGN(std::unique_ptr<File> live, Spool(context.env.fs, *view.live));
+  view.lock.reset();
+  std::vector<LogPart> parts = PartsOf(context.env, view);
+  parts.back().open = [&live]() -> Result<std::unique_ptr<File>> { return std::move(live); };
+  std::ostream& out = context.host.out;
+  if (context.options.json) {
+    IMASNAP_RETURN_IF_ERROR(WriteJson(parts, arguments.from, out));
+    return kExitOk;
+  }
+  const ByteSink sink = [&out](ByteView bytes) -> Status {
+    out.write(reinterpret_cast<const char*>(bytes.data()),
+              static_cast<std::streamsize>(bytes.size()));
+    if (!out) {
+      return FileError(ErrorCode::kFailed, "standard output", "could not be written");
+    }
+    return {};
+  };
+  IMASNAP_ASSIGN(const uint64_t written,
+                 WriteLog(parts, {arguments.ascii, *alg, arguments.from}, sink));
+  if (context.options.verbose) {
+    context.Diagnose(fmt::format("{} records written", written));
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddCatCommand(CommandTable* commands) {
+  auto args = std::make_shared<CatArguments>();
+  CLI::App* cat = commands->Add("cat", "The whole log since cold boot, in the kernel's format",
+                                [args](const Context& context) { return Cat(context, *args); });
+  cat->add_flag("--ascii", args->ascii, "As in ascii_runtime_measurements");
+  cat->add_option("--hash", args->hash, "Algorithm of the template digests")->type_name("ALG");
+  cat->add_option("--from", args->from, "Begin with record N, counted from 1")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace imasnap::cli

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include "commands.h"
+#include "json.h"
+#include "snapshot.h"
+
+namespace imasnap::cli {
+namespace {
+
+Result<int> Take(const Context& context, bool mark) {
+  const bool only_mark = mark || context.env.config.mode == SnapshotMode::kMark;
+  std::vector<std::string> notes;
+  auto result = TakeSnapshot(context.env, only_mark, &notes);
+  for (const std::string& note : notes) {
+    context.Diagnose("note: " + note);
+  }
+  if (!result.ok()) {
+    return std::move(result.error());
+  }
+  if (context.options.json) {
+    Json json;
+    json["attempt"] = result->attempt;
+    json["marked_only"] = !result->segment;
+    json["session"] = result->segment ? Json(result->session) : Json(nullptr);
+    json["segment"] = result->segment ? ToJson(*result->segment) : Json(nullptr);
+    json["notes"] = notes;
+    context.host.out << Dump(json);
+  } else if (result->segment) {
+    const SegmentInfo& segment = *result->segment;
+    context.host.out << fmt::format(
+        "segment {}: attempt {}, records {}, {} bytes, purged from the kernel\n",
+        SegmentName(segment.number), segment.attempt, RecordRange(segment), segment.bytes);
+  } else {
+    context.host.out << fmt::format("attempt {}: aggregate recorded, nothing purged\n",
+                                    result->attempt);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddTakeCommand(CommandTable* commands) {
+  auto mark = std::make_shared<bool>(false);
+  CLI::App* take = commands->Add("take", "Take a snapshot now",
+                                 [mark](const Context& context) { return Take(context, *mark); });
+  take->add_flag("--mark", *mark, "Record the aggregate only; store and purge nothing");
+}
+
+}  // namespace imasnap::cli

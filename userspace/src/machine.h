@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What is asked of the machine itself: its time, kernel, identity and TPM.
+#ifndef IMASNAP_MACHINE_H_
+#define IMASNAP_MACHINE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace imasnap {
+
+std::string UtcNow();         // ISO 8601
+std::string KernelRelease();  // uname(2); empty when it fails
+
+// Which machine and which kernel's run; empty where the system does not tell.
+struct MachineIdentity {
+  // 32 hex digits derived from machine-id(5) for this program alone
+  // (sd_id128_get_machine_app_specific(3)): the machine-id itself is a secret.
+  std::string machine;
+  // /proc/sys/kernel/random/boot_id as 32 hex digits: new after a kexec too.
+  std::string boot;
+
+  bool operator==(const MachineIdentity&) const = default;
+};
+MachineIdentity ReadMachineIdentity();
+
+// TPMS_CLOCK_INFO.resetCount of TPM2_ReadClock; nothing without a TPM 2.0 that
+// answers. `tcti` as for Tpm::Open().
+std::optional<uint32_t> ReadResetCount(const std::string& tcti);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_MACHINE_H_
