@@ -38,6 +38,15 @@ class Value {
     return {};
   }
 
+  // A path as above, or nothing.
+  Status PathOrNone(std::string* out) const {
+    if (const auto* text = node_.as_string(); text != nullptr && text->get().empty()) {
+      out->clear();
+      return {};
+    }
+    return Path(out);
+  }
+
   Status Bool(bool* out) const {
     const auto* value = node_.as_boolean();
     if (value == nullptr) {
@@ -116,6 +125,7 @@ constexpr std::initializer_list<Value::Unit> kSeconds = {
 constexpr uint64_t kMaxCount = uint64_t{1} << 40;
 constexpr uint64_t kMaxBytes = uint64_t{1} << 50;
 constexpr uint64_t kMaxSeconds = uint64_t{366} * 86400;
+constexpr uint64_t kMaxCheckInterval = 3600;
 constexpr uint64_t kMaxBoots = 10000;
 
 std::optional<uint64_t> OffIfZero(uint64_t value) {
@@ -146,6 +156,13 @@ Status Apply(const Value& value, std::string_view key, Config* config) {
     IMASNAP_ASSIGN(const uint64_t n, value.Number(kSeconds, 0, kMaxSeconds));
     config->max_age_seconds = OffIfZero(n);
     return {};
+  }
+  if (key == "check_interval") {
+    IMASNAP_ASSIGN(config->check_interval_seconds, value.Number(kSeconds, 1, kMaxCheckInterval));
+    return {};
+  }
+  if (key == "mount") {
+    return value.PathOrNone(&config->mount);
   }
   if (key == "min_free_space") {
     IMASNAP_ASSIGN(config->min_free_space, value.Number(kBytes, 0, kMaxBytes));

@@ -23,15 +23,21 @@ struct Config {
   std::string lock_file = "/run/lock/ima-snapshot.lock";
   SnapshotMode mode = SnapshotMode::kPurge;
   // When the daemon takes a snapshot; nothing where a limit is off (0).
-  std::optional<uint64_t> max_records;
-  std::optional<uint64_t> max_bytes;
+  std::optional<uint64_t> max_records = 10000;
+  std::optional<uint64_t> max_bytes = uint64_t{4} << 20;
   std::optional<uint64_t> max_age_seconds;
+  // How often the daemon looks at the kernel's counters.
+  uint64_t check_interval_seconds = 5;
+  // Where the daemon serves the view of the whole log; empty: nowhere.
+  std::string mount;
   // Bytes that must stay free in the store's file system.
   uint64_t min_free_space = 16U << 20;
   // Boot sessions kept, the current one included.
   uint64_t keep_boots = 2;
   Discard discard = Discard::kNever;
   bool allow_volatile = false;
+
+  bool operator==(const Config&) const = default;
 };
 
 // Reads `file`, then the files *.conf of `<file>.d` in the order of their

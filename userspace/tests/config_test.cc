@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "fake_file_system.h"
 
 namespace imasnap {
@@ -22,6 +24,11 @@ TEST(ConfigTest, AbsentFileGivesTheDefaultsUnlessItWasNamed) {
   EXPECT_EQ(config->store, "/var/lib/ima-snapshot");
   EXPECT_EQ(config->lock_file, "/run/lock/ima-snapshot.lock");
   EXPECT_EQ(config->mode, SnapshotMode::kPurge);
+  EXPECT_EQ(config->max_records, 10000U);
+  EXPECT_EQ(config->max_bytes, 4U << 20);
+  EXPECT_FALSE(config->max_age_seconds);
+  EXPECT_EQ(config->check_interval_seconds, 5U);
+  EXPECT_EQ(config->mount, "");
   EXPECT_EQ(config->discard, Discard::kNever);
   EXPECT_FALSE(config->allow_volatile);
   EXPECT_FALSE(LoadConfig(fs, kFile, true).ok());
@@ -35,6 +42,8 @@ mode = "mark"
 max_records = 1000
 max_bytes = "64M"
 max_age = "12h"
+check_interval = "2m"
+mount = "/run/ima-snapshot/view"
 min_free_space = 4096
 keep_boots = 7
 discard = "verified"
@@ -48,10 +57,47 @@ allow_volatile = true
   EXPECT_EQ(config->max_records, 1000U);
   EXPECT_EQ(config->max_bytes, 64U << 20);
   EXPECT_EQ(config->max_age_seconds, 12U * 3600);
+  EXPECT_EQ(config->check_interval_seconds, 120U);
+  EXPECT_EQ(config->mount, "/run/ima-snapshot/view");
   EXPECT_EQ(config->min_free_space, 4096U);
   EXPECT_EQ(config->keep_boots, 7U);
   EXPECT_EQ(config->discard, Discard::kVerified);
   EXPECT_TRUE(config->allow_volatile);
+}
+
+TEST(ConfigTest, ZeroSwitchesALimitOffAndAnEmptyMountTheView) {
+  FakeFileSystem fs(nullptr);
+  fs.Write(kFile, "mount = \"/view\"\nmax_age = 10\n");
+  fs.Write(kFile + ".d/50-off.conf",
+           "max_records = 0\nmax_bytes = \"0\"\nmax_age = 0\nmount = \"\"\n");
+  auto config = LoadConfig(fs, kFile, true);
+  ASSERT_TRUE(config.ok()) << config.error().ToString();
+  EXPECT_FALSE(config->max_records);
+  EXPECT_FALSE(config->max_bytes);
+  EXPECT_FALSE(config->max_age_seconds);
+  EXPECT_EQ(config->mount, "");
+}
+
+TEST(ConfigTest, InstalledFileNamesEveryKeyWithItsDefault) {
+  std::ifstream file(IMASNAP_EXAMPLE_CONFIG);
+  std::string commented;
+  std::string values;
+  int keys = 0;
+  for (std::string line; std::getline(file, line);) {
+    commented += line + "\n";
+    if (line.starts_with("#") && !line.starts_with("# ") && line != "#") {
+      values += line.substr(1) + "\n";
+      ++keys;
+    }
+  }
+  EXPECT_EQ(keys, 12);
+  for (const std::string& text : {commented, values}) {
+    FakeFileSystem fs(nullptr);
+    fs.Write(kFile, text);
+    auto config = LoadConfig(fs, kFile, true);
+    ASSERT_TRUE(config.ok()) << config.error().ToString();
+    EXPECT_EQ(*config, Config{});
+  }
 }
 
 TEST(ConfigTest, DropInsFollowInTheOrderOfTheirNames) {
@@ -106,6 +152,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"Unit", "max_bytes = \"1T\"\n", "max_bytes: \"1T\" is not a number"},
         BadConfig{"Overflow", "max_bytes = \"99999999999999999G\"\n", "max_bytes: out of range"},
         BadConfig{"Age", "max_age = \"2y\"\n", "max_age: \"2y\" is not a number"},
+        BadConfig{"NoInterval", "check_interval = 0\n", "check_interval: out of range, 1 to 3600"},
+        BadConfig{"LongInterval", "check_interval = \"2h\"\n", "check_interval: out of range"},
+        BadConfig{"MountRelative", "mount = \"view\"\n", "mount: must be an absolute path"},
+        BadConfig{"MountType", "mount = false\n", "mount: must be a string"},
         BadConfig{"KeepNone", "keep_boots = 0\n", "keep_boots: out of range, 1 to"},
         BadConfig{"Discard", "discard = \"always\"\n", "discard: must be"},
         BadConfig{"Bool", "allow_volatile = \"yes\"\n", "allow_volatile: must be true or false"}),

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The program ima-snapshotd: its options, and the service put together.
+#ifndef IMASNAP_DAEMON_APP_H_
+#define IMASNAP_DAEMON_APP_H_
+
+#include <functional>
+#include <optional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "environment.h"
+#include "machine.h"
+#include "view_keeper.h"
+
+namespace imasnap::daemon {
+
+// Exit statuses, ima-snapshotd(8); the numbers are those of ima-snapshot(1).
+enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
+
+// The world outside.
+struct Host {
+  FileSystem& fs;
+  std::ostream& out;
+  std::ostream& err;
+  uint32_t owner = 0;  // of the configuration and the store
+  std::function<std::string()> now;
+  std::string kernel_release;
+  MachineIdentity identity{};
+  // The reset count; nothing without a TPM.
+  std::function<std::optional<uint32_t>(const std::string& tcti)> reset_count;
+  Mounter mount;
+};
+
+// Runs the program until it is told to end; `args` without the program's name.
+// Returns its exit status.
+int RunDaemon(const std::vector<std::string>& args, const Host& host);
+
+}  // namespace imasnap::daemon
+
+#endif  // IMASNAP_DAEMON_APP_H_

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "service.h"
+
+#include <fmt/format.h>
+#include <syslog.h>
+#include <time.h>
+
+#include <algorithm>
+
+namespace imasnap::daemon {
+namespace {
+
+// After so long it is worth a warning that another program holds the lock.
+constexpr Time kLockedLong = std::chrono::minutes(5);
+
+int64_t Seconds(Time time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time).count();
+}
+
+// The same trouble again, whatever figures its message has.
+bool SameTrouble(const std::optional<Error>& a, const Error& b) {
+  return a && a->code == b.code && a->errno_value == b.errno_value && a->file == b.file;
+}
+
+// What systemd wants with RELOADING=1, sd_notify(3).
+uint64_t MonotonicUsec() {
+  struct timespec now {};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+}
+
+bool SameStore(const Config& a, const Config& b) {
+  return a.store == b.store && a.lock_file == b.lock_file && a.mode == b.mode &&
+         a.allow_volatile == b.allow_volatile;
+}
+
+}  // namespace
+
+Service::Service(Environment env, Parts parts)
+    : env_(std::move(env)),
+      parts_(std::move(parts)),
+      log_(parts_.log),
+      worker_(parts_.worker),
+      view_(parts_.mount, parts_.log) {}
+
+Status Service::Start(Time now) {
+  IMASNAP_ASSIGN(env_.config, parts_.load_config());
+  last_snapshot_ = now;
+  const Status prepared = PrepareStore(now);
+  if (!prepared.ok() && IsRefusal(prepared.error())) {
+    return prepared;
+  }
+  UseLimits();
+  view_.Keep(env_, now);
+  parts_.notify("READY=1");
+  return {};
+}
+
+void Service::UseLimits() {
+  limits_ = LimitsOf(env_.config);
+  told_no_bytes_ = false;
+  if (limits_.any()) {
+    log_->Write(LOG_INFO,
+                fmt::format("store {}: a snapshot at {}", env_.config.store, limits_.ToString()));
+  } else {
+    log_->Write(LOG_WARNING,
+                "max_records, max_bytes and max_age are all 0: no snapshot will be taken");
+  }
+}
+
+Status Service::PrepareStore(Time now) {
+  prepared_ = false;
+  std::vector<std::string> notes;
+  auto prepared = Prepare(env_, &notes);
+  LogNotes(notes);
+  if (!prepared.ok()) {
+    if (prepared.error().code == ErrorCode::kLocked) {
+      Locked(now);
+    } else if (!IsRefusal(prepared.error())) {
+      Failed(prepared.error(), now);
+    }
+    return std::move(prepared.error());
+  }
+  prepared_ = true;
+  // A purge leaves the aggregate, staging nothing.
+  trigger_ = Trigger(prepared->backend == Backend::kSnapshot ? 1 : 0);
+  last_snapshot_ = now;
+  last_text_ = "none yet";
+  if (prepared->last) {
+    const SegmentInfo& last = *prepared->last;
+    last_text_ = fmt::format("segment {} of {}", SegmentName(last.number), last.taken);
+    const auto taken = ParseUtc(last.taken);
+    const auto wall = ParseUtc(env_.now());
+    if (taken && wall && *taken < *wall) {
+      last_snapshot_ = now - std::chrono::seconds(*wall - *taken);
+    }
+  }
+  return {};
+}
+
+Result<Counts> Service::ReadCounts() {
+  const KernelLog kernel = env_.kernel();
+  IMASNAP_ASSIGN(const std::optional<uint64_t> records,
+                 kernel.Counter("runtime_measurements_count"));
+  if (!records) {
+    return MakeError(ErrorCode::kFailed, "the kernel has no runtime_measurements_count");
+  }
+  IMASNAP_ASSIGN(const std::optional<uint64_t> bytes, kernel.Counter("runtime_measurements_size"));
+  if (!bytes && limits_.max_bytes && !told_no_bytes_) {
+    told_no_bytes_ = true;
+    const bool others = limits_.max_records || limits_.max_age;
+    log_->Write(others ? LOG_INFO : LOG_WARNING,
+                fmt::format("the kernel has no runtime_measurements_size: max_bytes is not "
+                            "looked at{}",
+                            others ? "" : "; set max_records or max_age"));
+  }
+  return Counts{*records, bytes};
+}
+
+Time Service::Tick(Time now) {
+  if (stopping_ || worker_->running()) {
+    return kNever;
+  }
+  view_.Keep(env_, now);
+  if (now < not_before_) {
+    return std::min(not_before_, now + limits_.check_interval);
+  }
+  if (!prepared_) {
+    const Status prepared = PrepareStore(now);
+    if (!prepared.ok()) {
+      if (IsRefusal(prepared.error())) {
+        Failed(prepared.error(), now);
+      }
+      return not_before_;
+    }
+  }
+  const auto counts = ReadCounts();
+  if (!counts.ok()) {
+    Failed(counts.error(), now);
+    return not_before_;
+  }
+  const Decision decision = trigger_.Decide(limits_, *counts, now - last_snapshot_);
+  if (decision.reason != Reason::kNone) {
+    StartSnapshot(*counts, decision.reason);
+    return kNever;
+  }
+  TellStatus(fmt::format("{} records in memory; last snapshot: {}; next at {}", counts->records,
+                         last_text_, limits_.ToString()));
+  return now + decision.look_again;
+}
+
+void Service::StartSnapshot(const Counts& counts, Reason reason) {
+  reason_ = reason;
+  const std::string doing =
+      fmt::format("taking a snapshot of {} records ({})", counts.records, ReasonName(reason));
+  log_->Write(LOG_DEBUG, doing);
+  TellStatus(doing);
+  worker_->Start(env_, only_mark());
+}
+
+void Service::SnapshotDone(Time now) {
+  const Outcome outcome = worker_->Collect();
+  LogNotes(outcome.notes);
+  if (outcome.result.ok()) {
+    Succeeded(outcome, now);
+  } else if (outcome.cancelled) {
+    log_->Write(LOG_NOTICE,
+                fmt::format("the snapshot was given up: {}", outcome.result.error().ToString()));
+  } else if (outcome.result.error().code == ErrorCode::kLocked) {
+    Locked(now);
+  } else {
+    Failed(outcome.result.error(), now);
+  }
+  if (next_config_ && !stopping_) {
+    Adopt(*next_config_, now);
+    next_config_.reset();
+  }
+}
+
+void Service::Succeeded(const Outcome& outcome, Time now) {
+  const TakeResult& taken = *outcome.result;
+  std::vector<LogField> fields = {
+      {"IMA_ATTEMPT", std::to_string(taken.attempt)},
+      {"IMA_REASON", ReasonName(reason_)},
+      {"IMA_DURATION_USEC", std::to_string(outcome.duration.count())},
+  };
+  std::string text;
+  if (taken.segment) {
+    const SegmentInfo& segment = *taken.segment;
+    const std::string name = SegmentName(segment.number);
+    text = fmt::format("segment {}: attempt {}, {} records ({}-{}), {} bytes", name, taken.attempt,
+                       segment.records, segment.first_record, segment.last_record, segment.bytes);
+    last_text_ = fmt::format("segment {} of {}", name, segment.taken);
+    fields.push_back({"IMA_SESSION", std::to_string(taken.session)});
+    fields.push_back({"IMA_SEGMENT", std::to_string(segment.number)});
+    fields.push_back({"IMA_RECORDS", std::to_string(segment.records)});
+    fields.push_back({"IMA_BYTES", std::to_string(segment.bytes)});
+    trigger_.Taken({});
+  } else {
+    text = fmt::format("attempt {}: aggregate recorded, nothing purged", taken.attempt);
+    last_text_ = fmt::format("aggregate {} of {}", taken.attempt, env_.now());
+    const auto left = ReadCounts();
+    trigger_.Taken(left.ok() ? *left : Counts{});
+  }
+  text += fmt::format(", {:.3f} s ({})", static_cast<double>(outcome.duration.count()) / 1e6,
+                      ReasonName(reason_));
+  if (backoff_.failures() > 0) {
+    text += fmt::format(", after {} failures", backoff_.failures());
+  }
+  log_->Write(LOG_INFO, text, fields);
+  last_snapshot_ = now;
+  // Memory is looked at again at the usual pace: what a snapshot itself
+  // measures must not lead to the next one at once.
+  not_before_ = now + limits_.check_interval;
+  backoff_.Reset();
+  last_error_.reset();
+  locked_since_.reset();
+}
+
+void Service::Failed(const Error& error, Time now) {
+  const bool mismatch = error.code == ErrorCode::kMismatch;
+  const Time backoff = backoff_.Failed();
+  const Time wait = mismatch ? Backoff::kMismatch : backoff;
+  not_before_ = now + wait;
+  locked_since_.reset();
+  const std::string text = fmt::format("{}; again in {} s", error.ToString(), Seconds(wait));
+  const int priority = SameTrouble(last_error_, error) ? LOG_DEBUG : mismatch ? LOG_CRIT : LOG_ERR;
+  log_->Write(priority, "no snapshot: " + text,
+              {{"ERRNO", std::to_string(error.errno_value)},
+               {"IMA_FAILURES", std::to_string(backoff_.failures())}});
+  last_error_ = error;
+  TellStatus("no snapshot: " + text);
+}
+
+void Service::Locked(Time now) {
+  not_before_ = now + Backoff::kLocked;
+  if (!locked_since_) {
+    locked_since_ = now;
+    told_locked_ = false;
+    log_->Write(LOG_INFO,
+                fmt::format("{}: held by another program; trying again", env_.config.lock_file));
+  } else if (!told_locked_ && now - *locked_since_ >= kLockedLong) {
+    told_locked_ = true;
+    log_->Write(LOG_WARNING,
+                fmt::format("{}: has been held by other programs for {} s; no snapshot can be "
+                            "taken (lslocks(8) tells who holds it)",
+                            env_.config.lock_file, Seconds(now - *locked_since_)));
+  }
+  TellStatus(fmt::format("waiting for {}", env_.config.lock_file));
+}
+
+void Service::Reload(Time now) {
+  if (stopping_) {
+    return;
+  }
+  parts_.notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", MonotonicUsec()));
+  auto config = parts_.load_config();
+  if (!config.ok()) {
+    log_->Write(LOG_ERR,
+                fmt::format("{}; the old configuration stays in force", config.error().ToString()));
+  } else if (worker_->running()) {
+    next_config_ = std::move(*config);
+  } else {
+    Adopt(*config, now);
+  }
+  parts_.notify("READY=1");
+}
+
+void Service::Adopt(const Config& config, Time now) {
+  const Config old = env_.config;
+  const bool other_store = !SameStore(old, config);
+  env_.config = config;
+  not_before_ = now;
+  backoff_.Reset();
+  last_error_.reset();
+  locked_since_.reset();
+  if (other_store) {
+    const Status prepared = PrepareStore(now);
+    if (!prepared.ok() && IsRefusal(prepared.error())) {
+      env_.config = old;
+      log_->Write(LOG_ERR, fmt::format("{}; the old configuration stays in force",
+                                       prepared.error().ToString()));
+      return;  // the next Tick() prepares the old store again
+    }
+  }
+  UseLimits();
+  view_.Keep(env_, now);
+}
+
+void Service::Stop() {
+  if (stopping_) {
+    return;
+  }
+  stopping_ = true;
+  parts_.notify("STOPPING=1");
+  if (worker_->running()) {
+    worker_->Cancel();
+    TellStatus("stopping: the snapshot that runs is ended first");
+  } else {
+    TellStatus("stopping");
+  }
+}
+
+bool Service::GetsOn() {
+  const uint64_t progress = worker_->progress();
+  const bool gets_on = !worker_->running() || progress != seen_progress_;
+  seen_progress_ = progress;
+  return gets_on;
+}
+
+void Service::TellStatus(const std::string& doing) {
+  if (doing != status_) {
+    status_ = doing;
+    parts_.notify("STATUS=" + doing);
+  }
+}
+
+void Service::LogNotes(const std::vector<std::string>& notes) {
+  for (const std::string& note : notes) {
+    log_->Write(LOG_NOTICE, note);
+  }
+}
+
+}  // namespace imasnap::daemon

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What the daemon does at each event. Time and events come from outside, so
+// that tests need neither a loop nor a clock.
+#ifndef IMASNAP_DAEMON_SERVICE_H_
+#define IMASNAP_DAEMON_SERVICE_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backoff.h"
+#include "environment.h"
+#include "log.h"
+#include "result.h"
+#include "startup.h"
+#include "trigger.h"
+#include "view_keeper.h"
+#include "worker.h"
+
+namespace imasnap::daemon {
+
+struct Parts {
+  std::function<Result<Config>()> load_config;
+  std::function<void(const std::string&)> notify;  // as sd_notify(3)
+  Log* log;
+  Worker* worker;
+  Mounter mount;
+};
+
+class Service {
+ public:
+  // No call until another event: a snapshot is running.
+  static constexpr Time kNever = Time::max();
+
+  // `env` without its configuration, which Start() loads.
+  Service(Environment env, Parts parts);
+
+  // Loads the configuration, checks the kernel, checks and repairs the store.
+  // An error is a reason not to run. Says that it is ready.
+  Status Start(Time now);
+  // Takes a snapshot when one is due. Returns when it wants to be called again.
+  Time Tick(Time now);
+  // The worker's snapshot ended; a Tick() follows.
+  void SnapshotDone(Time now);
+  // Reads the configuration again. One that is not right changes nothing; one
+  // that is takes effect when no snapshot is running. A Tick() follows.
+  void Reload(Time now);
+  // No more snapshots; one that is not durable yet is given up.
+  void Stop();
+  // Stopped, and nothing runs any more.
+  bool finished() const { return stopping_ && !worker_->running(); }
+  // To be asked at intervals: whether nothing is stuck.
+  bool GetsOn();
+
+ private:
+  Result<Counts> ReadCounts();
+  void Adopt(const Config& config, Time now);
+  void UseLimits();
+  Status PrepareStore(Time now);
+  void StartSnapshot(const Counts& counts, Reason reason);
+  void Succeeded(const Outcome& outcome, Time now);
+  void Failed(const Error& error, Time now);
+  void Locked(Time now);
+  void TellStatus(const std::string& doing);
+  void LogNotes(const std::vector<std::string>& notes);
+  bool only_mark() const { return env_.config.mode == SnapshotMode::kMark; }
+
+  Environment env_;
+  const Parts parts_;
+  Log* const log_;
+  Worker* const worker_;
+  ViewKeeper view_;
+  Trigger trigger_;
+  Limits limits_;
+  Backoff backoff_;
+  Time not_before_{};     // no try before
+  Time last_snapshot_{};  // or, before the first, when the daemon started
+  std::string last_text_ = "none yet";
+  std::optional<Error> last_error_;  // of the failures since the last success
+  std::optional<Time> locked_since_;
+  bool told_locked_ = false;
+  bool prepared_ = false;
+  bool told_no_bytes_ = false;
+  bool stopping_ = false;
+  std::optional<Config> next_config_;  // when the running snapshot has ended
+  Reason reason_ = Reason::kNone;      // of the running snapshot
+  uint64_t seen_progress_ = 0;
+  std::string status_;
+};
+
+}  // namespace imasnap::daemon
+
+#endif  // IMASNAP_DAEMON_SERVICE_H_

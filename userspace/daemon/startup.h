@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What is looked at, and repaired, before the first snapshot on a store.
+#ifndef IMASNAP_DAEMON_STARTUP_H_
+#define IMASNAP_DAEMON_STARTUP_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "environment.h"
+#include "metadata.h"
+#include "result.h"
+
+namespace imasnap::daemon {
+
+struct Prepared {
+  Backend backend = Backend::kNone;
+  std::optional<SegmentInfo> last;  // segment of this boot
+};
+
+// Refuses a kernel without a way to take snapshots and a store that is not to
+// be trusted or volatile; repairs the store. kLocked: another holds the lock.
+Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes);
+
+// Whether an error of Prepare() says that somebody has to change something, so
+// that there is no use in trying again.
+bool IsRefusal(const Error& error);
+
+// Seconds since 1970 of "2026-01-02T03:04:05Z".
+std::optional<int64_t> ParseUtc(const std::string& text);
+
+}  // namespace imasnap::daemon
+
+#endif  // IMASNAP_DAEMON_STARTUP_H_

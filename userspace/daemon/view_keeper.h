@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Keeps the view of the whole log mounted where the configuration says.
+#ifndef IMASNAP_DAEMON_VIEW_KEEPER_H_
+#define IMASNAP_DAEMON_VIEW_KEEPER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "backoff.h"
+#include "environment.h"
+#include "log.h"
+#include "result.h"
+
+namespace imasnap::daemon {
+
+// A mounted view, served by threads of its own until it is destroyed.
+class ServedView {
+ public:
+  virtual ~ServedView() = default;
+  virtual bool alive() const = 0;
+};
+
+using Mounter = std::function<Result<std::unique_ptr<ServedView>>(const Environment& env,
+                                                                  const std::string& directory)>;
+
+class ViewKeeper {
+ public:
+  ViewKeeper(Mounter mount, Log* log) : mount_(std::move(mount)), log_(log) {}
+
+  // Mounts what `env` asks for, again where it differs from what is mounted, or
+  // where that died. A failure is logged once and tried again later.
+  void Keep(const Environment& env, Time now);
+  bool serving() const { return view_ != nullptr && view_->alive(); }
+
+ private:
+  void Fail(const std::string& why, Time now);
+
+  const Mounter mount_;
+  Log* const log_;
+  std::unique_ptr<ServedView> view_;
+  Config config_;  // of the view that is mounted or failed to be
+  Backoff backoff_;
+  Time not_before_{};
+  std::string failure_;
+};
+
+}  // namespace imasnap::daemon
+
+#endif  // IMASNAP_DAEMON_VIEW_KEEPER_H_
