@@ -144,9 +144,13 @@ Time Service::Tick(Time now) {
     StartSnapshot(*counts, decision.reason);
     return kNever;
   }
-  TellStatus(fmt::format("{} records in memory; last snapshot: {}; next at {}", counts->records,
-                         last_text_, limits_.ToString()));
+  TellIdle(*counts);
   return now + decision.look_again;
+}
+
+void Service::TellIdle(const Counts& counts) {
+  TellStatus(fmt::format("{} records in memory; last snapshot: {}; next at {}", counts.records,
+                         last_text_, limits_.ToString()));
 }
 
 void Service::StartSnapshot(const Counts& counts, Reason reason) {
@@ -195,12 +199,9 @@ void Service::Succeeded(const Outcome& outcome, Time now) {
     fields.push_back({"IMA_SEGMENT", std::to_string(segment.number)});
     fields.push_back({"IMA_RECORDS", std::to_string(segment.records)});
     fields.push_back({"IMA_BYTES", std::to_string(segment.bytes)});
-    trigger_.Taken({});
   } else {
     text = fmt::format("attempt {}: aggregate recorded, nothing purged", taken.attempt);
     last_text_ = fmt::format("aggregate {} of {}", taken.attempt, env_.now());
-    const auto left = ReadCounts();
-    trigger_.Taken(left.ok() ? *left : Counts{});
   }
   text += fmt::format(", {:.3f} s ({})", static_cast<double>(outcome.duration.count()) / 1e6,
                       ReasonName(reason_));
@@ -215,6 +216,11 @@ void Service::Succeeded(const Outcome& outcome, Time now) {
   backoff_.Reset();
   last_error_.reset();
   locked_since_.reset();
+  const auto left = ReadCounts();
+  trigger_.Taken(left.ok() && !taken.segment ? *left : Counts{});
+  if (left.ok()) {
+    TellIdle(*left);
+  }
 }
 
 void Service::Failed(const Error& error, Time now) {

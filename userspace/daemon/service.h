@@ -63,6 +63,7 @@ class Service {
   void Succeeded(const Outcome& outcome, Time now);
   void Failed(const Error& error, Time now);
   void Locked(Time now);
+  void TellIdle(const Counts& counts);
   void TellStatus(const std::string& doing);
   void LogNotes(const std::vector<std::string>& notes);
   bool only_mark() const { return env_.config.mode == SnapshotMode::kMark; }

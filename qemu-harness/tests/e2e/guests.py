@@ -115,10 +115,10 @@ class Out:
         return sorted((self / store).glob("boots/*/*.ima"))
 
 
-def need_program() -> None:
+def need_program(name: str = "ima-snapshot") -> None:
     """Skip the tests of a class when the program was not built."""
-    if "ima-snapshot" not in image.project_programs():
-        raise unittest.SkipTest("ima-snapshot is not built; run 'make userspace'")
+    if name not in image.project_programs():
+        raise unittest.SkipTest(f"{name} is not built; run 'make userspace'")
 
 
 def need_tool(name: str) -> None:

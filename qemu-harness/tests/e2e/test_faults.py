@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import unittest
 from collections import Counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from e2e import guests
 from e2e.guests import MEASURED_PCR, Out
@@ -18,15 +18,15 @@ KILLED = 128 + 9
 FILE_TOO_LARGE = 128 + 25  # SIGXFSZ
 
 
-class _Scenario(unittest.TestCase):
+class Scenario(unittest.TestCase):
     """A guest with a store on ext4, its scenario ended by gather of lib.sh."""
 
     out: ClassVar[Out]
 
     @classmethod
-    def start(cls, scenario: str, name: str, disk: str) -> None:
+    def start(cls, scenario: str, name: str, disk: str, **options: Any) -> None:
         guests.need_program()
-        guest = guests.spec(scenario, name, tpm=TpmSpec(banks=BANKS), disk=disk)
+        guest = guests.spec(scenario, name, tpm=TpmSpec(banks=BANKS), disk=disk, **options)
         cls.out = Out(guests.boot(guest).out)
 
     def check_whole_log(self) -> list[imalog.Record]:
@@ -59,7 +59,7 @@ class _Scenario(unittest.TestCase):
         return [f.name for f in (self.out / "store").rglob("*") if f.suffix not in ("", ".ima", ".json")]
 
 
-class NoRoom(_Scenario):
+class NoRoom(Scenario):
     FAILING: ClassVar[dict[str, str]] = {
         "full": "bytes are free",
         "no-inode": "No space left on device",
@@ -117,7 +117,7 @@ class NoRoom(_Scenario):
         self.check_files(self.check_whole_log(), {"first": 200, "second": 300})
 
 
-class Killed(_Scenario):
+class Killed(Scenario):
     @classmethod
     def setUpClass(cls) -> None:
         cls.start("kill.sh", "kill", disk="64M")

@@ -1,0 +1,138 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The daemon under load: limits, SIGHUP, a broken configuration, kill -9 and
+# SIGTERM at points spread over a snapshot, a full disk. It runs with what its
+# unit leaves it of root's capabilities.
+set -eu
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "${0%/*}/lib.sh"
+
+kills=6
+log=/tmp/daemon.log
+
+limits() {
+	configure /disk/store "max_records = $1" 'max_bytes = 0' 'check_interval = 1'
+}
+
+# said TEXT: how many lines of the log have it.
+said() {
+	grep -cF "$1" "$log" || [ $? -eq 1 ]
+}
+
+# until_said N TEXT
+until_said() {
+	while [ "$(said "$2")" -lt "$1" ]; do
+		kill -0 "$daemon" || fail "the daemon is gone"
+		usleep 10000
+	done
+}
+
+# until_purges N
+until_purges() {
+	while [ "$(counter snapshot_purges)" -lt "$1" ]; do
+		kill -0 "$daemon" || fail "the daemon is gone"
+		usleep 10000
+	done
+}
+
+# until_below N: until there are fewer than N records in memory.
+until_below() {
+	while [ "$(counter runtime_measurements_count)" -ge "$1" ]; do
+		kill -0 "$daemon" || fail "the daemon is gone"
+		usleep 10000
+	done
+}
+
+# Until it is ready; a snapshot that is due begins right after.
+start_daemon() {
+	starts=$(said "$store: a snapshot at")
+	setpriv --bounding-set=-all,+sys_admin --inh-caps=-all --no-new-privs \
+		ima-snapshotd -v 2>>"$log" &
+	daemon=$!
+	until_said $((starts + 1)) "$store: a snapshot at"
+}
+
+# end_daemon SIGNAL STATUS
+end_daemon() {
+	kill "-$1" "$daemon"
+	status=0
+	wait "$daemon" || status=$?
+	[ "$status" -eq "$2" ] || fail "the daemon ended with $status after SIG$1"
+}
+
+# Files measured at different times have different names.
+begin_phase() {
+	load=/load/$1
+	mkdir "$load"
+	begin_load
+}
+
+end_phase() {
+	end_load
+	mv /out/workers "/out/workers.${load##*/}"
+	load=/load
+}
+
+: >"$log"
+trap 'cp "$log" /out/daemon.log' EXIT
+prepare_load
+
+# Memory is bounded while files are measured.
+limits 200
+start_daemon
+begin_phase bounded
+until_purges 3
+limits nonsense
+kill -HUP "$daemon"
+until_said 1 'the old configuration stays in force'
+until_purges $(($(counter snapshot_purges) + 1))
+end_phase
+until_below 200
+copy_kernel /out/bounded
+end_daemon TERM 0
+cp "$log" /out/bounded.log
+
+# A lower limit takes effect at once.
+limits 200
+ima-snapshot take >/dev/null
+measure low 1 60
+start_daemon
+copy_kernel /out/low.before
+limits 20
+kill -HUP "$daemon"
+until_below 20
+copy_kernel /out/low.after
+end_daemon TERM 0
+
+# Killed and stopped at any point of a snapshot.
+begin_phase killed
+killed=0
+while [ "$killed" -lt "$kills" ]; do
+	killed=$((killed + 1))
+	grow 60
+	start_daemon
+	# shellcheck disable=SC3028 # busybox has RANDOM
+	usleep $((RANDOM % 1000 * killed * 50))
+	end_daemon KILL 137
+	grow 60
+	start_daemon
+	# shellcheck disable=SC3028
+	usleep $((RANDOM % 1000 * killed * 50))
+	end_daemon TERM 0
+done
+end_phase
+
+# A disk without room, then with room again.
+start_daemon
+until_below 20
+if dd if=/dev/zero of=/disk/filler bs=64k 2>/dev/null; then
+	fail "the disk cannot be filled"
+fi
+measure full 1 60
+until_said 1 'min_free_space keeps'
+copy_kernel /out/full
+rm /disk/filler
+until_below 20
+copy_kernel /out/room-again
+end_daemon INT 0
+gather

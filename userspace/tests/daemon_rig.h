@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// A World with the daemon's service on it; the test is its loop and its clock.
+#ifndef IMASNAP_TESTS_DAEMON_RIG_H_
+#define IMASNAP_TESTS_DAEMON_RIG_H_
+
+#include <poll.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "daemon/service.h"
+#include "world.h"
+
+namespace imasnap::testing {
+
+struct LogLine {
+  int priority;
+  std::string message;
+  std::vector<daemon::LogField> fields;
+};
+
+class RecordingLog : public daemon::Log {
+ public:
+  using Log::Write;
+  void Write(int priority, const std::string& message,
+             const std::vector<daemon::LogField>& fields) override {
+    lines.push_back({priority, message, fields});
+  }
+  // How many lines of `priority` have `part` in them.
+  int Count(int priority, const std::string& part) const {
+    return static_cast<int>(std::ranges::count_if(lines, [&](const LogLine& line) {
+      return line.priority == priority && line.message.find(part) != std::string::npos;
+    }));
+  }
+
+  std::vector<LogLine> lines;
+};
+
+struct Rig {
+  Rig() : worker(std::move(*daemon::Worker::Create())), service(Env(), MakeParts()) {
+    config.max_records = 10;
+    config.max_bytes.reset();
+  }
+
+  Environment Env() {
+    Environment env = world.Env();
+    env.config = {};
+    env.now = [this] { return utc; };
+    env.reset_count = [this] {
+      if (before_recovery) {
+        before_recovery();
+      }
+      return world.reset_count;
+    };
+    env.on_progress = [this](uint64_t records) { return !on_progress || on_progress(records); };
+    return env;
+  }
+
+  daemon::Parts MakeParts() {
+    return {.load_config = [this]() -> Result<Config> {
+              if (config_error) {
+                return *config_error;
+              }
+              return config;
+            },
+            .notify = [this](const std::string& state) { told.push_back(state); },
+            .log = &log,
+            .worker = worker.get(),
+            .mount = [this](const Environment& env,
+                            const std::string& directory) { return mount(env, directory); }};
+  }
+
+  // Waits for the snapshot that runs, and hands it to the service.
+  void Finish() {
+    struct pollfd done {
+      worker->done_fd(), POLLIN, 0
+    };
+    ASSERT_EQ(::poll(&done, 1, -1), 1);
+    service.SnapshotDone(now);
+  }
+  // One snapshot, whatever comes of it. Returns what Tick() says after it.
+  daemon::Time TickAndFinish() {
+    EXPECT_EQ(service.Tick(now), daemon::Service::kNever);
+    Finish();
+    return service.Tick(now);
+  }
+  bool Told(const std::string& state) const { return std::ranges::find(told, state) != told.end(); }
+
+  World world;
+  Config config;
+  std::optional<Error> config_error;
+  std::string utc = "2026-01-02T03:04:05Z";
+  std::function<void()> before_recovery;      // in the worker's thread
+  std::function<bool(uint64_t)> on_progress;  // likewise
+  daemon::Mounter mount =
+      [](const Environment&,
+         const std::string& directory) -> Result<std::unique_ptr<daemon::ServedView>> {
+    return FileError(ErrorCode::kFailed, directory, "no view here");
+  };
+  RecordingLog log;
+  std::vector<std::string> told;  // by sd_notify
+  daemon::Time now = std::chrono::hours(1000);
+  std::unique_ptr<daemon::Worker> worker;
+  daemon::Service service;
+};
+
+}  // namespace imasnap::testing
+
+#endif  // IMASNAP_TESTS_DAEMON_RIG_H_

@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <syslog.h>
+
+#include <cerrno>
+#include <latch>
+
+#include "daemon/service.h"
+#include "daemon_rig.h"
+
+namespace imasnap {
+namespace {
+
+using daemon::Service;
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::kBoot1;
+using testing::kStore;
+using testing::LogLine;
+using testing::Rig;
+using ::testing::StartsWith;
+
+TEST(DaemonTest, TellsThatItIsReadyAndTakesNothingBelowTheLimit) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(8);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_THAT(rig.told, ::testing::ElementsAre("READY=1"));
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  EXPECT_THAT(rig.told.back(), StartsWith("STATUS=9 records in memory; last snapshot: none yet"));
+  EXPECT_FALSE(rig.worker->running());
+  EXPECT_EQ(rig.world.kernel.attempts(), 0U);
+}
+
+TEST(DaemonTest, TakesASnapshotAtTheLimitAndTellsItsFigures) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.kernel.MeasureFiles(9);
+  EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(5));
+  EXPECT_EQ(rig.world.kernel.in_memory(), 1U);
+  EXPECT_TRUE(rig.world.IsWhole());
+  const LogLine& line = rig.log.lines.back();
+  EXPECT_EQ(line.priority, LOG_INFO);
+  EXPECT_THAT(line.message, StartsWith("segment 00000001: attempt 1, 10 records (1-10), "));
+  std::map<std::string, std::string> fields;
+  for (const auto& [name, value] : line.fields) {
+    fields[name] = value;
+  }
+  EXPECT_EQ(fields["IMA_SESSION"], "1");
+  EXPECT_EQ(fields["IMA_SEGMENT"], "1");
+  EXPECT_EQ(fields["IMA_ATTEMPT"], "1");
+  EXPECT_EQ(fields["IMA_RECORDS"], "10");
+  EXPECT_EQ(fields["IMA_BYTES"],
+            std::to_string(rig.world.fs.Read(kBoot1 + "/00000001.ima")->size()));
+  EXPECT_EQ(fields["IMA_REASON"], "max_records");
+  EXPECT_TRUE(fields.contains("IMA_DURATION_USEC"));
+  EXPECT_THAT(rig.told.back(),
+              StartsWith("STATUS=1 records in memory; last snapshot: segment 00000001 of 2026"));
+}
+
+TEST(DaemonTest, LooksAgainNoSoonerThanTheIntervalWhateverASnapshotLeaves) {
+  Rig rig;
+  rig.world.kernel.records_after_open = 20;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(5));
+  rig.now += seconds(4);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(1));
+  rig.now += seconds(1);
+  EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(5));
+  EXPECT_EQ(rig.world.kernel.attempts(), 2U);
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonTest, AgeAloneTakesNoSnapshotOfTheAggregateAlone) {
+  Rig rig;
+  rig.config.max_age_seconds = 60;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.now += hours(5);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  rig.world.kernel.MeasureFiles(1);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+  rig.now += hours(5);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  EXPECT_EQ(rig.world.kernel.attempts(), 1U);
+}
+
+TEST(DaemonTest, AgeCountsFromTheLastSegmentAlsoOverARestart) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(rig.world.Take().ok());  // at 03:04:05
+  rig.world.kernel.MeasureFiles(3);
+  rig.config.max_age_seconds = 3600;
+  rig.utc = "2026-01-02T04:04:03Z";
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(2));
+  rig.now += seconds(2);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.purges(), 2U);
+  EXPECT_THAT(rig.log.lines.back().message, HasSubstr("(max_age)"));
+}
+
+struct StartRefusal {
+  const char* name;
+  void (*prepare)(Rig*);
+  const char* message;
+};
+class StartRefusalTest : public ::testing::TestWithParam<StartRefusal> {};
+
+TEST_P(StartRefusalTest, DoesNotRunAndTouchesNothing) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(20);
+  GetParam().prepare(&rig);
+  const Status started = rig.service.Start(rig.now);
+  ASSERT_FALSE(started.ok());
+  EXPECT_THAT(started.error().ToString(), HasSubstr(GetParam().message));
+  EXPECT_THAT(rig.told, IsEmpty());
+  EXPECT_EQ(rig.world.kernel.attempts(), 0U);
+  EXPECT_EQ(rig.world.fs.Find(kBoot1), nullptr);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Reasons, StartRefusalTest,
+    ::testing::Values(
+        StartRefusal{"Config",
+                     [](Rig* r) {
+                       r->config_error = FileError(ErrorCode::kFailed, "/etc/x", "line 1: bad");
+                     },
+                     "/etc/x: line 1: bad"},
+        StartRefusal{"Tmpfs", [](Rig* r) { r->world.fs.magic = kTmpfsMagic; }, "allow_volatile"},
+        StartRefusal{"Owner",
+                     [](Rig* r) {
+                       r->world.fs.MakeAll(kStore);
+                       r->world.fs.Find(kStore)->owner = 1000;
+                     },
+                     "owned by user 1000"},
+        StartRefusal{"Writable",
+                     [](Rig* r) {
+                       r->world.fs.MakeAll(kStore);
+                       r->world.fs.Find(kStore)->mode = 0770;
+                     },
+                     "mode 0770"},
+        StartRefusal{"Kernel", [](Rig* r) { r->world.kernel.has_snapshot_file = false; },
+                     "no snapshot can be taken: "}),
+    [](const auto& p) { return p.param.name; });
+
+TEST(DaemonTest, RepairsTheStoreAtStartAndSaysWhatItDid) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(rig.world.Take().ok());
+  rig.world.fs.Write(kBoot1 + "/00000002.ima.tmp", "half");
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_EQ(rig.world.fs.Read(kBoot1 + "/00000002.ima.tmp"), std::nullopt);
+  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "00000002.ima.tmp, left by a snapshot"), 1);
+  EXPECT_EQ(rig.world.kernel.attempts(), 1U);
+}
+
+TEST(DaemonTest, ClosesTheSessionsOfEarlierBootsAtStartAndKeepsSoManyAsConfigured) {
+  Rig rig;
+  for (uint32_t boot = 1; boot <= 3; ++boot) {
+    rig.world.reset_count = boot;
+    rig.world.kernel.Boot();
+    rig.world.kernel.MeasureFiles(3);
+    ASSERT_TRUE(rig.world.Take().ok());
+  }
+  rig.world.reset_count = 4;
+  rig.world.kernel.Boot();
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_THAT(rig.world.fs.Names(kStore + "/boots"),
+              ::testing::ElementsAre("00000003", "00000004"));
+  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "session 00000003 is of an earlier boot"), 1);
+  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "removed session 00000002"), 1);
+  // The age of another boot's segment says nothing about this one.
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  EXPECT_THAT(rig.told.back(), HasSubstr("last snapshot: none yet"));
+}
+
+TEST(DaemonTest, RunsOnWhereTheStoreCannotBeRepairedYet) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(20);
+  rig.world.fs.read_only = true;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_TRUE(rig.Told("READY=1"));
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "Read-only file system; again in 1 s"), 1);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(1));
+  rig.now += seconds(1);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(2));
+  rig.world.fs.read_only = false;
+  rig.now += seconds(2);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonTest, ErrorIsLoggedOnceAndTriedAgainLaterAndLaterUntilItWorks) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.kernel.MeasureFiles(20);
+  rig.world.fs.available = 1U << 20;
+  for (const int wait : {1, 2, 4, 8}) {
+    // The figures in the message differ; the trouble does not.
+    rig.world.fs.available -= 1000;
+    EXPECT_EQ(rig.TickAndFinish(), rig.now + std::min<daemon::Time>(seconds(wait), seconds(5)));
+    rig.now += seconds(wait);
+  }
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space keeps"), 1);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "again in 1 s"), 1);
+  EXPECT_EQ(rig.log.Count(LOG_DEBUG, "min_free_space keeps"), 3);
+  EXPECT_EQ(rig.world.kernel.attempts(), 0U);
+  rig.world.fs.available = uint64_t{1} << 40;
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+  EXPECT_THAT(rig.log.lines.back().message, HasSubstr("after 4 failures"));
+  // The next failure is a new one.
+  rig.world.kernel.MeasureFiles(20);
+  rig.world.fs.available = 1U << 20;
+  rig.now += seconds(5);
+  EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(1));
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space keeps"), 2);
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonTest, PurgeThatTheKernelRefusesIsTriedAgain) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.kernel.MeasureFiles(20);
+  rig.world.kernel.write_error = EBUSY;
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "its records stay in the kernel; again in 1 s"), 1);
+  rig.world.kernel.write_error = 0;
+  rig.now += seconds(1);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.in_memory(), 1U);
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonTest, BytesThatContradictTheirHashAreNotCopiedAgainForAnHour) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.kernel.MeasureFiles(20);
+  rig.world.kernel.wrong_segment_hash = true;
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.log.Count(LOG_CRIT, "again in 3600 s"), 1);
+  rig.now += minutes(59);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  EXPECT_EQ(rig.world.kernel.attempts(), 1U);
+  EXPECT_EQ(rig.world.kernel.purges(), 0U);
+}
+
+TEST(DaemonTest, LockOfAnotherIsNoFailureAndIsTriedEachSecond) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.kernel.MeasureFiles(20);
+  auto lock = AcquireLock(rig.world.Env(), LockMode::kShared);
+  ASSERT_TRUE(lock.ok());
+  for (int i = 0; i < 302; ++i) {
+    EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(1));
+    rig.now += seconds(1);
+  }
+  EXPECT_EQ(rig.log.Count(LOG_INFO, "held by another program; trying again"), 1);
+  EXPECT_EQ(rig.log.Count(LOG_WARNING, "has been held by other programs for 300 s"), 1);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, ""), 0);
+  lock->reset();
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+  EXPECT_THAT(rig.log.lines.back().message, ::testing::Not(HasSubstr("failures")));
+}
+
+TEST(DaemonTest, LockOfAnotherAtStartPutsTheRepairOff) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(rig.world.Take().ok());
+  rig.world.fs.Write(kBoot1 + "/00000002.ima.tmp", "half");
+  auto lock = AcquireLock(rig.world.Env(), LockMode::kExclusive);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_TRUE(rig.Told("READY=1"));
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(1));
+  rig.now += seconds(1);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(1));
+  EXPECT_TRUE(rig.world.fs.Read(kBoot1 + "/00000002.ima.tmp"));
+  lock->reset();
+  rig.now += seconds(1);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  EXPECT_FALSE(rig.world.fs.Read(kBoot1 + "/00000002.ima.tmp"));
+}
+
+TEST(DaemonTest, ReloadToALowerLimitTakesEffectAtOnce) {
+  Rig rig;
+  rig.config.max_records = 1000;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  rig.config.max_records = 15;
+  rig.told.clear();
+  rig.service.Reload(rig.now);
+  ASSERT_EQ(rig.told.size(), 2U);
+  EXPECT_THAT(rig.told[0], StartsWith("RELOADING=1\nMONOTONIC_USEC="));
+  EXPECT_EQ(rig.told[1], "READY=1");
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.in_memory(), 1U);
+}
+
+TEST(DaemonTest, ReloadOfABrokenConfigurationIsToldAndTheOldOneGoesOn) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.config_error = FileError(ErrorCode::kFailed, "/etc/x.conf", "line 3: no: is not a key");
+  rig.told.clear();
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(rig.told.back(), "READY=1");
+  EXPECT_EQ(rig.log.Count(LOG_ERR,
+                          "/etc/x.conf: line 3: no: is not a key; the old configuration "
+                          "stays in force"),
+            1);
+  rig.world.kernel.MeasureFiles(9);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+}
+
+TEST(DaemonTest, ReloadToAnotherStoreTakesEffectWhenTheRunningSnapshotHasEnded) {
+  Rig rig;
+  std::latch reload_done(1);
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.before_recovery = [&] { reload_done.wait(); };
+  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  rig.config.store = "/srv/ima";
+  rig.service.Reload(rig.now);
+  reload_done.count_down();
+  rig.Finish();
+  EXPECT_TRUE(rig.world.fs.Find(kBoot1 + "/00000001.ima"));
+  EXPECT_TRUE(rig.world.fs.Find("/srv/ima/boots/00000001"));
+  EXPECT_FALSE(rig.world.fs.Find("/srv/ima/boots/00000001/00000001.ima"));
+  EXPECT_EQ(rig.log.Count(LOG_INFO, "store /srv/ima: a snapshot at 10 records"), 1);
+}
+
+TEST(DaemonTest, ReloadToAStoreThatIsRefusedKeepsTheOldOne) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.fs.MakeAll("/srv/ima");
+  rig.world.fs.Find("/srv/ima")->mode = 0777;
+  rig.config.store = "/srv/ima";
+  rig.config.max_records = 5;
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 1);
+  rig.world.kernel.MeasureFiles(7);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  rig.world.kernel.MeasureFiles(2);
+  rig.TickAndFinish();
+  EXPECT_TRUE(rig.world.fs.Find(kBoot1 + "/00000001.ima"));
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonTest, StopWhenIdleEndsAtOnce) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_FALSE(rig.service.finished());
+  rig.service.Stop();
+  EXPECT_TRUE(rig.Told("STOPPING=1"));
+  EXPECT_TRUE(rig.service.finished());
+  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  EXPECT_EQ(rig.world.kernel.attempts(), 0U);
+}
+
+TEST(DaemonTest, StopGivesUpASnapshotThatIsNotDurableYet) {
+  Rig rig;
+  std::latch stopped(1);
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.before_recovery = [&] { stopped.wait(); };
+  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  rig.service.Stop();
+  EXPECT_FALSE(rig.service.finished());
+  stopped.count_down();
+  rig.Finish();
+  EXPECT_TRUE(rig.service.finished());
+  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "the snapshot was given up"), 1);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, ""), 0);
+  EXPECT_EQ(rig.world.kernel.purges(), 0U);
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonTest, GetsOnWhileIdleAndOnlyWhileARunningSnapshotDoes) {
+  Rig rig;
+  std::latch hangs(1);
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_TRUE(rig.service.GetsOn());
+  EXPECT_TRUE(rig.service.GetsOn());
+  rig.before_recovery = [&] { hangs.wait(); };
+  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  EXPECT_TRUE(rig.service.GetsOn());  // it has begun
+  EXPECT_FALSE(rig.service.GetsOn());
+  EXPECT_FALSE(rig.service.GetsOn());
+  hangs.count_down();
+  rig.Finish();
+  EXPECT_TRUE(rig.service.GetsOn());
+  EXPECT_TRUE(rig.service.GetsOn());
+}
+
+TEST(DaemonTest, AllLimitsOffIsWarnedOfOnceAndTakesNothing) {
+  Rig rig;
+  rig.config.max_records.reset();
+  rig.world.kernel.MeasureFiles(20000);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  rig.now += hours(1000);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  EXPECT_EQ(rig.log.Count(LOG_WARNING, "no snapshot will be taken"), 1);
+}
+
+TEST(DaemonTest, MarkRecordsAnAggregateAtEachLimitAndPurgesNothing) {
+  Rig rig;
+  rig.config.mode = SnapshotMode::kMark;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(5));
+  rig.now += seconds(5);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  rig.world.kernel.MeasureFiles(10);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.attempts(), 2U);
+  EXPECT_EQ(rig.world.kernel.purges(), 0U);
+  EXPECT_EQ(rig.world.fs.Find(kStore), nullptr);
+}
+
+class FakeView : public daemon::ServedView {
+ public:
+  explicit FakeView(const bool* alive) : alive_(alive) {}
+  bool alive() const override { return *alive_; }
+
+ private:
+  const bool* alive_;
+};
+
+TEST(DaemonTest, ViewIsMountedWhereConfiguredAndAgainWhenItDied) {
+  Rig rig;
+  bool alive = true;
+  std::vector<std::string> mounts;
+  rig.mount = [&](const Environment& env,
+                  const std::string& directory) -> Result<std::unique_ptr<daemon::ServedView>> {
+    mounts.push_back(directory + " of " + env.config.store);
+    return std::unique_ptr<daemon::ServedView>(new FakeView(&alive));
+  };
+  rig.config.mount = "/view";
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.service.Tick(rig.now);
+  EXPECT_THAT(mounts, ::testing::ElementsAre("/view of " + kStore));
+  alive = false;
+  rig.service.Tick(rig.now);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "no view at /view: the view is no longer served; again in 1 s"),
+            1);
+  alive = true;
+  rig.now += seconds(1);
+  rig.service.Tick(rig.now);
+  EXPECT_EQ(mounts.size(), 2U);
+  rig.config.mount = "/other";
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(mounts.back(), "/other of " + kStore);
+  rig.config.mount = "";
+  rig.service.Reload(rig.now);
+  rig.now += hours(1);
+  rig.service.Tick(rig.now);
+  EXPECT_EQ(mounts.size(), 3U);
+}
+
+TEST(DaemonTest, ViewThatCannotBeMountedIsToldOnceAndHoldsUpNoSnapshot) {
+  Rig rig;
+  rig.config.mount = "/view";
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.TickAndFinish();
+  for (int i = 0; i < 100; ++i) {
+    rig.now += seconds(5);
+    rig.service.Tick(rig.now);
+  }
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "no view at /view: /view: no view here"), 1);
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+}
+
+}  // namespace
+}  // namespace imasnap
