@@ -14,8 +14,9 @@ class Backoff {
  public:
   static constexpr Time kFirst = std::chrono::seconds(1);
   static constexpr Time kLongest = std::chrono::minutes(5);
-  // The lock held by another is no failure.
-  static constexpr Time kLocked = std::chrono::seconds(1);
+  // The lock held by another is no failure. Short, or many readers that overlap
+  // would leave no moment in which it is free.
+  static constexpr Time kLocked = std::chrono::milliseconds(250);
   // Bytes that contradict their hash do not get better, and each try keeps a
   // copy of them in the store.
   static constexpr Time kMismatch = std::chrono::hours(1);

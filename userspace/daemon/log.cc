@@ -31,6 +31,7 @@ void JournalLog::Write(int priority, const std::string& message,
 void StreamLog::Write(int priority, const std::string& message,
                       const std::vector<LogField>& /*fields*/) {
   if (priority < LOG_DEBUG || verbose_) {
+    const std::lock_guard guard(mutex_);
     out_ << "ima-snapshotd: " << message << "\n" << std::flush;
   }
 }

@@ -5,6 +5,7 @@
 #define IMASNAP_DAEMON_LOG_H_
 
 #include <memory>
+#include <mutex>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ struct LogField {
   std::string value;
 };
 
+// May be written to from any thread.
 class Log {
  public:
   virtual ~Log() = default;
@@ -42,6 +44,7 @@ class StreamLog : public Log {
              const std::vector<LogField>& fields) override;
 
  private:
+  std::mutex mutex_;
   std::ostream& out_;
   const bool verbose_;
 };

@@ -35,7 +35,7 @@ struct Ran {
   std::string err;
 };
 
-Ran Run(World* world, const std::vector<std::string>& args) {
+Ran RunWith(World* world, const std::vector<std::string>& args) {
   std::ostringstream out;
   std::ostringstream err;
   const Environment env = world->Env();
@@ -56,7 +56,7 @@ Ran Run(World* world, const std::vector<std::string>& args) {
 TEST(DaemonAppTest, CheckConfigSaysNothingWhenItIsRight) {
   World world;
   world.fs.Write(kDefaultConfigFile, "max_records = 5\n");
-  const Ran ran = Run(&world, {"--check-config"});
+  const Ran ran = RunWith(&world, {"--check-config"});
   EXPECT_EQ(ran.status, 0);
   EXPECT_EQ(ran.out, "");
   EXPECT_EQ(ran.err, "");
@@ -67,7 +67,7 @@ TEST(DaemonAppTest, ConfigurationThatIsNotRightIsRefusedWithItsPlace) {
   world.fs.Write(kDefaultConfigFile, "\nmax_record = 5\n");
   for (const std::vector<std::string>& args :
        {std::vector<std::string>{"--check-config"}, std::vector<std::string>{}}) {
-    const Ran ran = Run(&world, args);
+    const Ran ran = RunWith(&world, args);
     EXPECT_EQ(ran.status, 1);
     EXPECT_EQ(ran.out, "");
     EXPECT_EQ(ran.err,
@@ -79,8 +79,8 @@ TEST(DaemonAppTest, ConfigurationThatIsNotRightIsRefusedWithItsPlace) {
 
 TEST(DaemonAppTest, ConfigurationThatWasNamedMustBeThere) {
   World world;
-  EXPECT_EQ(Run(&world, {"--check-config"}).status, 0);
-  const Ran ran = Run(&world, {"--check-config", "--config", "/etc/other.conf"});
+  EXPECT_EQ(RunWith(&world, {"--check-config"}).status, 0);
+  const Ran ran = RunWith(&world, {"--check-config", "--config", "/etc/other.conf"});
   EXPECT_EQ(ran.status, 1);
   EXPECT_THAT(ran.err, HasSubstr("/etc/other.conf: "));
 }
@@ -88,7 +88,7 @@ TEST(DaemonAppTest, ConfigurationThatWasNamedMustBeThere) {
 TEST(DaemonAppTest, RefusedStoreEndsWithOneAndAMessage) {
   World world;
   world.fs.magic = kTmpfsMagic;
-  const Ran ran = Run(&world, {"--store", "/srv/ima"});
+  const Ran ran = RunWith(&world, {"--store", "/srv/ima"});
   EXPECT_EQ(ran.status, 1);
   EXPECT_THAT(ran.err, AllOf(StartsWith("ima-snapshotd: /srv/ima: "), HasSubstr("allow_volatile")));
   EXPECT_EQ(world.kernel.attempts(), 0U);
@@ -96,12 +96,12 @@ TEST(DaemonAppTest, RefusedStoreEndsWithOneAndAMessage) {
 
 TEST(DaemonAppTest, UsageHelpAndVersion) {
   World world;
-  EXPECT_EQ(Run(&world, {"--what"}).status, 2);
-  EXPECT_EQ(Run(&world, {"take"}).status, 2);
-  const Ran help = Run(&world, {"--help"});
+  EXPECT_EQ(RunWith(&world, {"--what"}).status, 2);
+  EXPECT_EQ(RunWith(&world, {"take"}).status, 2);
+  const Ran help = RunWith(&world, {"--help"});
   EXPECT_EQ(help.status, 0);
   EXPECT_THAT(help.out, AllOf(HasSubstr("Examples:"), HasSubstr("--check-config")));
-  EXPECT_THAT(Run(&world, {"--version"}).out, StartsWith("ima-snapshotd "));
+  EXPECT_THAT(RunWith(&world, {"--version"}).out, StartsWith("ima-snapshotd "));
 }
 
 // The daemon in a child process, and what it tells to NOTIFY_SOCKET.
@@ -123,7 +123,7 @@ class Child {
       if (prepare) {
         prepare();
       }
-      const Ran ran = Run(world, args);
+      const Ran ran = RunWith(world, args);
       const bool well = ran.status == 0 && world->IsWhole() && world->kernel.in_memory() == 1;
       if (!well) {
         std::cerr << ran.err << world->IsWhole().message() << "\n";

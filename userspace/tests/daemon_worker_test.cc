@@ -12,6 +12,9 @@ using daemon::Worker;
 using testing::Fault;
 using testing::World;
 
+// Enough that a snapshot tells of its progress a few times.
+constexpr int kMany = 700;
+
 Outcome Take(Worker* worker, const Environment& env) {
   worker->Start(env, false);
   return worker->Collect();
@@ -43,7 +46,7 @@ TEST(WorkerTest, CancelledAtAnyProgressTheLogStaysWhole) {
     const auto worker = std::move(*Worker::Create());
     world.kernel.MeasureFiles(3);
     ASSERT_TRUE(world.Take().ok());
-    world.kernel.MeasureFiles(6);
+    world.kernel.MeasureFiles(kMany);
     int calls = 0;
     Environment env = world.Env();
     env.on_progress = [&](uint64_t) {
@@ -65,8 +68,8 @@ TEST(WorkerTest, CancelledAtAnyProgressTheLogStaysWhole) {
       break;
     }
   }
-  EXPECT_GT(given_up, 5);
-  EXPECT_GE(completed, 1);
+  EXPECT_GT(given_up, 2);
+  EXPECT_GT(completed, 0);
 }
 
 TEST(WorkerTest, DeadAtAnyCallTheLogStaysWhole) {
@@ -91,7 +94,7 @@ TEST(WorkerTest, DeadAtAnyCallTheLogStaysWhole) {
 TEST(WorkerTest, ProgressRisesWhileASnapshotGetsOn) {
   World world;
   const auto worker = std::move(*Worker::Create());
-  world.kernel.MeasureFiles(6);
+  world.kernel.MeasureFiles(kMany);
   std::vector<uint64_t> seen = {worker->progress()};
   Environment env = world.Env();
   env.on_progress = [&](uint64_t) {
