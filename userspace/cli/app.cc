@@ -116,6 +116,7 @@ int RunApp(const std::vector<std::string>& args, const Host& host) {
   AddListCommands(&commands);
   AddCatCommand(&commands);
   AddVerifyCommand(&commands);
+  AddMountCommand(&commands);
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);

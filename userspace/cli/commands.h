@@ -48,6 +48,7 @@ void AddStatusCommand(CommandTable* commands);
 void AddListCommands(CommandTable* commands);  // list, show
 void AddCatCommand(CommandTable* commands);
 void AddVerifyCommand(CommandTable* commands);
+void AddMountCommand(CommandTable* commands);
 
 // "1-1021": the records of a segment.
 std::string RecordRange(const SegmentInfo& info);

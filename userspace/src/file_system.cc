@@ -17,6 +17,27 @@ Result<size_t> File::Read(std::span<std::byte> out) {
   }
 }
 
+Status File::ReadAllAt(uint64_t offset, std::span<std::byte> out) {
+  while (!out.empty()) {
+    auto got = ReadSomeAt(offset, out);
+    if (!got.ok()) {
+      if (got.error().errno_value == EINTR) {
+        continue;
+      }
+      return std::move(got.error());
+    }
+    if (*got == 0) {
+      Error error =
+          FileError(ErrorCode::kMismatch, path_, fmt::format("ends {} bytes early", out.size()));
+      error.offset = offset;
+      return error;
+    }
+    offset += *got;
+    out = out.subspan(*got);
+  }
+  return {};
+}
+
 Status File::WriteAll(ByteView bytes) {
   while (!bytes.empty()) {
     auto wrote = WriteSome(bytes);

@@ -26,6 +26,7 @@ struct FileInfo {
   uint32_t owner = 0;
   uint32_t mode = 0;  // permission bits
   uint64_t size = 0;
+  uint32_t group = 0;
 };
 
 struct FileSystemInfo {
@@ -52,6 +53,8 @@ class File : public ByteSource {
   const std::string& path() const { return path_; }
 
   virtual Result<size_t> ReadSome(std::span<std::byte> out) = 0;
+  // pread(2): reads at `offset` and leaves the place of ReadSome() alone.
+  virtual Result<size_t> ReadSomeAt(uint64_t offset, std::span<std::byte> out) = 0;
   virtual Result<size_t> WriteSome(ByteView bytes) = 0;
   virtual Result<uint64_t> Seek(uint64_t offset) = 0;
   virtual Status Sync() = 0;
@@ -62,6 +65,9 @@ class File : public ByteSource {
   virtual Status Close() = 0;
 
   Result<size_t> Read(std::span<std::byte> out) final;
+  // Fills `out` from `offset` on, or fails: also where the file ends before.
+  // May be called by several threads at once.
+  Status ReadAllAt(uint64_t offset, std::span<std::byte> out);
   Status WriteAll(ByteView bytes);
   Status SyncAll();  // Sync(), again after EINTR
 

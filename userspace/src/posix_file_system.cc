@@ -26,6 +26,7 @@ FileInfo ToInfo(const struct stat& st) {
   info.owner = st.st_uid;
   info.mode = st.st_mode & 07777;
   info.size = static_cast<uint64_t>(st.st_size);
+  info.group = st.st_gid;
   return info;
 }
 
@@ -42,6 +43,14 @@ class PosixFile : public File {
     const ssize_t n = ::read(fd_, out.data(), out.size());
     if (n < 0) {
       return SystemError(path(), "read", errno);
+    }
+    return static_cast<size_t>(n);
+  }
+
+  Result<size_t> ReadSomeAt(uint64_t offset, std::span<std::byte> out) override {
+    const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
+    if (n < 0) {
+      return SystemError(path(), "pread", errno);
     }
     return static_cast<size_t>(n);
   }

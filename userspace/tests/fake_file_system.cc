@@ -31,6 +31,17 @@ class FakeFile : public File {
     return n;
   }
 
+  Result<size_t> ReadSomeAt(uint64_t offset, std::span<std::byte> out) override {
+    bool half = false;
+    IMASNAP_RETURN_IF_ERROR(fs_->Enter("pread", path(), &half));
+    const size_t begin = std::min<size_t>(offset, node_->data.size());
+    size_t n = std::min(out.size(), node_->data.size() - begin);
+    n = half ? (n + 1) / 2 : n;
+    std::copy_n(node_->data.begin() + static_cast<ptrdiff_t>(begin), n, out.begin());
+    fs_->Leave();
+    return n;
+  }
+
   Result<size_t> WriteSome(ByteView bytes) override {
     bool half = false;
     IMASNAP_RETURN_IF_ERROR(fs_->Enter("write", path(), &half));
@@ -113,6 +124,9 @@ class CountedFile : public File {
     auto result = file_->ReadSome(half ? out.first((out.size() + 1) / 2) : out);
     fs_->Leave();
     return result;
+  }
+  Result<size_t> ReadSomeAt(uint64_t offset, std::span<std::byte> out) override {
+    return file_->ReadSomeAt(offset, out);
   }
   Result<size_t> WriteSome(ByteView bytes) override {
     IMASNAP_RETURN_IF_ERROR(fs_->Enter("write", path()));
@@ -435,6 +449,9 @@ Result<FileSystemInfo> FakeFileSystem::StatFileSystem(const std::string& path) {
 
 Result<std::vector<std::string>> FakeFileSystem::List(const std::string& path) {
   IMASNAP_RETURN_IF_ERROR(Enter("opendir", path));
+  if (KernelName(path) == "") {
+    return kernel_->Names();
+  }
   const auto node = Lookup(path);
   if (!node) {
     return SystemError(path, "opendir", ENOENT);

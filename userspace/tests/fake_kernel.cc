@@ -11,6 +11,9 @@ namespace {
 class KernelFile : public File {
  public:
   using File::File;
+  Result<size_t> ReadSomeAt(uint64_t, std::span<std::byte>) override {
+    return SystemError(path(), "pread", ESPIPE);
+  }
   Result<size_t> WriteSome(ByteView) override { return SystemError(path(), "write", EINVAL); }
   Result<uint64_t> Seek(uint64_t) override { return SystemError(path(), "lseek", ESPIPE); }
   Status Sync() override { return SystemError(path(), "fsync", EINVAL); }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <mutex>
+
+#include "commands.h"
+#include "view_server.h"
+
+namespace imasnap::cli {
+namespace {
+
+// Keeps the signals that end the program for a descriptor, here and in threads
+// that are started meanwhile.
+class EndSignals {
+ public:
+  EndSignals() {
+    sigemptyset(&set_);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+      sigaddset(&set_, number);
+    }
+    pthread_sigmask(SIG_BLOCK, &set_, &before_);
+    fd_ = ::signalfd(-1, &set_, SFD_CLOEXEC);
+  }
+  EndSignals(const EndSignals&) = delete;
+  EndSignals& operator=(const EndSignals&) = delete;
+  ~EndSignals() {
+    if (fd_ >= 0) {
+      ::close(fd_);
+    }
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  int fd() const { return fd_; }
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+  int fd_ = -1;
+};
+
+Result<int> Mount(const Context& context, const std::string& directory) {
+  const EndSignals signals;
+  if (signals.fd() < 0) {
+    return SystemError("signals", "signalfd", errno);
+  }
+  std::mutex mutex;
+  ViewOptions options;
+  options.log = [&](const std::string& text) {
+    const std::lock_guard<std::mutex> lock(mutex);
+    context.Diagnose(text);
+    context.host.err.flush();
+  };
+  IMASNAP_ASSIGN(const std::unique_ptr<ViewServer> server,
+                 ViewServer::Mount(context.env, directory, options));
+  sd_notify(0, "READY=1");
+  std::array<pollfd, 2> events{{{signals.fd(), POLLIN, 0}, {server->done_fd(), POLLIN, 0}}};
+  while (::poll(events.data(), events.size(), -1) < 0) {
+    if (errno != EINTR) {
+      return SystemError("signals", "poll", errno);
+    }
+  }
+  sd_notify(0, "STOPPING=1");
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddMountCommand(CommandTable* commands) {
+  auto directory = std::make_shared<std::string>();
+  CLI::App* mount =
+      commands->Add("mount", "Show the whole log as files with the kernel's names, until unmounted",
+                    [directory](const Context& context) { return Mount(context, *directory); });
+  mount->add_option("DIR", *directory, "Where to mount the view")->required();
+}
+
+}  // namespace imasnap::cli

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "whole_log.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "view_files.h"
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using testing::EveryTemplate;
+using testing::Fault;
+using ::testing::HasSubstr;
+using testing::kStore;
+using testing::World;
+
+constexpr std::chrono::milliseconds kAtOnce{0};
+
+Result<std::unique_ptr<WholeLog>> Open(World* world) {
+  const Environment env = world->Env();
+  return WholeLog::Open(env, kAtOnce);
+}
+
+std::vector<ViewFormat> Formats() {
+  std::vector<ViewFormat> formats;
+  for (const HashAlg alg : {HashAlg::kSha1, HashAlg::kSha256, HashAlg::kSha512}) {
+    for (const bool ascii : {false, true}) {
+      formats.push_back({.ascii = ascii, .alg = alg});
+    }
+  }
+  return formats;
+}
+
+// What `cat` writes, which is compared with the kernel elsewhere.
+Bytes Expected(World* world, const ViewFormat& format) {
+  auto bytes = world->Cat({.ascii = format.ascii, .header_alg = format.alg});
+  EXPECT_TRUE(bytes.ok()) << bytes.error().ToString();
+  return bytes.ok() ? *bytes : Bytes();
+}
+
+// Reads everything, `size` bytes at a time.
+Bytes ReadWith(const LogState& state, const ViewFormat& format, size_t size) {
+  Bytes all;
+  Bytes buffer(size);
+  while (true) {
+    const auto got = state.Read(format, all.size(), buffer);
+    EXPECT_TRUE(got.ok()) << got.error().ToString();
+    if (!got.ok() || *got == 0) {
+      return all;
+    }
+    AppendBytes(ByteView(buffer).first(*got), &all);
+  }
+}
+
+void ExpectWhole(World* world, const WholeLog& log) {
+  const auto state = log.state();
+  EXPECT_EQ(state->end.records, world->kernel.total());
+  for (const ViewFormat& format : Formats()) {
+    const Bytes expected = Expected(world, format);
+    ASSERT_EQ(state->end.BytesIn(format), expected.size());
+    EXPECT_EQ(ReadWith(*state, format, 4096), expected);
+  }
+}
+
+// Every offset of every file with several sizes.
+TEST(WholeLogTest, ReadsAtAnyOffsetGiveTheBytesThere) {
+  World world;
+  for (const auto& record : EveryTemplate()) {
+    world.kernel.Measure(record);
+  }
+  world.kernel.MeasureFiles(140);  // more than a stride
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(4);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok()) << log.error().ToString();
+  const auto state = (*log)->state();
+  for (const ViewFormat& format : Formats()) {
+    const Bytes expected = Expected(&world, format);
+    for (const size_t size : {size_t{1}, size_t{7}, size_t{700}}) {
+      Bytes buffer(size);
+      const size_t step = size == 700 ? 1 : 13;
+      for (size_t offset = 0; offset <= expected.size() + 1; offset += step) {
+        const auto got = state->Read(format, offset, buffer);
+        ASSERT_TRUE(got.ok()) << got.error().ToString();
+        const size_t want =
+            offset >= expected.size() ? 0 : std::min(size, expected.size() - offset);
+        ASSERT_EQ(*got, want) << offset;
+        ASSERT_TRUE(std::equal(
+            buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(want),
+            expected.begin() + static_cast<ptrdiff_t>(std::min(offset, expected.size()))))
+            << offset;
+      }
+    }
+  }
+}
+
+TEST(WholeLogTest, GrowsWithoutChangingWhatWasShownOverThreeSnapshots) {
+  World world;
+  world.kernel.MeasureFiles(100);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok()) << log.error().ToString();
+  Bytes shown;
+  for (int snapshot = 0; snapshot < 3; ++snapshot) {
+    for (const bool taken : {false, true, true}) {
+      world.kernel.MeasureFiles(45);
+      if (taken) {
+        world.kernel.records_after_open = snapshot;
+        ASSERT_TRUE(world.Take().ok());
+      }
+      // A snapshot that came unseen, and one that was seen right away.
+      if (!taken || snapshot != 1) {
+        const auto refreshed = (*log)->Refresh();
+        ASSERT_TRUE(refreshed.ok()) << refreshed.error().ToString();
+        ExpectWhole(&world, **log);
+        const Bytes now = ReadWith(*(*log)->state(), {.ascii = true}, 1000);
+        ASSERT_GE(now.size(), shown.size());
+        EXPECT_TRUE(std::equal(shown.begin(), shown.end(), now.begin()));
+        shown = now;
+      }
+    }
+  }
+  EXPECT_EQ((*log)->state()->segments.size(), 6U - 0U);
+}
+
+TEST(WholeLogTest, StateThatAReaderHoldsStaysReadableWhenItsRecordsMove) {
+  World world;
+  world.kernel.MeasureFiles(10);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  const auto before = (*log)->state();
+  const Bytes expected = Expected(&world, {});
+  ASSERT_TRUE(world.Take().ok());
+  ASSERT_TRUE((*log)->Refresh().ok());
+  world.kernel.MeasureFiles(1);
+  ASSERT_TRUE((*log)->Refresh().ok());
+  EXPECT_EQ(ReadWith(*before, {}, 64), expected);
+}
+
+TEST(WholeLogTest, StoredButNotPurgedSegmentIsShownOnceAlsoWhenItIsSuperseded) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(5);
+  world.kernel.write_error = ESHUTDOWN;
+  ASSERT_FALSE(world.Take().ok());
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok()) << log.error().ToString();
+  ExpectWhole(&world, **log);
+  world.kernel.write_error = 0;
+  ASSERT_TRUE(world.Take().ok());
+  ASSERT_TRUE((*log)->Refresh().ok());
+  ExpectWhole(&world, **log);
+}
+
+TEST(WholeLogTest, NothingNewIsSeenFromTheCounterAlone) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take().ok());
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  world.fs.Arm({});
+  ASSERT_TRUE((*log)->Refresh().ok());
+  EXPECT_LE(world.fs.calls(), 3);  // open, read, read
+}
+
+TEST(WholeLogTest, SnapshotBeingTakenHoldsUpNoReaderOfItsRecords) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  const auto lock = AcquireLock(world.Env(), LockMode::kExclusive);
+  ASSERT_TRUE(lock.ok());
+  world.kernel.MeasureFiles(5);
+  EXPECT_TRUE((*log)->Refresh().ok());
+  EXPECT_EQ((*log)->state()->end.records, world.kernel.total());
+}
+
+TEST(WholeLogTest, LockThatIsNotToBeHadIsAnErrorThatPasses) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  const auto before = (*log)->state();
+  ASSERT_TRUE(world.Take().ok());
+  {
+    const auto lock = AcquireLock(world.Env(), LockMode::kExclusive);
+    const Status refreshed = (*log)->Refresh();
+    ASSERT_FALSE(refreshed.ok());
+    EXPECT_EQ(refreshed.error().code, ErrorCode::kLocked);
+    EXPECT_EQ((*log)->state(), before);
+  }
+  ASSERT_TRUE((*log)->Refresh().ok());
+  ExpectWhole(&world, **log);
+}
+
+// The lock is held for a moment, and the kernel's files are not kept open.
+TEST(WholeLogTest, SnapshotsGoOnWhileItIsOpen) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(world.Take().ok());
+    EXPECT_TRUE((*log)->Refresh().ok());
+  }
+}
+
+struct Broken {
+  const char* name;
+  void (*change)(World*);
+  const char* message;
+};
+class BrokenLogTest : public ::testing::TestWithParam<Broken> {};
+
+void FlipByte(World* world, uint64_t segment, size_t at) {
+  world->fs.Find(world->SegmentPath(segment) + ".ima")->data.at(at) ^= std::byte{1};
+}
+
+TEST_P(BrokenLogTest, IsRefused) {
+  World world;
+  for (int i = 0; i < 3; ++i) {
+    world.kernel.MeasureFiles(10);
+    ASSERT_TRUE(world.Take().ok());
+  }
+  GetParam().change(&world);
+  const auto log = Open(&world);
+  ASSERT_FALSE(log.ok());
+  EXPECT_THAT(log.error().ToString(), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Logs, BrokenLogTest,
+    ::testing::Values(Broken{"FirstSegmentGone",
+                             [](World* w) {
+                               w->fs.Remove(w->SegmentPath(1) + ".ima");
+                               w->fs.Remove(w->SegmentPath(1) + ".json");
+                             },
+                             "segment 00000001 is missing"},
+                      Broken{"MiddleSegmentGone",
+                             [](World* w) {
+                               w->fs.Remove(w->SegmentPath(2) + ".ima");
+                               w->fs.Remove(w->SegmentPath(2) + ".json");
+                             },
+                             "segment 00000002 is missing"},
+                      Broken{"DataGone", [](World* w) { w->fs.Remove(w->SegmentPath(2) + ".ima"); },
+                             "segment 00000002 is missing"},
+                      Broken{"LastSegmentGone",
+                             [](World* w) {
+                               w->fs.Remove(w->SegmentPath(3) + ".ima");
+                               w->fs.Remove(w->SegmentPath(3) + ".json");
+                             },
+                             "does not go on from the last segment"},
+                      Broken{"StoreGone", [](World* w) { w->fs.Remove(kStore); },
+                             "the log's beginning is not there"},
+                      Broken{"DigestFlipped", [](World* w) { FlipByte(w, 1, 10); }, "SHA-256"},
+                      Broken{"DigestFlippedAndNoMetadata",
+                             [](World* w) {
+                               FlipByte(w, 1, 10);
+                               w->fs.Remove(w->SegmentPath(1) + ".json");
+                             },
+                             "Segment_Hash"},
+                      Broken{"LengthFlipped", [](World* w) { FlipByte(w, 2, 27); },
+                             "template name of"},
+                      Broken{"Cut",
+                             [](World* w) {
+                               Bytes& data = w->fs.Find(w->SegmentPath(2) + ".ima")->data;
+                               data.resize(data.size() - 1);
+                             },
+                             "truncated"}),
+    [](const auto& p) { return p.param.name; });
+
+TEST(WholeLogTest, SegmentThatChangesLaterIsAnErrorWhereItIsRead) {
+  World world;
+  world.kernel.MeasureFiles(300);
+  ASSERT_TRUE(world.Take().ok());
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  const Bytes expected = Expected(&world, {});
+  const size_t at = expected.size() - 2000;
+  FlipByte(&world, 1, at);
+  Bytes buffer(100);
+  EXPECT_TRUE((*log)->state()->Read({}, 0, buffer).ok());
+  for (const ViewFormat& format : Formats()) {
+    const uint64_t end = (*log)->state()->end.BytesIn(format);
+    Bytes all(end);
+    const auto got = (*log)->state()->Read(format, 0, all);
+    ASSERT_FALSE(got.ok());
+    EXPECT_EQ(got.error().code, ErrorCode::kMismatch);
+    EXPECT_THAT(got.error().ToString(), HasSubstr("00000001.ima"));
+  }
+  // Cut short it is no end of the log either.
+  world.fs.Find(world.SegmentPath(1) + ".ima")->data.resize(at);
+  const auto got = (*log)->state()->Read({}, at - 10, buffer);
+  ASSERT_FALSE(got.ok());
+  EXPECT_THAT(got.error().ToString(), HasSubstr("early"));
+}
+
+TEST(WholeLogTest, PurgeOutsideOfTheProtocolIsAnErrorThatStays) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take().ok());
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  const auto before = (*log)->state();
+  world.kernel.MeasureFiles(3);
+  {
+    auto file = world.kernel.Open("snapshot", "snapshot");
+    ASSERT_TRUE(file.ok());
+    Bytes buffer(4096);
+    while ((*file)->Read(buffer).value() > 0) {
+    }
+    ASSERT_TRUE((*file)->WriteAll(AsBytes("1")).ok());
+  }
+  for (int i = 0; i < 2; ++i) {
+    const Status refreshed = (*log)->Refresh();
+    ASSERT_FALSE(refreshed.ok());
+    EXPECT_THAT(refreshed.error().ToString(), HasSubstr("lock protocol"));
+    EXPECT_EQ((*log)->state(), before);
+    world.kernel.MeasureFiles(1);
+  }
+}
+
+TEST(WholeLogTest, SegmentTakenAwayLaterIsAnErrorThatStays) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take().ok());
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE(world.Take().ok());
+  world.fs.Remove(world.SegmentPath(1) + ".ima");
+  world.fs.Remove(world.SegmentPath(1) + ".json");
+  EXPECT_FALSE((*log)->Refresh().ok());
+  EXPECT_FALSE((*log)->Refresh().ok());
+}
+
+// Whatever call fails: an error, nothing half taken in, and all is well after.
+TEST(WholeLogTest, FailureOfAnyCallOfARefreshChangesNothing) {
+  for (const bool snapshot : {false, true}) {
+    for (int call = 1;; ++call) {
+      World world;
+      world.kernel.MeasureFiles(150);
+      auto log = Open(&world);
+      ASSERT_TRUE(log.ok());
+      if (snapshot) {
+        ASSERT_TRUE(world.Take().ok());
+      }
+      world.kernel.MeasureFiles(20);
+      const auto before = (*log)->state();
+      world.fs.Arm({.call = call, .kind = Fault::Kind::kError, .errno_value = EIO});
+      const Status refreshed = (*log)->Refresh();
+      const bool hit = world.fs.fault_hit();
+      const std::string where = world.fs.fault_call();
+      world.fs.Arm({});
+      if (hit) {
+        EXPECT_FALSE(refreshed.ok()) << where;
+        EXPECT_EQ((*log)->state(), before) << where;
+      }
+      world.kernel.MeasureFiles(1);
+      const Status again = (*log)->Refresh();
+      ASSERT_TRUE(again.ok()) << where << ": " << again.error().ToString();
+      ExpectWhole(&world, **log);
+      if (!hit) {
+        EXPECT_GT(call, 5);
+        break;
+      }
+    }
+  }
+}
+
+TEST(ViewFilesTest, HasTheKernelsNamesAndTwoBanksWhereTheKernelShowsNone) {
+  World world;
+  const Environment env = world.Env();
+  std::vector<std::string> notes;
+  const auto files = ListViewFiles(env, &notes);
+  ASSERT_TRUE(files.ok()) << files.error().ToString();
+  std::vector<std::string> names;
+  for (const ViewFile& file : *files) {
+    names.push_back(file.name);
+    EXPECT_EQ(file.mode, 0440U);
+  }
+  EXPECT_THAT(names, ::testing::ElementsAre(
+                         "ascii_runtime_measurements", "binary_runtime_measurements",
+                         "ascii_runtime_measurements_sha1", "binary_runtime_measurements_sha1",
+                         "ascii_runtime_measurements_sha256", "binary_runtime_measurements_sha256",
+                         "runtime_measurements_count", "violations", "runtime_measurements_total",
+                         "runtime_measurements_size", "snapshot_attempts", "snapshot_purges"));
+}
+
+}  // namespace
+}  // namespace imasnap

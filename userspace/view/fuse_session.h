@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// One mounted FUSE file system and the threads that serve it.
+#ifndef IMASNAP_VIEW_FUSE_SESSION_H_
+#define IMASNAP_VIEW_FUSE_SESSION_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "result.h"
+
+struct fuse_lowlevel_ops;
+struct fuse_session;
+
+namespace imasnap {
+
+class UniqueFd {
+ public:
+  explicit UniqueFd(int fd = -1) : fd_(fd) {}
+  UniqueFd(const UniqueFd&) = delete;
+  UniqueFd& operator=(const UniqueFd&) = delete;
+  ~UniqueFd();
+  int get() const { return fd_; }
+  void reset(int fd);
+
+ private:
+  int fd_;
+};
+
+// Makes `directory` fit to be mounted on: it exists, is a directory and no FUSE
+// file system is mounted there, but for one whose process is gone, which is
+// unmounted and said to `log`. Returns its path without links.
+Result<std::string> PrepareMountPoint(const std::string& directory,
+                                      const std::function<void(const std::string&)>& log);
+
+class FuseSession {
+ public:
+  // Mounts on `directory` (from PrepareMountPoint()). `ops` are called with
+  // `userdata` by several threads at once, from Serve() on.
+  static Result<std::unique_ptr<FuseSession>> Mount(const std::string& directory,
+                                                    const fuse_lowlevel_ops& ops, void* userdata);
+  FuseSession(const FuseSession&) = delete;
+  FuseSession& operator=(const FuseSession&) = delete;
+  ~FuseSession();  // as Unmount() does, if that was not called
+
+  void Serve();
+  // Takes the mount away and ends the threads. Requests that were not answered
+  // may still be, until the session goes.
+  void Unmount();
+
+  bool alive() const { return alive_; }
+  // Readable when it is not served any more.
+  int done_fd() const { return done_.get(); }
+  fuse_session* get() const { return session_.get(); }
+
+ private:
+  struct Destroyer {
+    void operator()(fuse_session* session) const;
+  };
+  FuseSession() = default;
+  void Work();
+  bool WaitForRequest(int epoll);
+
+  std::unique_ptr<fuse_session, Destroyer> session_;
+  std::string directory_;
+  std::optional<uint64_t> mount_id_;
+  UniqueFd stop_;
+  UniqueFd done_;
+  std::atomic<bool> alive_{true};
+  std::vector<std::thread> threads_;
+  bool unmounted_ = false;
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_VIEW_FUSE_SESSION_H_

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The whole log as it was at one moment, readable at any offset in any format.
+#ifndef IMASNAP_VIEW_LOG_STATE_H_
+#define IMASNAP_VIEW_LOG_STATE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "file_system.h"
+#include "result.h"
+#include "view_format.h"
+
+namespace imasnap {
+
+// Bytes [begin, end) of the raw log are those of `file` from `at` on.
+struct Piece {
+  uint64_t begin = 0;
+  uint64_t end = 0;
+  std::shared_ptr<File> file;
+  uint64_t at = 0;
+};
+
+// Records of a stride; only the last one has fewer.
+inline constexpr uint64_t kStrideRecords = 128;
+
+// Some records in a row: the grain of the index.
+struct Stride {
+  Extent begin;
+  Extent end;
+  // Of the raw bytes, as they were when they were first read.
+  uint64_t checksum = 0;
+};
+
+// The first 8 bytes of the SHA-256.
+Result<uint64_t> Checksum(ByteView bytes);
+
+// A value: a refresh changes a copy, while readers go on with the one they
+// have. Copies share the files.
+struct LogState {
+  Extent end;
+  std::vector<Stride> strides;     // without gaps from the first record on
+  std::vector<Piece> pieces;       // without gaps from the first byte on
+  std::vector<uint64_t> segments;  // the numbers of those taken in
+  uint64_t kernel_begin = 0;       // where the last of them ends
+  // Whether the record at `kernel_begin` is one that no other list begins with,
+  // so that a list that begins with it goes on from the segments.
+  bool unmistakable = false;
+
+  // Reads `out.size()` bytes of the raw log, which must be there.
+  Status ReadRaw(uint64_t offset, std::span<std::byte> out) const;
+  // Reads at most `out.size()` bytes of the log in `format`; less at its end
+  // alone. kMismatch when the bytes are not those first seen.
+  Result<size_t> Read(const ViewFormat& format, uint64_t offset, std::span<std::byte> out) const;
+};
+
+// The raw log from an offset on.
+class StateSource : public ByteSource {
+ public:
+  StateSource(const LogState& state, uint64_t offset) : state_(state), offset_(offset) {}
+  Result<size_t> Read(std::span<std::byte> out) override;
+
+ private:
+  const LogState& state_;
+  uint64_t offset_;
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_VIEW_LOG_STATE_H_

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The files that the view has: those that the kernel has.
+#ifndef IMASNAP_VIEW_VIEW_FILES_H_
+#define IMASNAP_VIEW_VIEW_FILES_H_
+
+#include <string>
+#include <vector>
+
+#include "environment.h"
+#include "result.h"
+#include "view_format.h"
+
+namespace imasnap {
+
+struct ViewFile {
+  enum class Kind {
+    kLog,     // the whole log in `format`
+    kCount,   // runtime_measurements_count: records of the whole log
+    kKernel,  // a small file of the kernel, passed through
+  };
+  std::string name;
+  Kind kind = Kind::kLog;
+  ViewFormat format;
+  uint32_t mode = 0440;
+};
+
+// ascii_ and binary_runtime_measurements, the same with every suffix that the
+// kernel has them with (sha1 and sha256 where it has none),
+// runtime_measurements_count and, where the kernel has them, violations, policy
+// and the counters of snapshots. `notes`: what was left out and why.
+Result<std::vector<ViewFile>> ListViewFiles(const Environment& env,
+                                            std::vector<std::string>* notes);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_VIEW_VIEW_FILES_H_

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "view_format.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "log_reader.h"
+#include "record_format.h"
+
+namespace imasnap {
+namespace {
+
+constexpr uint64_t kSha1Size = 20;
+
+// A hasher is costly to make, and must not be shared between threads.
+Result<Hasher*> ThreadHasher(HashAlg alg) {
+  thread_local std::array<std::optional<Hasher>, kHashAlgCount> hashers;
+  std::optional<Hasher>& hasher = hashers[static_cast<size_t>(alg)];
+  if (!hasher) {
+    IMASNAP_ASSIGN(hasher, Hasher::Create(alg));
+  }
+  return &*hasher;
+}
+
+Result<Digest> HeaderDigest(const Record& record, const ViewFormat& format) {
+  if (format.alg == HashAlg::kSha1) {
+    return Digest::From(record.digest);
+  }
+  Digest digest = Digest::Filled(DigestSize(format.alg), std::byte{0});
+  if (format.padded_sha1) {
+    std::ranges::copy(record.digest, digest.bytes.begin());
+  } else if (!record.IsViolation()) {
+    IMASNAP_ASSIGN(Hasher* const hasher, ThreadHasher(format.alg));
+    IMASNAP_ASSIGN(digest, TemplateDigest(record, hasher));
+  }
+  return digest;
+}
+
+// One record in the format; its size does not depend on the digest's value.
+class Formatter {
+ public:
+  explicit Formatter(const ViewFormat& format) : format_(format) {}
+
+  uint64_t Size(const Record& record) {
+    if (!format_.ascii) {
+      return record.raw.size() + DigestSize(format_.alg) - kSha1Size;
+    }
+    line_.clear();
+    AppendAscii(record, record.digest, &line_);
+    return line_.size() + 2 * (DigestSize(format_.alg) - kSha1Size);
+  }
+
+  // Valid until the next call.
+  Result<ByteView> Bytes(const Record& record) {
+    IMASNAP_ASSIGN(const Digest digest, HeaderDigest(record, format_));
+    if (format_.ascii) {
+      line_.clear();
+      AppendAscii(record, digest.view(), &line_);
+      return AsBytes(line_);
+    }
+    binary_.clear();
+    AppendBinary(record, digest.view(), &binary_);
+    return ByteView(binary_);
+  }
+
+ private:
+  const ViewFormat format_;
+  std::string line_;
+  imasnap::Bytes binary_;
+};
+
+}  // namespace
+
+uint64_t Extent::BytesIn(const ViewFormat& format) const {
+  const uint64_t longer = DigestSize(format.alg) - kSha1Size;
+  return format.ascii ? ascii + records * 2 * longer : raw + records * longer;
+}
+
+uint64_t AsciiMeter::Measure(const Record& record) {
+  line_.clear();
+  AppendAscii(record, record.digest, &line_);
+  return line_.size();
+}
+
+Status Render(ByteView raw, const std::string& name, const ViewFormat& format, uint64_t begin,
+              uint64_t offset, std::span<std::byte> out) {
+  SpanSource source(raw);
+  LogReader reader(source, {}, name);
+  Formatter formatter(format);
+  uint64_t at = begin;
+  while (!out.empty()) {
+    IMASNAP_ASSIGN(const Record* const record, reader.Next());
+    if (record == nullptr) {
+      return FileError(ErrorCode::kMismatch, name, "has fewer records than were indexed");
+    }
+    const uint64_t size = formatter.Size(*record);
+    if (at + size > offset) {
+      IMASNAP_ASSIGN(const ByteView bytes, formatter.Bytes(*record));
+      const ByteView wanted = bytes.subspan(offset - at);
+      const size_t n = std::min(wanted.size(), out.size());
+      std::copy_n(wanted.begin(), n, out.begin());
+      out = out.subspan(n);
+      offset += n;
+    }
+    at += size;
+  }
+  return {};
+}
+
+}  // namespace imasnap

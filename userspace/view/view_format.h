@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The formats in which the kernel, and the view, show a log.
+#ifndef IMASNAP_VIEW_VIEW_FORMAT_H_
+#define IMASNAP_VIEW_VIEW_FORMAT_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "bytes.h"
+#include "hash.h"
+#include "result.h"
+
+namespace imasnap {
+
+struct Record;
+
+// That of (ascii|binary)_runtime_measurements_<alg>.
+struct ViewFormat {
+  bool ascii = false;
+  HashAlg alg = HashAlg::kSha1;
+  // The kernel has no code for `alg` and shows the SHA-1 digest, padded.
+  bool padded_sha1 = false;
+};
+
+// So much of a log. All formats differ by their digests' sizes alone, so that
+// the size in one of each kind tells that in any.
+struct Extent {
+  uint64_t records = 0;
+  uint64_t raw = 0;    // bytes of binary_runtime_measurements
+  uint64_t ascii = 0;  // bytes of ascii_runtime_measurements
+
+  uint64_t BytesIn(const ViewFormat& format) const;
+};
+
+// The bytes of the record's line in ascii_runtime_measurements.
+class AsciiMeter {
+ public:
+  uint64_t Measure(const Record& record);
+
+ private:
+  std::string line_;
+};
+
+// Fills `out` with the bytes that the records `raw` (whole ones, with SHA-1
+// headers) have in `format` from `offset` on; their first byte there is at
+// `begin`. Template digests are computed for the records shown alone. `name` is
+// the file that errors give.
+Status Render(ByteView raw, const std::string& name, const ViewFormat& format, uint64_t begin,
+              uint64_t offset, std::span<std::byte> out);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_VIEW_VIEW_FORMAT_H_

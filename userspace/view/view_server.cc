@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "view_server.h"
+
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <ctime>
+#include <mutex>
+#include <vector>
+
+#include "fuse_session.h"
+#include "refresher.h"
+#include "view_files.h"
+#include "whole_log.h"
+
+// How growth reaches readers. Bytes of a log never change, so the kernel caches
+// them. It asks for the size whenever somebody reads beyond the one it knows,
+// and each such question is answered after a refresh. The page that holds the
+// old end, whose rest the kernel filled with zeros, is dropped before any answer
+// tells the new size. The kernel does not believe an answer to a question that
+// is older than that drop, so the new size is also stored with the last byte.
+//
+// Dropping a page waits for reads of it, so reads of a log must be answered by
+// threads that wait for nothing: only the refresher's own thread does.
+
+namespace imasnap {
+namespace {
+
+constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
+constexpr double kForEver = 86400;
+constexpr std::chrono::milliseconds kInitInterval{50};
+
+int ErrnoOf(const Error& error) { return error.errno_value != 0 ? error.errno_value : EIO; }
+
+}  // namespace
+
+class ViewServer::Impl {
+ public:
+  Impl(const Environment& env, ViewOptions options) : env_(env), options_(std::move(options)) {
+    if (!options_.log) {
+      options_.log = [](const std::string&) {};
+    }
+    env_.on_progress = nullptr;
+  }
+  ~Impl() {
+    // The refresher first: it may wait for a read that the session serves.
+    if (refresher_) {
+      refresher_->Stop();
+    }
+    if (session_) {
+      session_->Unmount();
+    }
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  Status Start(const Environment& env, const std::string& directory);
+  const FuseSession& session() const { return *session_; }
+
+ private:
+  // What libfuse calls; the userdata of a request is the Impl.
+  static Impl& Of(fuse_req_t request) { return *static_cast<Impl*>(fuse_req_userdata(request)); }
+  static void OnInit(void* impl, fuse_conn_info* connection);
+  static void OnLookup(fuse_req_t request, fuse_ino_t parent, const char* name);
+  static void OnGetAttr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info);
+  static void OnOpen(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info);
+  static void OnRead(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
+                     fuse_file_info* info);
+  static void OnReadDir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
+                        fuse_file_info* info);
+  static fuse_lowlevel_ops Operations();
+
+  Status AwaitInit();
+  const ViewFile* FileOf(fuse_ino_t inode) const;
+  struct stat AttributesOf(fuse_ino_t inode) const;
+  Extent announced() const;
+  Status Refresh();
+  Status Announce();
+  void Report(const Error& error);
+  void ReadLog(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
+  void ReadCount(fuse_req_t request, size_t size, uint64_t offset);
+  void ReadKernelFile(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
+
+  Environment env_;
+  ViewOptions options_;
+  std::unique_ptr<WholeLog> log_;
+  std::vector<ViewFile> files_;  // their inodes from kFirstFile on
+  uint32_t group_ = 0;
+
+  mutable std::mutex mutex_;
+  Extent announced_;      // the size told to the kernel
+  time_t changed_ = 0;    // when it was
+  std::string reported_;  // the last error, so that it is said once
+  std::condition_variable init_changed_;
+  bool init_done_ = false;
+  bool init_ok_ = false;
+
+  std::unique_ptr<FuseSession> session_;
+  std::unique_ptr<Refresher> refresher_;
+};
+
+Status ViewServer::Impl::Start(const Environment& env, const std::string& directory) {
+  IMASNAP_ASSIGN(const std::string path, PrepareMountPoint(directory, options_.log));
+  IMASNAP_ASSIGN(log_, WholeLog::Open(env, options_.lock_patience));
+  std::vector<std::string> notes;
+  IMASNAP_ASSIGN(files_, ListViewFiles(env_, &notes));
+  for (const std::string& note : notes) {
+    options_.log(note);
+  }
+  const auto store = env_.fs.Stat(env_.config.store);
+  if (store.ok()) {
+    group_ = store->group;
+  } else if (store.error().errno_value != ENOENT) {
+    return store.error();
+  }
+  announced_ = log_->state()->end;
+  changed_ = std::time(nullptr);
+  refresher_ = std::make_unique<Refresher>([this] { return Refresh(); });
+  IMASNAP_ASSIGN(session_, FuseSession::Mount(path, Operations(), this));
+  session_->Serve();
+  return AwaitInit();
+}
+
+Status ViewServer::Impl::AwaitInit() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (!init_done_ && session_->alive()) {
+    init_changed_.wait_for(lock, kInitInterval);
+  }
+  if (!init_done_) {
+    return MakeError(ErrorCode::kFailed, "the view was unmounted before it could be read");
+  }
+  if (!init_ok_) {
+    return MakeError(ErrorCode::kFailed,
+                     "the kernel's FUSE is too old (Linux 5.2 is needed): it lacks "
+                     "FUSE_EXPLICIT_INVAL_DATA");
+  }
+  return {};
+}
+
+void ViewServer::Impl::OnInit(void* impl, fuse_conn_info* connection) {
+  Impl& self = *static_cast<Impl*>(impl);
+  const bool ok = (connection->capable & FUSE_CAP_EXPLICIT_INVAL_DATA) != 0;
+  connection->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
+  if (ok) {
+    connection->want |= FUSE_CAP_EXPLICIT_INVAL_DATA;
+  }
+  const std::lock_guard<std::mutex> lock(self.mutex_);
+  self.init_done_ = true;
+  self.init_ok_ = ok;
+  self.init_changed_.notify_all();
+}
+
+fuse_lowlevel_ops ViewServer::Impl::Operations() {
+  fuse_lowlevel_ops ops{};
+  ops.init = OnInit;
+  ops.lookup = OnLookup;
+  ops.getattr = OnGetAttr;
+  ops.open = OnOpen;
+  ops.read = OnRead;
+  ops.readdir = OnReadDir;
+  return ops;
+}
+
+const ViewFile* ViewServer::Impl::FileOf(fuse_ino_t inode) const {
+  return inode < kFirstFile || inode - kFirstFile >= files_.size() ? nullptr
+                                                                   : &files_[inode - kFirstFile];
+}
+
+Extent ViewServer::Impl::announced() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return announced_;
+}
+
+struct stat ViewServer::Impl::AttributesOf(fuse_ino_t inode) const {
+  struct stat st {};
+  const ViewFile* const file = FileOf(inode);
+  st.st_ino = inode;
+  st.st_gid = group_;
+  st.st_nlink = file == nullptr ? 2 : 1;
+  st.st_mode = file == nullptr ? S_IFDIR | 0550U : S_IFREG | file->mode;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (file != nullptr && file->kind == ViewFile::Kind::kLog) {
+    st.st_size = static_cast<off_t>(announced_.BytesIn(file->format));
+  }
+  st.st_mtime = changed_;
+  st.st_ctime = changed_;
+  return st;
+}
+
+void ViewServer::Impl::Report(const Error& error) {
+  const std::string text = error.ToString();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (reported_ == text) {
+      return;
+    }
+    reported_ = text;
+  }
+  options_.log("readers of the view get an error: " + text);
+}
+
+Status ViewServer::Impl::Refresh() {
+  Status status = log_->Refresh();
+  if (status.ok()) {
+    status = Announce();
+  }
+  if (!status.ok()) {
+    Report(status.error());
+    return status;
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  reported_.clear();
+  return status;
+}
+
+Status ViewServer::Impl::Announce() {
+  const std::shared_ptr<const LogState> state = log_->state();
+  const Extent before = announced();
+  if (state->end.records == before.records) {
+    return {};
+  }
+  std::vector<fuse_ino_t> known;
+  for (fuse_ino_t inode = kFirstFile; const ViewFile* const file = FileOf(inode); ++inode) {
+    if (file->kind == ViewFile::Kind::kLog &&
+        fuse_lowlevel_notify_inval_inode(session_->get(), inode,
+                                         static_cast<off_t>(before.BytesIn(file->format)),
+                                         0) != -ENOENT) {
+      known.push_back(inode);
+    }
+  }
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    announced_ = state->end;
+    changed_ = std::time(nullptr);
+  }
+  for (const fuse_ino_t inode : known) {
+    const ViewFormat& format = FileOf(inode)->format;
+    const uint64_t last = state->end.BytesIn(format) - 1;
+    std::byte byte{};
+    IMASNAP_ASSIGN(const size_t got, state->Read(format, last, {&byte, 1}));
+    fuse_bufvec stored = FUSE_BUFVEC_INIT(got);
+    stored.buf[0].mem = &byte;
+    fuse_lowlevel_notify_store(session_->get(), inode, static_cast<off_t>(last), &stored,
+                               fuse_buf_copy_flags{});
+  }
+  return {};
+}
+
+void ViewServer::Impl::OnLookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
+  const Impl& self = Of(request);
+  for (size_t i = 0; parent == FUSE_ROOT_ID && i < self.files_.size(); ++i) {
+    if (self.files_[i].name == name) {
+      fuse_entry_param entry{};
+      entry.ino = kFirstFile + i;
+      entry.attr = self.AttributesOf(entry.ino);
+      entry.entry_timeout = kForEver;
+      fuse_reply_entry(request, &entry);
+      return;
+    }
+  }
+  fuse_reply_err(request, ENOENT);
+}
+
+void ViewServer::Impl::OnGetAttr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* /*info*/) {
+  Impl& self = Of(request);
+  const ViewFile* const file = self.FileOf(inode);
+  if (file == nullptr || file->kind != ViewFile::Kind::kLog) {
+    const struct stat st = self.AttributesOf(inode);
+    fuse_reply_attr(request, &st, kForEver);
+    return;
+  }
+  self.refresher_->Ask([&self, request, inode](const Status& status) {
+    if (!status.ok()) {
+      fuse_reply_err(request, EIO);
+      return;
+    }
+    const struct stat st = self.AttributesOf(inode);
+    fuse_reply_attr(request, &st, 0);
+  });
+}
+
+void ViewServer::Impl::OnOpen(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
+  const ViewFile* const file = Of(request).FileOf(inode);
+  if ((info->flags & O_ACCMODE) != O_RDONLY) {
+    fuse_reply_err(request, EACCES);
+    return;
+  }
+  if (file != nullptr && file->kind == ViewFile::Kind::kLog) {
+    info->keep_cache = 1;
+  } else {
+    info->direct_io = 1;  // as in securityfs, a size is not known before reading
+  }
+  info->noflush = 1;
+  fuse_reply_open(request, info);
+}
+
+void ViewServer::Impl::ReadLog(fuse_req_t request, const ViewFile& file, size_t size,
+                               uint64_t offset) {
+  thread_local Bytes buffer;
+  buffer.resize(size);
+  const auto got = log_->state()->Read(file.format, offset, buffer);
+  if (!got.ok()) {
+    Report(got.error());
+    fuse_reply_err(request, EIO);
+    return;
+  }
+  fuse_reply_buf(request, reinterpret_cast<const char*>(buffer.data()), *got);
+}
+
+namespace {
+
+void ReplyText(fuse_req_t request, const std::string& text, size_t size, uint64_t offset) {
+  const std::string_view rest =
+      std::string_view(text).substr(std::min<uint64_t>(offset, text.size()));
+  fuse_reply_buf(request, rest.data(), std::min(size, rest.size()));
+}
+
+}  // namespace
+
+void ViewServer::Impl::ReadCount(fuse_req_t request, size_t size, uint64_t offset) {
+  refresher_->Ask([this, request, size, offset](const Status& status) {
+    if (!status.ok()) {
+      fuse_reply_err(request, EIO);
+      return;
+    }
+    ReplyText(request, std::to_string(log_->state()->end.records) + "\n", size, offset);
+  });
+}
+
+void ViewServer::Impl::ReadKernelFile(fuse_req_t request, const ViewFile& file, size_t size,
+                                      uint64_t offset) {
+  const auto text = env_.fs.ReadFile(env_.securityfs + "/ima/" + file.name);
+  if (!text.ok()) {
+    fuse_reply_err(request, ErrnoOf(text.error()));
+    return;
+  }
+  ReplyText(request, *text, size, offset);
+}
+
+void ViewServer::Impl::OnRead(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
+                              fuse_file_info* /*info*/) {
+  Impl& self = Of(request);
+  const ViewFile* const file = self.FileOf(inode);
+  if (file == nullptr) {
+    fuse_reply_err(request, EISDIR);
+    return;
+  }
+  const auto from = static_cast<uint64_t>(offset);
+  switch (file->kind) {
+    case ViewFile::Kind::kLog:
+      self.ReadLog(request, *file, size, from);
+      break;
+    case ViewFile::Kind::kCount:
+      self.ReadCount(request, size, from);
+      break;
+    case ViewFile::Kind::kKernel:
+      self.ReadKernelFile(request, *file, size, from);
+      break;
+  }
+}
+
+void ViewServer::Impl::OnReadDir(fuse_req_t request, fuse_ino_t inode, size_t size, off_t offset,
+                                 fuse_file_info* /*info*/) {
+  const Impl& self = Of(request);
+  if (inode != FUSE_ROOT_ID) {
+    fuse_reply_err(request, ENOTDIR);
+    return;
+  }
+  std::vector<char> buffer(size);
+  size_t used = 0;
+  // Entry 0 and 1 are "." and "..", then the files in the order of their inodes.
+  for (auto entry = static_cast<size_t>(offset); entry < self.files_.size() + 2; ++entry) {
+    const fuse_ino_t number = entry < 2 ? FUSE_ROOT_ID : kFirstFile + entry - 2;
+    const std::string name = entry == 0 ? "." : entry == 1 ? ".." : self.files_[entry - 2].name;
+    const struct stat st = self.AttributesOf(number);
+    const size_t need = fuse_add_direntry(request, buffer.data() + used, size - used, name.c_str(),
+                                          &st, static_cast<off_t>(entry + 1));
+    if (need > size - used) {
+      break;
+    }
+    used += need;
+  }
+  fuse_reply_buf(request, buffer.data(), used);
+}
+
+Result<std::unique_ptr<ViewServer>> ViewServer::Mount(const Environment& env,
+                                                      const std::string& directory,
+                                                      ViewOptions options) {
+  auto impl = std::make_unique<Impl>(env, std::move(options));
+  IMASNAP_RETURN_IF_ERROR(impl->Start(env, directory));
+  return std::unique_ptr<ViewServer>(new ViewServer(std::move(impl)));
+}
+
+ViewServer::ViewServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ViewServer::~ViewServer() = default;
+bool ViewServer::alive() const { return impl_->session().alive(); }
+int ViewServer::done_fd() const { return impl_->session().done_fd(); }
+
+}  // namespace imasnap

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Serves the whole log since cold boot as a FUSE file system whose files have
+// the names of those in /sys/kernel/security/ima.
+#ifndef IMASNAP_VIEW_VIEW_SERVER_H_
+#define IMASNAP_VIEW_VIEW_SERVER_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "environment.h"
+#include "result.h"
+
+namespace imasnap {
+
+struct ViewOptions {
+  // Gets one sentence for each thing worth knowing: why a reader got EIO, a
+  // stale mount that was replaced. Called by the server's threads.
+  std::function<void(const std::string&)> log{};
+  // How long a reader at the end of the log waits for the lock before EIO.
+  std::chrono::milliseconds lock_patience{10'000};
+};
+
+class ViewServer {
+ public:
+  // Reads the log once and mounts the view on `directory`, which must exist. A
+  // view that a process which died left there is replaced. Returns when the
+  // view can be read; threads of its own serve it. `env.fs` must outlive the
+  // server; `env.on_progress` is called during Mount() alone.
+  //
+  // Refused: a log whose beginning is not there, or that has a gap (kMismatch);
+  // a directory that is none or where something is mounted.
+  static Result<std::unique_ptr<ViewServer>> Mount(const Environment& env,
+                                                   const std::string& directory,
+                                                   ViewOptions options = {});
+  ViewServer(const ViewServer&) = delete;
+  ViewServer& operator=(const ViewServer&) = delete;
+  // Unmounts; readers that have a file open get ENOTCONN.
+  ~ViewServer();
+
+  // False after somebody unmounted it.
+  bool alive() const;
+  // Readable (poll(2)) from then on.
+  int done_fd() const;
+
+ private:
+  class Impl;
+  explicit ViewServer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_VIEW_VIEW_SERVER_H_

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "whole_log.h"
+
+#include <fmt/format.h>
+
+#include <thread>
+
+#include "log_growth.h"
+#include "log_reader.h"
+#include "stitch.h"
+
+namespace imasnap {
+namespace {
+
+constexpr std::chrono::milliseconds kLockInterval{20};
+
+// Whether waiting may help.
+bool MayPass(const Error& error) {
+  return error.code == ErrorCode::kLocked || error.code == ErrorCode::kFailed;
+}
+
+Status CheckBeginning(const LogState& state) {
+  if (state.end.records == 0) {
+    return {};
+  }
+  StateSource source(state, 0);
+  const std::string& name = state.pieces.front().file->path();
+  LogReader reader(source, {}, name);
+  IMASNAP_ASSIGN(const Record* const record, reader.Next());
+  if (record->event_name() != kFirstEvent) {
+    return FileError(ErrorCode::kMismatch, name,
+                     fmt::format("the log's beginning is not there: its first record is {}, not {}",
+                                 record->event_name(), kFirstEvent));
+  }
+  return {};
+}
+
+}  // namespace
+
+WholeLog::WholeLog(const Environment& env, std::chrono::milliseconds patience)
+    : env_(env), patience_(patience) {
+  // No cold boot happens while this process lives: the TPM is asked once.
+  env_.reset_count = [count = env.reset_count()] { return count; };
+}
+
+Result<std::unique_ptr<WholeLog>> WholeLog::Open(const Environment& env,
+                                                 std::chrono::milliseconds patience) {
+  std::unique_ptr<WholeLog> log(new WholeLog(env, patience));
+  IMASNAP_RETURN_IF_ERROR(log->RefreshNow());
+  log->env_.on_progress = nullptr;
+  return log;
+}
+
+std::shared_ptr<const LogState> WholeLog::state() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return state_;
+}
+
+Status WholeLog::Refresh() {
+  if (broken_) {
+    return *broken_;
+  }
+  Status status = RefreshNow();
+  if (!status.ok() && !MayPass(status.error())) {
+    broken_ = status.error();
+  }
+  return status;
+}
+
+Status WholeLog::RefreshNow() {
+  // Before the list is read, so that the list has at least so many records.
+  IMASNAP_ASSIGN(const std::optional<uint64_t> total,
+                 env_.kernel().Counter("runtime_measurements_total"));
+  if (total && *total == state_->end.records && *total != 0) {
+    return {};
+  }
+  IMASNAP_ASSIGN(const bool followed, FollowKernel(total));
+  return followed ? Status() : ReadAll(total);
+}
+
+// A list that begins as it did goes on from it, so no lock is needed and a
+// snapshot that is being taken holds nobody up.
+Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
+  if (!state_->unmistakable) {
+    return false;
+  }
+  LogPart live;
+  live.path = env_.kernel().live_path();
+  live.open = [this] { return env_.kernel().OpenLive(); };
+  Growth growth(env_.fs, env_.on_progress, *state_);
+  const Status added = growth.AddKernel({live});
+  if (!added.ok()) {
+    // A mismatch is no news yet: a snapshot moved the list's beginning.
+    if (added.error().code == ErrorCode::kMismatch) {
+      return false;
+    }
+    return added.error();
+  }
+  IMASNAP_ASSIGN(LogState next, growth.Finish());
+  if (total && *total > next.end.records) {
+    return false;
+  }
+  IMASNAP_RETURN_IF_ERROR(Publish(std::move(next)));
+  return true;
+}
+
+Result<LogView> WholeLog::OpenView() {
+  const auto end = std::chrono::steady_clock::now() + patience_;
+  while (true) {
+    auto view = OpenLogView(env_);
+    if (view.ok() || view.error().code != ErrorCode::kLocked ||
+        std::chrono::steady_clock::now() >= end) {
+      return view;
+    }
+    std::this_thread::sleep_for(kLockInterval);
+  }
+}
+
+Status WholeLog::ReadAll(std::optional<uint64_t> total) {
+  IMASNAP_ASSIGN(const LogView view, OpenView());
+  if (view.match == SessionMatch::kSameGap) {
+    return FileError(ErrorCode::kMismatch, view.live_path,
+                     "does not go on from the last segment stored: records were removed by "
+                     "something that does not keep to the lock protocol");
+  }
+  const std::vector<LogPart> parts = PartsOf(env_, view);
+  IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
+  Growth growth(env_.fs, env_.on_progress, *state_);
+  const std::vector<uint64_t>& taken = state_->segments;
+  size_t seen = 0;
+  std::vector<LogPart> kernel;
+  for (const LogPart& part : parts) {
+    if (part.segment == 0) {
+      kernel.push_back(part);
+    } else if (seen == taken.size()) {
+      IMASNAP_RETURN_IF_ERROR(growth.AddSegment(part));
+    } else if (part.segment == taken[seen]) {
+      ++seen;
+    } else {
+      break;
+    }
+  }
+  if (seen < taken.size()) {
+    return FileError(ErrorCode::kMismatch, env_.config.store,
+                     fmt::format("segment {} is not there any more", SegmentName(taken[seen])));
+  }
+  IMASNAP_RETURN_IF_ERROR(growth.AddKernel(kernel));
+  IMASNAP_ASSIGN(LogState next, growth.Finish());
+  if (total && *total > next.end.records) {
+    return FileError(ErrorCode::kMismatch, view.live_path,
+                     fmt::format("{} records were measured since cold boot, segments and list have "
+                                 "{}: the others were removed by something that does not keep to "
+                                 "the lock protocol",
+                                 *total, next.end.records));
+  }
+  return Publish(std::move(next));
+}
+
+Status WholeLog::Publish(LogState state) {
+  if (state_->end.records == 0) {
+    IMASNAP_RETURN_IF_ERROR(CheckBeginning(state));
+  }
+  auto next = std::make_shared<const LogState>(std::move(state));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  state_ = std::move(next);
+  return {};
+}
+
+}  // namespace imasnap

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The whole log since cold boot, from the store's segments and the kernel's
+// list, as it grows. It never changes what it has shown.
+#ifndef IMASNAP_VIEW_WHOLE_LOG_H_
+#define IMASNAP_VIEW_WHOLE_LOG_H_
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "environment.h"
+#include "log_state.h"
+#include "result.h"
+#include "session.h"
+
+namespace imasnap {
+
+class WholeLog {
+ public:
+  // Reads everything there is. kMismatch when the log's beginning is not there,
+  // a segment is missing or damaged, or there is a gap. `patience` is how long
+  // to wait for the lock, here and later.
+  static Result<std::unique_ptr<WholeLog>> Open(const Environment& env,
+                                                std::chrono::milliseconds patience);
+
+  // Takes in what was measured, or moved to the store, since. By one thread at
+  // a time. After an error all is as before: kLocked and kFailed may pass,
+  // after any other error every call fails, because what follows in the log is
+  // not known.
+  Status Refresh();
+
+  // What there is now: valid as long as it is held, whatever comes.
+  std::shared_ptr<const LogState> state() const;
+
+ private:
+  WholeLog(const Environment& env, std::chrono::milliseconds patience);
+
+  Status RefreshNow();
+  // The kernel's list alone, without the lock. False: it takes more than that.
+  Result<bool> FollowKernel(std::optional<uint64_t> total);
+  Status ReadAll(std::optional<uint64_t> total);
+  Result<LogView> OpenView();
+  Status Publish(LogState state);
+
+  Environment env_;
+  const std::chrono::milliseconds patience_;
+  std::optional<Error> broken_;
+  mutable std::mutex mutex_;  // for state_
+  std::shared_ptr<const LogState> state_ = std::make_shared<const LogState>();
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_VIEW_WHOLE_LOG_H_
