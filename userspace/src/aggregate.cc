@@ -201,8 +201,12 @@ Result<Aggregate> AggregateFromRecord(const Record& record) {
     hasher.Update(buffer);
     IMASNAP_ASSIGN(const Digest computed, hasher.Finish());
     if (!std::ranges::equal(computed.view(), digest.digest)) {
-      return fail(ErrorCode::kMismatch, fmt::format("{}: d-ng is not the {} digest of its buffer",
-                                                    kAggregateEvent, digest.alg));
+      Error error = fail(
+          ErrorCode::kMismatch,
+          fmt::format("{}: d-ng is not the {} digest of its buffer", kAggregateEvent, digest.alg));
+      error.expected = ToHex(digest.digest);
+      error.found = computed.Hex();
+      return error;
     }
   }
   return parsed;

@@ -113,10 +113,10 @@ Status FileSystem::MakeDirectories(const std::string& path) {
   return SyncDirectory(parent);
 }
 
-Status FileSystem::WriteDurably(const std::string& path, std::string_view text) {
+Status FileSystem::WriteDurably(const std::string& path, std::string_view text, OpenMode mode) {
   const std::string temporary = path + ".tmp";
   const auto write = [&]() -> Status {
-    IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenFile(temporary, OpenMode::kCreate));
+    IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenFile(temporary, mode));
     IMASNAP_RETURN_IF_ERROR(file->WriteAll(AsBytes(text)));
     IMASNAP_RETURN_IF_ERROR(file->SyncAll());
     IMASNAP_RETURN_IF_ERROR(file->Close());

@@ -38,9 +38,10 @@ enum class LockMode { kShared, kExclusive };
 
 enum class OpenMode {
   kRead,
-  kReadWrite,  // an existing file
-  kCreate,     // a new file, for writing; fails when it exists
-  kLockFile,   // for flock(2): created when absent, never written
+  kReadWrite,      // an existing file
+  kCreate,         // a new file, for writing; fails when it exists
+  kCreatePrivate,  // the same, mode 0600
+  kLockFile,       // for flock(2): created when absent, never written
 };
 
 class File : public ByteSource {
@@ -105,7 +106,8 @@ class FileSystem {
   Status MakeDirectories(const std::string& path);
   // Writes <path>.tmp, syncs it, renames it to `path` and syncs the directory:
   // after a crash `path` holds either what it held before or all of `text`.
-  Status WriteDurably(const std::string& path, std::string_view text);
+  Status WriteDurably(const std::string& path, std::string_view text,
+                      OpenMode mode = OpenMode::kCreate);
 };
 
 // The real one.

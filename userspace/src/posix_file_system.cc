@@ -128,6 +128,10 @@ class PosixFileSystem : public FileSystem {
         flags |= O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
         permissions = 0640;
         break;
+      case OpenMode::kCreatePrivate:
+        flags |= O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+        permissions = 0600;
+        break;
       case OpenMode::kLockFile:
         flags |= O_RDONLY | O_CREAT | O_NOFOLLOW;
         permissions = 0644;

@@ -90,24 +90,31 @@ SessionInfo DescribeSession(const Environment& env, uint64_t id,
 Result<Session> NewSession(const Environment& env, uint64_t id, std::optional<uint32_t> reset_count,
                            Notes* notes) {
   const SessionInfo info = DescribeSession(env, id, reset_count);
-  const Store store = env.store();
-  IMASNAP_ASSIGN(Session session, store.CreateSession(info));
-  auto ids = store.Sessions();
-  if (!ids.ok()) {
-    return std::move(ids.error());
-  }
-  const uint64_t keep = env.config.keep_boots;
-  for (size_t i = 0; ids->size() - i > keep; ++i) {
-    const Status removed = store.RemoveSession((*ids)[i]);
-    notes->push_back(
-        removed.ok() ? fmt::format("removed session {} of an earlier boot", SegmentName((*ids)[i]))
-                     : fmt::format("session {} of an earlier boot was not removed: {}",
-                                   SegmentName((*ids)[i]), removed.error().ToString()));
-  }
+  IMASNAP_ASSIGN(Session session, env.store().CreateSession(info));
+  IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
+  static_cast<void>(failed);  // noted, and tried again by the next
   return session;
 }
 
 }  // namespace
+
+Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* notes) {
+  const Store store = env.store();
+  IMASNAP_ASSIGN(const std::vector<uint64_t> ids, store.Sessions());
+  std::vector<Error> failed;
+  const uint64_t keep = env.config.keep_boots;
+  for (size_t i = 0; ids.size() - i > keep; ++i) {
+    const Status removed = store.RemoveSession(ids[i]);
+    if (removed.ok()) {
+      notes->push_back(fmt::format("removed session {} of an earlier boot", SegmentName(ids[i])));
+    } else {
+      notes->push_back(fmt::format("session {} of an earlier boot was not removed: {}",
+                                   SegmentName(ids[i]), removed.error().ToString()));
+      failed.push_back(removed.error());
+    }
+  }
+  return failed;
+}
 
 Result<Recovered> Recover(const Environment& env, Notes* notes) {
   const Store store = env.store();

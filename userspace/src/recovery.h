@@ -26,6 +26,11 @@ struct Recovered {
 // to succeed, closes sessions of earlier boots and removes the oldest.
 Result<Recovered> Recover(const Environment& env, std::vector<std::string>* notes);
 
+// Removes the oldest sessions down to keep_boots, and says so. Returns why some
+// were not removed.
+Result<std::vector<Error>> RemoveOldSessions(const Environment& env,
+                                             std::vector<std::string>* notes);
+
 }  // namespace imasnap
 
 #endif  // IMASNAP_RECOVERY_H_

@@ -37,6 +37,18 @@ Result<Replay> Replay::Create(const std::vector<Bank>& banks) {
   return replay;
 }
 
+void Replay::Resume(const std::vector<std::map<uint32_t, Digest>>& pcrs, uint64_t records,
+                    uint64_t violations) {
+  for (size_t i = 0; i < banks_.size() && i < pcrs.size(); ++i) {
+    for (const auto& [pcr, value] : pcrs[i]) {
+      banks_[i].pcrs[pcr] = value;
+      used_ |= uint64_t{1} << pcr;
+    }
+  }
+  records_ = records;
+  violations_ = violations;
+}
+
 const Digest& Replay::ValueBefore(size_t bank, uint32_t pcr) const {
   const BankState& state = banks_[bank];
   return pcr == last_pcr_ ? state.before : state.pcrs[pcr];
@@ -81,6 +93,8 @@ Status Replay::Add(const Record& record, HashAlg header_alg) {
                                 HashName(header_alg), ToHex(record.digest), digest.Hex()));
       error.record = record.number;
       error.offset = record.offset;
+      error.expected = ToHex(record.digest);
+      error.found = digest.Hex();
       return error;
     }
   }

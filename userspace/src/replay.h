@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "hash.h"
@@ -41,6 +42,11 @@ class Replay {
  public:
   // Fails when OpenSSL lacks a bank's algorithm. PCRs start at reset values.
   static Result<Replay> Create(const std::vector<Bank>& banks);
+
+  // Goes on where an earlier replay ended: the PCRs that its records named, of
+  // every bank in the banks' order, and what it counted.
+  void Resume(const std::vector<std::map<uint32_t, Digest>>& pcrs, uint64_t records,
+              uint64_t violations);
 
   // Extends the record's PCR in every bank. `header_alg` is the algorithm of
   // the digests in the log's records. A header digest that is not the digest of

@@ -32,6 +32,9 @@ struct Error {
   std::optional<uint64_t> record;
   std::optional<uint64_t> offset;
   int errno_value = 0;
+  // The two values of a kMismatch, where there are two.
+  std::string expected;
+  std::string found;
 
   // "<file>: record N (offset B): message", leaving out what is not known.
   std::string ToString() const;

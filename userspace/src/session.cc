@@ -73,9 +73,33 @@ Result<std::optional<SegmentKey>> LastKey(FileSystem& fs, const Session& session
   return std::optional<SegmentKey>({std::nullopt, described->bytes, described->sha256});
 }
 
+Status LeaveOutUnpurged(const std::function<Result<std::unique_ptr<File>>()>& open, LiveStart start,
+                        std::vector<Segment>* segments) {
+  // With a segment go those that it supersedes, which only its metadata would
+  // have named.
+  bool contained = start == LiveStart::kContainsSegment;
+  while (contained) {
+    segments->pop_back();
+    contained = false;
+    if (!segments->empty() && segments->back().info) {
+      IMASNAP_ASSIGN(const std::unique_ptr<File> live, open());
+      IMASNAP_ASSIGN(const LiveHead before,
+                     CompareWithLive(*live, live->path(), KeyOf(*segments->back().info)));
+      contained = before.start == LiveStart::kContainsSegment;
+    }
+  }
+  return {};
+}
+
 Result<LogView> OpenLogView(const Environment& env) {
+  IMASNAP_ASSIGN(std::unique_ptr<File> lock, AcquireLock(env, LockMode::kShared));
+  IMASNAP_ASSIGN(LogView view, OpenLogViewLocked(env));
+  view.lock = std::move(lock);
+  return view;
+}
+
+Result<LogView> OpenLogViewLocked(const Environment& env) {
   LogView view;
-  IMASNAP_ASSIGN(view.lock, AcquireLock(env, LockMode::kShared));
   const KernelLog kernel = env.kernel();
   view.live_path = kernel.live_path();
   IMASNAP_ASSIGN(view.session, env.store().LoadNewest());
@@ -90,19 +114,8 @@ Result<LogView> OpenLogView(const Environment& env) {
       view.match = SessionMatch::kSame;
     } else {
       view.segments = view.session->segments;
-      // The kernel still has a segment that was not purged, and with it those
-      // that it supersedes, which only its metadata would have named.
-      bool contained = head.start == LiveStart::kContainsSegment;
-      while (contained) {
-        view.segments.pop_back();
-        contained = false;
-        if (!view.segments.empty() && view.segments.back().info) {
-          IMASNAP_ASSIGN(view.live, kernel.OpenLive());
-          IMASNAP_ASSIGN(const LiveHead before, CompareWithLive(*view.live, view.live_path,
-                                                                KeyOf(*view.segments.back().info)));
-          contained = before.start == LiveStart::kContainsSegment;
-        }
-      }
+      IMASNAP_RETURN_IF_ERROR(
+          LeaveOutUnpurged([&kernel] { return kernel.OpenLive(); }, head.start, &view.segments));
     }
   } else {
     view.session.reset();

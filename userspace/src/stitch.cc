@@ -10,6 +10,7 @@ namespace imasnap {
 namespace {
 
 constexpr size_t kChunk = 256 * 1024;
+constexpr uint64_t kProgressStep = 256;  // records
 
 // Gathers small pieces into chunks for the sink.
 class Output {
@@ -38,6 +39,10 @@ class Writer {
   Writer(const CatOptions& options, const ByteSink& sink) : options_(options), out_(sink) {}
 
   Status Part(const LogPart& part) {
+    if (part.discarded) {  // before options_.from
+      seen_ = part.info->last_record;
+      return {};
+    }
     IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
     LogReader reader(*file, {}, part.path,
                      options_.ascii ? LogReader::Check::kStrict : LogReader::Check::kFraming);
@@ -45,6 +50,9 @@ class Writer {
       IMASNAP_ASSIGN(const Record* record, reader.Next());
       if (record == nullptr) {
         return {};
+      }
+      if (options_.progress && seen_ % kProgressStep == 0 && !options_.progress(seen_)) {
+        return MakeError(ErrorCode::kFailed, "given up");
       }
       if (++seen_ >= options_.from) {
         IMASNAP_RETURN_IF_ERROR(Write(*record));
@@ -107,6 +115,7 @@ std::vector<LogPart> PartsOf(const Environment& env, const LogView& view) {
     part.info = segment.info;
     part.info_problem = segment.info_error;
     part.missing = !segment.has_data;
+    part.discarded = segment.info && segment.info->state == SegmentState::kDiscarded;
     const bool explained = segment.info && segment.info->supersedes;
     if (segment.number != expected && !explained) {
       part.missing_before = expected;
@@ -122,9 +131,29 @@ std::vector<LogPart> PartsOf(const Environment& env, const LogView& view) {
   return parts;
 }
 
-Status CheckComplete(const std::vector<LogPart>& parts) {
+Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from) {
+  const LogPart* last = nullptr;
   for (const LogPart& part : parts) {
-    if (part.missing || part.missing_before) {
+    if (part.discarded && part.info->last_record >= from) {
+      last = &part;
+    }
+  }
+  if (last == nullptr) {
+    return {};
+  }
+  return FileError(
+      ErrorCode::kCannotCheck, last->path,
+      fmt::format("segments up to {} (records 1 to {}) were discarded after they were "
+                  "verified, as discard = \"verified\" in ima-snapshot.conf(5) allows; "
+                  "records from {} on can be read, and verified with --state",
+                  SegmentName(last->segment), last->info->last_record,
+                  last->info->last_record + 1));
+}
+
+Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from) {
+  IMASNAP_RETURN_IF_ERROR(CheckNotDiscarded(parts, from));
+  for (const LogPart& part : parts) {
+    if ((part.missing && !part.discarded) || part.missing_before) {
       return FileError(ErrorCode::kMismatch, part.path,
                        fmt::format("segment {} is missing",
                                    SegmentName(part.missing_before.value_or(part.segment))));
@@ -135,7 +164,7 @@ Status CheckComplete(const std::vector<LogPart>& parts) {
 
 Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
                           const ByteSink& sink) {
-  IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
+  IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, options.from));
   Writer writer(options, sink);
   for (const LogPart& part : parts) {
     IMASNAP_RETURN_IF_ERROR(writer.Part(part));

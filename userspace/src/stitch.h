@@ -18,20 +18,24 @@ namespace imasnap {
 // that should be there and are not become parts that are missing.
 std::vector<LogPart> PartsOf(const Environment& env, const LogView& view);
 
-// kMismatch when a part is missing.
-Status CheckComplete(const std::vector<LogPart>& parts);
+// For whoever needs the log from record `from` on: kCannotCheck when a part with
+// such records was discarded. Names the segments, and says why.
+Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from = 1);
+// The same, and kMismatch when a part is missing.
+Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from = 1);
 
 struct CatOptions {
   bool ascii = false;
   HashAlg header_alg = HashAlg::kSha1;  // of the template digest written
   uint64_t from = 1;                    // first record written, since cold boot
+  Progress progress{};                  // called with the records read
 };
 
 using ByteSink = std::function<Status(ByteView)>;
 
 // Writes the log of `parts` to `sink`, in the format of
 // (ascii|binary)_runtime_measurements_<alg>. Fails before it writes anything
-// when a part is missing. Returns the records written.
+// when a part is missing or was discarded. Returns the records written.
 Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
                           const ByteSink& sink);
 

@@ -61,11 +61,10 @@ Result<std::vector<uint64_t>> Store::Sessions() const {
   return ids;
 }
 
-Result<Session> Store::Load(uint64_t id) const {
+Result<Session> LoadSession(FileSystem& fs, const std::string& directory) {
   Session session;
-  session.id = id;
-  session.directory = SessionDirectory(id);
-  IMASNAP_ASSIGN(const std::vector<std::string> names, fs_.List(session.directory));
+  session.directory = directory;
+  IMASNAP_ASSIGN(const std::vector<std::string> names, fs.List(session.directory));
   std::map<uint64_t, Segment> found;
   const auto segment_at = [&](uint64_t number) -> Segment& {
     Segment& segment = found[number];
@@ -81,13 +80,13 @@ Result<Session> Store::Load(uint64_t id) const {
     } else if (name.find(".rejected") != std::string::npos) {
       session.rejected.push_back(path);
     } else if (name == "session.json") {
-      IMASNAP_ASSIGN(const std::string text, fs_.ReadFile(path));
+      IMASNAP_ASSIGN(const std::string text, fs.ReadFile(path));
       IMASNAP_ASSIGN(session.info, ParseSession(text, path));
     } else if (const auto data = NumberFromName(name, ".ima")) {
       segment_at(*data).has_data = true;
     } else if (const auto number = NumberFromName(name, ".json")) {
       Segment& segment = segment_at(*number);
-      IMASNAP_ASSIGN(const std::string text, fs_.ReadFile(path));
+      IMASNAP_ASSIGN(const std::string text, fs.ReadFile(path));
       auto info = ParseSegment(text, path);
       if (!info.ok()) {
         segment.info_error = info.error();
@@ -111,6 +110,12 @@ Result<Session> Store::Load(uint64_t id) const {
     (superseded.contains(number) ? session.superseded : session.segments)
         .push_back(std::move(segment));
   }
+  return session;
+}
+
+Result<Session> Store::Load(uint64_t id) const {
+  IMASNAP_ASSIGN(Session session, LoadSession(fs_, SessionDirectory(id)));
+  session.id = id;
   return session;
 }
 

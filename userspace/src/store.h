@@ -80,6 +80,9 @@ class Store {
   std::string root_;
 };
 
+// What Store::Load() does, of any directory; the id stays 0.
+Result<Session> LoadSession(FileSystem& fs, const std::string& directory);
+
 // Describes a segment from its own bytes: records, bytes, sha256, number.
 // Everything else is left empty. Errors name the segment's file.
 Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "verify.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
+#include "stitch.h"
 #include "verify_pass.h"
 
 namespace imasnap {
@@ -38,6 +41,23 @@ Result<std::vector<Bank>> FirstBanks(const std::vector<LogPart>& parts, PcrReade
   return banks;
 }
 
+// From a state: its banks are those of the log, and how they are padded is known.
+Result<VerifyReport> VerifyRest(const std::vector<LogPart>& parts, PcrReader* pcrs,
+                                const VerifyOptions& options) {
+  std::vector<Bank> banks;
+  for (const Checkpoint::BankState& state : options.from->banks) {
+    banks.push_back(state.bank);
+  }
+  IMASNAP_ASSIGN(Replay replay, Replay::Create(banks));
+  VerifyPass pass(parts, pcrs, std::move(replay), {}, options);
+  IMASNAP_ASSIGN(VerifyReport report, pass.Run());
+  if (!pass.missing_banks().empty()) {
+    return StateRefused(options.state_file, fmt::format("has no PCRs of bank {}",
+                                                        HashName(pass.missing_banks()[0].alg)));
+  }
+  return report;
+}
+
 }  // namespace
 
 Error Finding::ToError() const {
@@ -47,7 +67,13 @@ Error Finding::ToError() const {
   return error;
 }
 
-Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcrs) {
+Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcrs,
+                               const VerifyOptions& options) {
+  const uint64_t verified_before = options.from != nullptr ? options.from->records : 0;
+  IMASNAP_RETURN_IF_ERROR(CheckNotDiscarded(parts, verified_before + 1));
+  if (verified_before > 0) {
+    return VerifyRest(parts, pcrs, options);
+  }
   IMASNAP_ASSIGN(std::vector<Bank> banks, FirstBanks(parts, pcrs));
   std::set<std::string> unchecked;
   std::optional<VerifyReport> best;
@@ -64,7 +90,7 @@ Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcr
     }
     banks = usable;
     IMASNAP_ASSIGN(Replay replay, Replay::Create(banks));
-    VerifyPass pass(parts, pcrs, std::move(replay), unchecked);
+    VerifyPass pass(parts, pcrs, std::move(replay), unchecked, options);
     IMASNAP_ASSIGN(VerifyReport report, pass.Run());
     if (!pass.missing_banks().empty()) {
       banks.insert(banks.end(), pass.missing_banks().begin(), pass.missing_banks().end());

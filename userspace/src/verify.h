@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint.h"
+#include "environment.h"
 #include "file_system.h"
 #include "metadata.h"
 #include "pcr_values.h"
@@ -31,6 +33,9 @@ struct LogPart {
   // A segment that must come before this part and is not there.
   std::optional<uint64_t> missing_before;
   bool missing = false;  // its own bytes are not there
+  // They are not because they were removed after they were verified; info says
+  // which records they were.
+  bool discarded = false;
 };
 
 // The first thing that disagrees.
@@ -59,6 +64,7 @@ struct BankReport {
 struct VerifyReport {
   std::optional<Finding> finding;  // nothing: the log is good
   uint64_t records = 0;
+  uint64_t records_before = 0;  // of these, taken from the state and not read
   uint64_t live_records = 0;
   uint64_t segments = 0;
   uint64_t aggregates = 0;
@@ -68,14 +74,26 @@ struct VerifyReport {
   std::vector<std::string> unchecked_banks;  // their hash is not available here
   // The record after which the log agrees with the PCRs from outside.
   std::optional<uint64_t> matched_record;
-  std::vector<std::string> notes;
+  // Where the next run may go on: the last beginning of a part that the PCRs from
+  // outside cover. Nothing without such PCRs, or with a finding.
+  std::optional<Checkpoint> checkpoint;
+};
+
+struct VerifyOptions {
+  // Go on from here; nothing before it is read. `state_file` is the name that
+  // errors about it give.
+  const Checkpoint* from = nullptr;
+  std::string state_file{};
+  LogIdentity identity{};  // of the log
+  Progress progress{};
 };
 
 // `pcrs` may be null: then the log is only checked against itself. Live PCRs
 // are read again a bounded number of times while the last part grows; fixed
-// ones may match anywhere in the log. An error (not a finding) means that it
-// could not be checked.
-Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcrs);
+// ones may match anywhere in the log that is read. An error (not a finding) means
+// that it could not be checked.
+Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcrs,
+                               const VerifyOptions& options = {});
 
 }  // namespace imasnap
 

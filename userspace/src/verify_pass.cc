@@ -8,6 +8,11 @@
 #include "store.h"
 
 namespace imasnap {
+namespace {
+
+constexpr uint64_t kProgressStep = 256;  // records
+
+}  // namespace
 
 Finding VerifyPass::At(const LogPart& where, std::string message) const {
   Finding finding;
@@ -63,8 +68,11 @@ void VerifyPass::CheckPcrs(const Record& record, const Aggregate& aggregate) {
       ++report_.pcr_checks;
       if (!(recorded == replay_.Value(*index, pcr))) {
         Finding finding =
-            At(record, fmt::format("the records before it replay to another value of {} PCR {} "
-                                   "than the aggregate of attempt {} recorded",
+            At(record, fmt::format("{} another value of {} PCR {} than the aggregate of attempt {} "
+                                   "recorded",
+                                   resumed_at_ == index_ && record.number == 1
+                                       ? "the state has"
+                                       : "the records before it replay to",
                                    bank.name, pcr, aggregate.attempt));
         finding.bank = bank.name;
         finding.pcr = pcr;
@@ -128,7 +136,10 @@ Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
   if (!aggregate.ok()) {
     if (aggregate.error().code == ErrorCode::kMalformed ||
         aggregate.error().code == ErrorCode::kMismatch) {
-      Find(At(record, aggregate.error().message));
+      Finding finding = At(record, aggregate.error().message);
+      finding.expected = aggregate.error().expected;
+      finding.found = aggregate.error().found;
+      Find(std::move(finding));
       return {};
     }
     return std::move(aggregate.error());
@@ -162,12 +173,20 @@ Status VerifyPass::OnRecord(const Record& record) {
   if (IsAggregate(record)) {
     IMASNAP_RETURN_IF_ERROR(OnAggregate(record, first_of_part));
   } else if (first_of_part && index_ > 0) {
-    Find(At(record, fmt::format("begins with {}, not with the aggregate that closed the segment "
-                                "before it: a segment is missing or this one is not its successor",
-                                record.event_name())));
+    Finding finding =
+        At(record, fmt::format("begins with {}, not with the aggregate that closed the segment "
+                               "before it: a segment is missing or this one is not its successor",
+                               record.event_name()));
+    finding.expected =
+        fmt::format("{} of attempt {}", kAggregateEvent, last_attempt_.value_or(0) + 1);
+    finding.found = record.event_name();
+    Find(std::move(finding));
   }
   if (report_.finding) {
     return {};
+  }
+  if (first_of_part) {
+    IMASNAP_RETURN_IF_ERROR(NoteBoundary(record));
   }
   Status added = replay_.Add(record, HashAlg::kSha1);
   if (!added.ok()) {
@@ -176,7 +195,8 @@ Status VerifyPass::OnRecord(const Record& record) {
     }
     Finding finding = At(record, added.error().message);
     finding.bank = "sha1";
-    finding.expected = ToHex(record.digest);
+    finding.expected = added.error().expected;
+    finding.found = added.error().found;
     Find(std::move(finding));
     return {};
   }
@@ -186,6 +206,10 @@ Status VerifyPass::OnRecord(const Record& record) {
     ++report_.live_records;
   }
   MatchFixed();
+  if (options_.progress && report_.records % kProgressStep == 0 &&
+      !options_.progress(report_.records - report_.records_before)) {
+    return MakeError(ErrorCode::kCannotCheck, "given up");
+  }
   return {};
 }
 
@@ -218,15 +242,7 @@ void VerifyPass::CheckInfo(const Digest& sha256) {
 Status VerifyPass::RunPart(size_t index) {
   index_ = index;
   first_record_ = report_.records + 1;
-  if (part().missing_before) {
-    Finding finding =
-        At(part(), fmt::format("segment {} is missing", SegmentName(*part().missing_before)));
-    finding.segment = *part().missing_before;
-    Find(std::move(finding));
-    return {};
-  }
-  if (part().missing) {
-    Find(At(part(), "the segment is missing, only its metadata is there"));
+  if (!CheckPresent()) {
     return {};
   }
   IMASNAP_ASSIGN(file_, part().open());
@@ -265,7 +281,11 @@ Result<VerifyReport> VerifyPass::Run() {
     IMASNAP_ASSIGN(const PcrValues values, pcrs_->Read({}));
     fixed_ = ToTarget(values);
   }
-  for (size_t i = 0; i < parts_.size() && !report_.finding; ++i) {
+  size_t first = 0;
+  if (options_.from != nullptr) {
+    IMASNAP_RETURN_IF_ERROR(Resume(&first));
+  }
+  for (size_t i = first; i < parts_.size() && !report_.finding; ++i) {
     IMASNAP_RETURN_IF_ERROR(RunPart(i));
   }
   IMASNAP_RETURN_IF_ERROR(Finish());

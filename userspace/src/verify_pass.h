@@ -22,8 +22,8 @@ namespace imasnap {
 class VerifyPass {
  public:
   VerifyPass(const std::vector<LogPart>& parts, PcrReader* pcrs, Replay replay,
-             std::set<std::string> unchecked)
-      : parts_(parts), pcrs_(pcrs), replay_(std::move(replay)) {
+             const std::set<std::string>& unchecked, const VerifyOptions& options)
+      : parts_(parts), pcrs_(pcrs), options_(options), replay_(std::move(replay)) {
     report_.unchecked_banks.assign(unchecked.begin(), unchecked.end());
   }
 
@@ -33,6 +33,11 @@ class VerifyPass {
 
  private:
   using Target = std::map<size_t, std::map<uint32_t, Digest>>;  // replay's bank to PCRs
+
+  Status Resume(size_t* first);
+  bool CheckPresent();
+  Status NoteBoundary(const Record& record);
+  void NoteCovered();
 
   Status RunPart(size_t index);
   Status OnRecord(const Record& record);
@@ -61,6 +66,7 @@ class VerifyPass {
 
   const std::vector<LogPart>& parts_;
   PcrReader* pcrs_;
+  const VerifyOptions& options_;
   Replay replay_;
   VerifyReport report_;
   std::vector<Bank> missing_banks_;
@@ -71,7 +77,10 @@ class VerifyPass {
   std::optional<Hasher> hasher_;           // over the part's records so far
   std::optional<Digest> previous_sha256_;  // of the part before
   std::optional<uint64_t> last_attempt_;
-  uint64_t first_record_ = 0;  // of the part
+  uint64_t first_record_ = 0;         // of the part
+  std::optional<size_t> resumed_at_;  // the part that begins where the state ends
+  Checkpoint boundary_;               // the last beginning of a part
+  Checkpoint covered_;                // the last one that the PCRs cover
 
   std::optional<Target> fixed_;
   std::map<size_t, uint64_t> bank_matched_;  // fixed: the last record

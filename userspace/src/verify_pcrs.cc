@@ -75,6 +75,12 @@ void VerifyPass::NoMatch(const Target& target) {
         finding.message = fmt::format(
             "the log of {} records does not replay to {} PCR {}: the PCR is {}, the log gives {}",
             report_.records, finding.bank, pcr, finding.expected, finding.found);
+        if (report_.records_before > 0 && !pcrs_->live()) {
+          finding.message += fmt::format(
+              "; PCRs older than record {}, where the state ends, cannot match without "
+              "verifying from the beginning",
+              report_.records_before);
+        }
         Find(std::move(finding));
         return;
       }
@@ -82,6 +88,11 @@ void VerifyPass::NoMatch(const Target& target) {
   }
   Finding finding = At(parts_.back(), "the banks match at different records");
   finding.record = report_.records;
+  finding.expected = "all banks at one record";
+  for (const auto& [bank, record] : bank_matched_) {
+    finding.found += fmt::format("{}{} at record {}", finding.found.empty() ? "" : ", ",
+                                 HashName(replay_.bank(bank).alg), record);
+  }
   Find(std::move(finding));
 }
 
@@ -156,6 +167,10 @@ Status VerifyPass::Finish() {
     report_.banks.push_back(std::move(bank));
   }
   report_.violations = replay_.violations();
+  NoteCovered();
+  if (report_.matched_record && !report_.finding) {
+    report_.checkpoint = covered_;
+  }
   return {};
 }
 

@@ -319,11 +319,12 @@ Result<std::unique_ptr<File>> FakeFileSystem::Open(const std::string& path, Open
     return std::unique_ptr<File>(new CountedFile(this, std::move(file)));
   }
   std::shared_ptr<Node> node = Lookup(path);
-  const bool create = mode == OpenMode::kCreate || mode == OpenMode::kLockFile;
+  const bool fresh = mode == OpenMode::kCreate || mode == OpenMode::kCreatePrivate;
+  const bool create = fresh || mode == OpenMode::kLockFile;
   if (!node && !create) {
     return SystemError(path, "open", ENOENT);
   }
-  if (node && mode == OpenMode::kCreate) {
+  if (node && fresh) {
     return SystemError(path, "open", EEXIST);
   }
   if (!node) {
@@ -332,6 +333,7 @@ Result<std::unique_ptr<File>> FakeFileSystem::Open(const std::string& path, Open
       return SystemError(path, "open", read_only ? EROFS : ENOENT);
     }
     node = std::make_shared<Node>();
+    node->mode = mode == OpenMode::kCreatePrivate ? 0600 : 0644;
     parent->entries[BaseName(path)] = node;
   }
   Leave();

@@ -4,25 +4,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tampering.h"
 #include "world.h"
 
 namespace imasnap {
 namespace {
 
+using testing::Drop;
 using testing::FakeKernel;
+using testing::Fill;
+using testing::FlipByte;
+using testing::Forge;
 using ::testing::HasSubstr;
 using testing::kBoot1;
 using testing::NgRecord;
+using testing::SegmentBytes;
+using testing::Swap;
 using testing::World;
-
-// Three segments and a list in the kernel.
-void Fill(World* world) {
-  for (int i = 0; i < 3; ++i) {
-    world->kernel.MeasureFiles(8);
-    ASSERT_TRUE(world->Take().ok());
-  }
-  world->kernel.MeasureFiles(4);
-}
 
 TEST(VerifyTest, GoodLogMatchesLivePcrsInEveryBank) {
   World world;
@@ -186,41 +184,6 @@ struct Tampering {
   const char* message;
   bool needs_pcrs = false;
 };
-
-void FlipByte(World* world, uint64_t segment, size_t offset) {
-  world->fs.Find(world->SegmentPath(segment) + ".ima")->data[offset] ^= std::byte{1};
-}
-
-void Drop(World* world, uint64_t segment) {
-  world->fs.Remove(world->SegmentPath(segment) + ".ima");
-  world->fs.Remove(world->SegmentPath(segment) + ".json");
-}
-
-void Swap(World* world, const char* suffix) {
-  world->fs.Move(world->SegmentPath(2) + suffix, kBoot1 + "/x");
-  world->fs.Move(world->SegmentPath(3) + suffix, world->SegmentPath(2) + suffix);
-  world->fs.Move(kBoot1 + "/x", world->SegmentPath(3) + suffix);
-}
-
-// Replaces a segment's bytes, and its metadata so that it agrees.
-void Forge(World* world, uint64_t number, const Bytes& bytes) {
-  const std::string path = world->SegmentPath(number);
-  auto info = ParseSegment(*world->fs.Read(path + ".json"), "json").value();
-  world->fs.Write(path + ".ima", AsText(bytes));
-  Segment segment;
-  segment.number = number;
-  segment.path = path + ".ima";
-  const SegmentInfo now = DescribeSegment(world->fs, segment).value();
-  info.records = now.records;
-  info.bytes = now.bytes;
-  info.sha256 = now.sha256;
-  info.last_record = info.first_record + info.records - 1;
-  world->fs.Write(path + ".json", FormatSegment(info));
-}
-
-Bytes SegmentBytes(World* world, uint64_t number) {
-  return world->fs.Find(world->SegmentPath(number) + ".ima")->data;
-}
 
 class TamperingTest : public ::testing::TestWithParam<Tampering> {};
 

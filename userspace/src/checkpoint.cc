@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "checkpoint.h"
+
+#include <fmt/format.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+namespace imasnap {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMaxStateSize = 1U << 20;
+constexpr size_t kMinKey = 16;
+constexpr size_t kMaxKey = 4096;
+
+struct MacDeleter {
+  void operator()(EVP_MAC* mac) const { EVP_MAC_free(mac); }
+  void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+};
+
+Result<Digest> HmacSha256(std::string_view key, std::string_view text) {
+  const std::unique_ptr<EVP_MAC, MacDeleter> mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
+  const std::unique_ptr<EVP_MAC_CTX, MacDeleter> context(
+      mac == nullptr ? nullptr : EVP_MAC_CTX_new(mac.get()));
+  std::string digest_name = "SHA256";
+  const std::array<OSSL_PARAM, 2> params = {
+      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest_name.data(), 0),
+      OSSL_PARAM_construct_end()};
+  Digest digest;
+  size_t size = 0;
+  const auto* key_bytes = reinterpret_cast<const unsigned char*>(key.data());
+  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
+  if (context == nullptr ||
+      EVP_MAC_init(context.get(), key_bytes, key.size(), params.data()) != 1 ||
+      EVP_MAC_update(context.get(), bytes, text.size()) != 1 ||
+      EVP_MAC_final(context.get(), reinterpret_cast<unsigned char*>(digest.bytes.data()), &size,
+                    digest.bytes.size()) != 1) {
+    return MakeError(ErrorCode::kFailed, "OpenSSL cannot compute HMAC-SHA-256");
+  }
+  digest.size = static_cast<uint8_t>(size);
+  return digest;
+}
+
+// The second line for `body`.
+Result<std::string> SealOf(std::string_view body, std::string_view key) {
+  if (!key.empty()) {
+    IMASNAP_ASSIGN(const Digest digest, HmacSha256(key, body));
+    return fmt::format("hmac-sha256 {}\n", digest.Hex());
+  }
+  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
+  hasher.Update(AsBytes(body));
+  IMASNAP_ASSIGN(const Digest digest, hasher.Finish());
+  return fmt::format("sha256 {}\n", digest.Hex());
+}
+
+Json ToJson(const Checkpoint::BankState& state) {
+  Json pcrs = Json::object();
+  for (const auto& [pcr, value] : state.pcrs) {
+    pcrs[std::to_string(pcr)] = value.Hex();
+  }
+  return {{"bank", std::string(HashName(state.bank.alg))},
+          {"padded_sha1", state.bank.padded_sha1},
+          {"unmapped", state.bank.unmapped},
+          {"pcrs", std::move(pcrs)}};
+}
+
+// Digests are empty where there is none; FormatCheckpoint() of the result shows
+// what was not hex at all.
+Digest ToDigest(const Json& json) {
+  const auto bytes = FromHex(json.get_ref<const std::string&>());
+  return bytes && bytes->size() <= kMaxDigestSize ? Digest::From(*bytes) : Digest();
+}
+
+// Throws what nlohmann-json throws over a wrong type; false where a value makes
+// no sense.
+bool FromJson(const Json& json, Checkpoint::BankState* state) {
+  const auto alg = HashFromName(json.at("bank").get_ref<const std::string&>());
+  if (!alg) {
+    return false;
+  }
+  state->bank = {.alg = *alg,
+                 .padded_sha1 = json.at("padded_sha1").get<bool>(),
+                 .unmapped = json.at("unmapped").get<bool>()};
+  for (const auto& [name, value] : json.at("pcrs").items()) {
+    const auto pcr = ParseDecimal(name);
+    const Digest digest = ToDigest(value);
+    if (!pcr || *pcr >= kMaxPcr || digest.size != DigestSize(*alg)) {
+      return false;
+    }
+    state->pcrs.emplace(static_cast<uint32_t>(*pcr), digest);
+  }
+  return true;
+}
+
+bool IsSha256OrEmpty(const Digest& digest) {
+  return digest.size == 0 || digest.size == DigestSize(HashAlg::kSha256);
+}
+
+bool FromJson(const Json& json, Checkpoint* out) {
+  const Json& log = json.at("log");
+  out->identity.machine = log.at("machine").get<std::string>();
+  out->identity.boot = log.at("boot").get<std::string>();
+  out->identity.created = log.at("created").get<std::string>();
+  if (const Json& count = log.at("tpm_reset_count"); !count.is_null()) {
+    out->identity.reset_count = count.get<uint32_t>();
+  }
+  out->first_record = ToDigest(log.at("first_record"));
+  out->records = json.at("records").get<uint64_t>();
+  out->segment = json.at("segment").get<uint64_t>();
+  out->segment_sha256 = ToDigest(json.at("segment_sha256"));
+  out->aggregates = json.at("aggregates").get<uint64_t>();
+  out->violations = json.at("violations").get<uint64_t>();
+  out->attempt = json.at("attempt").get<uint64_t>();
+  out->aggregate = ToDigest(json.at("aggregate"));
+  for (const Json& bank : json.at("banks")) {
+    if (!FromJson(bank, &out->banks.emplace_back())) {
+      return false;
+    }
+  }
+  for (const auto& [name, quote] : json.at("quotes").items()) {
+    out->quotes[name] = {.reset_count = quote.at("reset_count").get<uint32_t>(),
+                         .restart_count = quote.at("restart_count").get<uint32_t>(),
+                         .clock = quote.at("clock").get<uint64_t>()};
+  }
+  return IsSha256OrEmpty(out->first_record) && IsSha256OrEmpty(out->segment_sha256) &&
+         IsSha256OrEmpty(out->aggregate);
+}
+
+// What one of the two digests at the boundary, or the lack of both, implies.
+bool IsConsistent(const Checkpoint& c) {
+  if (c.records == 0) {
+    return c.segment == 0 && c.attempt == 0 && c.aggregates == 0 && c.violations == 0 &&
+           c.segment_sha256.size == 0 && c.aggregate.size == 0;
+  }
+  // Every bank replays the same records, so it has the same PCRs.
+  for (const Checkpoint::BankState& state : c.banks) {
+    if (state.pcrs.size() != c.banks.front().pcrs.size() ||
+        !std::equal(state.pcrs.begin(), state.pcrs.end(), c.banks.front().pcrs.begin(),
+                    [](const auto& a, const auto& b) { return a.first == b.first; })) {
+      return false;
+    }
+  }
+  return c.segment != 0 && c.segment_sha256.size != 0 && c.first_record.size != 0 &&
+         !c.banks.empty() && (c.attempt != 0) == (c.aggregate.size != 0);
+}
+
+Result<std::string> ReadOwn(FileSystem& fs, const std::string& path, uint32_t caller,
+                            uint32_t forbidden, size_t limit) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(path, OpenMode::kRead));
+  IMASNAP_ASSIGN(const FileInfo info, file->Stat());
+  if (info.type != FileType::kRegular) {
+    return FileError(ErrorCode::kCannotCheck, path, "is not a regular file");
+  }
+  if (info.owner != caller || (info.mode & forbidden) != 0) {
+    return FileError(ErrorCode::kCannotCheck, path,
+                     fmt::format("is owned by user {} with mode {:04o}; it must be owned by user "
+                                 "{} and not be {} by others",
+                                 info.owner, info.mode, caller,
+                                 (forbidden & 044) != 0 ? "readable or writable" : "writable"));
+  }
+  std::string text;
+  std::array<std::byte, 4096> buffer;
+  while (text.size() <= limit) {
+    IMASNAP_ASSIGN(const size_t got, file->Read(buffer));
+    if (got == 0) {
+      return text;
+    }
+    text.append(AsText(ByteView(buffer).first(got)));
+  }
+  return FileError(ErrorCode::kCannotCheck, path, fmt::format("is larger than {} bytes", limit));
+}
+
+// The first line, if the second one is its digest.
+Result<std::string_view> Unseal(std::string_view text, std::string_view key,
+                                const std::string& path) {
+  const size_t end = text.find('\n');
+  if (end == std::string_view::npos) {
+    return StateRefused(path, "is truncated or not a state file");
+  }
+  const std::string_view body = text.substr(0, end + 1);
+  const std::string_view seal = text.substr(end + 1);
+  IMASNAP_ASSIGN(const std::string expected, SealOf(body, key));
+  if (seal == expected) {
+    return body;
+  }
+  if (!key.empty() && seal.starts_with("sha256 ")) {
+    return StateRefused(path, "was written without a key");
+  }
+  if (key.empty() && seal.starts_with("hmac-sha256 ")) {
+    return StateRefused(path, "was written with a key: give it with --state-key, or");
+  }
+  return StateRefused(path, key.empty() ? "is damaged: its bytes do not have the digest in it"
+                                        : "is damaged, forged, or was written with another key");
+}
+
+}  // namespace
+
+LogIdentity IdentityOf(const SessionInfo& info) {
+  return {.machine = info.machine,
+          .boot = info.boot,
+          .created = info.created,
+          .reset_count = info.reset_count};
+}
+
+Error StateRefused(const std::string& path, const std::string& why) {
+  return FileError(
+      ErrorCode::kCannotCheck, path,
+      why + (why.ends_with(" or") ? " " : "; ") + "remove the file and verify from the beginning");
+}
+
+std::string FormatCheckpoint(const Checkpoint& checkpoint) {
+  Json json;
+  json["format"] = kCheckpointFormat;
+  const LogIdentity& identity = checkpoint.identity;
+  json["log"] = {
+      {"machine", identity.machine},
+      {"boot", identity.boot},
+      {"created", identity.created},
+      {"tpm_reset_count", identity.reset_count ? Json(*identity.reset_count) : Json(nullptr)},
+      {"first_record", checkpoint.first_record.Hex()}};
+  json["records"] = checkpoint.records;
+  json["segment"] = checkpoint.segment;
+  json["segment_sha256"] = checkpoint.segment_sha256.Hex();
+  json["aggregates"] = checkpoint.aggregates;
+  json["violations"] = checkpoint.violations;
+  json["attempt"] = checkpoint.attempt;
+  json["aggregate"] = checkpoint.aggregate.Hex();
+  json["banks"] = Json::array();
+  for (const Checkpoint::BankState& state : checkpoint.banks) {
+    json["banks"].push_back(ToJson(state));
+  }
+  json["quotes"] = Json::object();
+  for (const auto& [name, quote] : checkpoint.quotes) {
+    json["quotes"][name] = {{"reset_count", quote.reset_count},
+                            {"restart_count", quote.restart_count},
+                            {"clock", quote.clock}};
+  }
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Result<Checkpoint> ParseCheckpoint(std::string_view text, const std::string& file) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return FileError(ErrorCode::kMalformed, file, "is not a JSON object");
+  }
+  if (const auto format = json.find("format");
+      format == json.end() || *format != kCheckpointFormat) {
+    return FileError(ErrorCode::kMalformed, file,
+                     fmt::format("is not of format {}", kCheckpointFormat));
+  }
+  Checkpoint checkpoint;
+  try {  // nlohmann-json reports wrong types by exception
+    // That it reads back as the same text leaves room for nothing else in it.
+    if (FromJson(json, &checkpoint) && IsConsistent(checkpoint) &&
+        FormatCheckpoint(checkpoint) == text) {
+      return checkpoint;
+    }
+  } catch (const Json::exception& problem) {
+    return FileError(ErrorCode::kMalformed, file, problem.what());
+  }
+  return FileError(ErrorCode::kMalformed, file, "is not in the form in which a state is written");
+}
+
+Result<std::string> LoadStateKey(FileSystem& fs, const std::string& path, uint32_t caller) {
+  IMASNAP_ASSIGN(std::string key, ReadOwn(fs, path, caller, 077, kMaxKey));
+  if (key.size() < kMinKey) {
+    return FileError(ErrorCode::kCannotCheck, path,
+                     fmt::format("has {} bytes; a key has {} to {}", key.size(), kMinKey, kMaxKey));
+  }
+  return key;
+}
+
+Result<std::optional<Checkpoint>> LoadState(FileSystem& fs, const std::string& path,
+                                            std::string_view key, uint32_t caller) {
+  const auto text = ReadOwn(fs, path, caller, 022, kMaxStateSize);
+  if (!text.ok()) {
+    if (text.error().errno_value == ENOENT) {
+      return std::optional<Checkpoint>();
+    }
+    return text.error().code == ErrorCode::kCannotCheck ? StateRefused(path, text.error().message)
+                                                        : text.error();
+  }
+  IMASNAP_ASSIGN(const std::string_view body, Unseal(*text, key, path));
+  auto checkpoint = ParseCheckpoint(body, path);
+  if (!checkpoint.ok()) {
+    return StateRefused(path, checkpoint.error().message);
+  }
+  return std::optional<Checkpoint>(std::move(*checkpoint));
+}
+
+Status SaveState(FileSystem& fs, const std::string& path, std::string_view key,
+                 const Checkpoint& checkpoint) {
+  std::string text = FormatCheckpoint(checkpoint);
+  IMASNAP_ASSIGN(const std::string seal, SealOf(text, key));
+  return fs.WriteDurably(path, text + seal, OpenMode::kCreatePrivate);
+}
+
+}  // namespace imasnap

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "seen_quotes.h"
+#include "tampering.h"
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::World;
+
+constexpr const char* kFile = "/state";
+constexpr std::string_view kKey = "sixteen bytes ok";
+
+Result<VerifyReport> VerifyFrom(World* world, PcrReader* pcrs, const Checkpoint* from) {
+  const Environment env = world->Env();
+  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  LogIdentity identity{
+      .machine = env.identity.machine, .boot = {}, .created = {}, .reset_count = env.reset_count()};
+  if (view.session) {
+    identity = IdentityOf(*view.session->info);
+  }
+  return VerifyLog(PartsOf(env, view), pcrs,
+                   {.from = from, .state_file = kFile, .identity = identity});
+}
+
+// Two segments, a list, and the state after verifying them.
+class CheckpointTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Snapshot();
+    Snapshot();
+    auto report = VerifyFrom(&world_, &world_.tpm, nullptr);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_TRUE(report->checkpoint);
+    state_ = *report->checkpoint;
+  }
+
+  void Snapshot() {
+    world_.kernel.MeasureFiles(8);
+    ASSERT_TRUE(world_.Take().ok());
+    world_.kernel.MeasureFiles(3);
+  }
+
+  // The state is refused with what to do, and the log itself is good.
+  void ExpectRefused(const Checkpoint& state, const std::string& why) {
+    auto report = VerifyFrom(&world_, &world_.tpm, &state);
+    ASSERT_FALSE(report.ok());
+    EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+    EXPECT_THAT(report.error().ToString(),
+                AllOf(HasSubstr("/state: "), HasSubstr(why),
+                      HasSubstr("remove the file and verify from the beginning")));
+    EXPECT_TRUE(world_.IsWhole());
+  }
+
+  World world_;
+  Checkpoint state_;
+};
+
+TEST_F(CheckpointTest, LiesAtTheLastAggregateThatBeginsAPart) {
+  const Bytes all = world_.kernel.Everything();
+  const SegmentInfo info = world_.Env().store().Load(1)->segments.back().info.value();
+  EXPECT_EQ(state_.segment, 2U);
+  EXPECT_EQ(state_.attempt, 2U);
+  EXPECT_EQ(state_.records, info.last_record);
+  EXPECT_EQ(state_.segment_sha256, info.sha256);
+  EXPECT_EQ(state_.aggregates, 1U);
+  EXPECT_EQ(state_.violations, 3U);
+  EXPECT_EQ(state_.identity.machine, world_.identity.machine);
+  EXPECT_EQ(state_.identity.boot, world_.identity.boot);
+  EXPECT_EQ(state_.identity.reset_count, 5U);
+  ASSERT_EQ(state_.banks.size(), 2U);
+  for (const Checkpoint::BankState& state : state_.banks) {
+    const auto bank = std::ranges::find_if(info.banks, [&state](const auto& listed) {
+      return listed.name == HashName(state.bank.alg);
+    });
+    ASSERT_NE(bank, info.banks.end());
+    ASSERT_EQ(state.pcrs.size(), 2U);
+    EXPECT_EQ(state.pcrs.at(10), bank->pcrs.at(10));
+    EXPECT_EQ(state.pcrs.at(11), bank->pcrs.at(11));
+  }
+}
+
+TEST_F(CheckpointTest, NextRunReadsOnlyWhatIsNewAndAgreesWithAFullOne) {
+  for (int i = 0; i < 3; ++i) {
+    // What was verified before is not read, so that damage to it is not seen.
+    testing::FlipByte(&world_, 1, 200);
+    testing::FlipByte(&world_, 2, 10);
+    const Checkpoint before = state_;
+    auto report = VerifyFrom(&world_, &world_.tpm, &before);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_FALSE(report->finding) << report->finding->ToError().ToString();
+    EXPECT_EQ(report->records_before, before.records);
+    EXPECT_EQ(report->records, world_.kernel.total());
+    EXPECT_EQ(report->matched_record, world_.kernel.total());
+    testing::FlipByte(&world_, 1, 200);
+    testing::FlipByte(&world_, 2, 10);
+    auto full = VerifyFrom(&world_, &world_.tpm, nullptr);
+    ASSERT_TRUE(full.ok());
+    EXPECT_EQ(report->checkpoint, full->checkpoint);
+    EXPECT_EQ(report->violations, full->violations);
+    EXPECT_EQ(report->aggregates, full->aggregates);
+    EXPECT_EQ(report->segments, full->segments);
+    EXPECT_EQ(report->live_records, full->live_records);
+    state_ = *report->checkpoint;
+    Snapshot();
+  }
+  EXPECT_EQ(state_.segment, 4U);
+}
+
+TEST_F(CheckpointTest, DamageToWhatIsNewIsFoundFromAState) {
+  Snapshot();
+  testing::FlipByte(&world_, 3, 4);
+  auto report = VerifyFrom(&world_, &world_.tpm, &state_);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->segment, 3U);
+  EXPECT_EQ(report->finding->record, state_.records + 1);
+  EXPECT_FALSE(report->checkpoint);
+}
+
+TEST_F(CheckpointTest, WithoutPcrsFromOutsideThereIsNone) {
+  auto report = VerifyFrom(&world_, nullptr, &state_);
+  ASSERT_TRUE(report.ok());
+  EXPECT_FALSE(report->finding);
+  EXPECT_FALSE(report->checkpoint);
+}
+
+TEST_F(CheckpointTest, IsNeverPastTheRecordThatThePcrsCover) {
+  FixedPcrs then(world_.kernel.Pcrs());
+  Snapshot();
+  Snapshot();
+  auto report = VerifyFrom(&world_, &then, nullptr);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->checkpoint);
+  EXPECT_EQ(*report->checkpoint, state_);
+  // From the state the same PCRs match again, and move nothing.
+  report = VerifyFrom(&world_, &then, &state_);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->checkpoint);
+  EXPECT_EQ(*report->checkpoint, state_);
+}
+
+TEST_F(CheckpointTest, PcrsAtTheBoundaryMatchAndOlderOnesAreAMismatchThatSaysWhy) {
+  PcrValues there;
+  for (const Checkpoint::BankState& state : state_.banks) {
+    there[std::string(HashName(state.bank.alg))] = state.pcrs;
+  }
+  FixedPcrs at_boundary(there);
+  auto report = VerifyFrom(&world_, &at_boundary, &state_);
+  ASSERT_TRUE(report.ok());
+  EXPECT_FALSE(report->finding);
+  EXPECT_EQ(report->matched_record, state_.records);
+  const SegmentInfo first = world_.Env().store().Load(1)->segments.front().info.value();
+  PcrValues old;
+  for (const Aggregate::BankValues& bank : first.banks) {
+    old[bank.name] = bank.pcrs;
+  }
+  FixedPcrs older(old);
+  ASSERT_FALSE(VerifyFrom(&world_, &older, nullptr)->finding);
+  report = VerifyFrom(&world_, &older, &state_);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_THAT(report->finding->message, HasSubstr("where the state ends, cannot match"));
+}
+
+TEST_F(CheckpointTest, WithoutASnapshotItIsTheBeginning) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  auto report = VerifyFrom(&world, &world.tpm, nullptr);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->checkpoint);
+  const Checkpoint first = *report->checkpoint;
+  EXPECT_EQ(first.records, 0U);
+  EXPECT_TRUE(ParseCheckpoint(FormatCheckpoint(first), kFile).ok());
+  ASSERT_TRUE(world.Take().ok());
+  report = VerifyFrom(&world, &world.tpm, &first);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_EQ(report->records_before, 0U);
+  EXPECT_EQ(report->checkpoint->segment, 1U);
+  world.kernel.Boot();
+  world.reset_count = 6;
+  report = VerifyFrom(&world, &world.tpm, &first);
+  ASSERT_FALSE(report.ok());
+  EXPECT_THAT(report.error().ToString(), HasSubstr("another boot"));
+}
+
+TEST_F(CheckpointTest, OfAnotherMachineBootOrSessionIsRefused) {
+  Checkpoint other = state_;
+  other.identity.machine[0] = 'c';
+  ExpectRefused(other, "is of machine c");
+  other = state_;
+  other.identity.boot[0] = 'c';
+  ExpectRefused(other, "is of boot c");
+  other = state_;
+  other.identity.reset_count = 4;
+  ExpectRefused(other, "another boot: the TPM's reset count was 4, the log's is 5");
+  other = state_;
+  other.identity.created = "2026-01-02T03:04:06Z";
+  ExpectRefused(other, "is of a session created 2026-01-02T03:04:06Z");
+  other = state_;
+  other.first_record.bytes[0] ^= std::byte{1};
+  ExpectRefused(other, "begins with another record");
+  other = state_;
+  other.aggregate.bytes[0] ^= std::byte{1};
+  ExpectRefused(other, "begins with another snapshot_aggregate");
+}
+
+TEST_F(CheckpointTest, AfterARebootItIsRefusedAlsoWithoutATpmToTell) {
+  world_.kernel.Boot();
+  world_.kernel.MeasureFiles(3);
+  world_.reset_count.reset();
+  ExpectRefused(state_, "another boot");
+  ASSERT_TRUE(world_.Take().ok());
+  ASSERT_TRUE(world_.Take().ok());
+  ASSERT_TRUE(world_.Take().ok());
+  Checkpoint same_session = state_;
+  same_session.identity = {};
+  ExpectRefused(same_session, "begins with another snapshot_aggregate");
+}
+
+TEST_F(CheckpointTest, AheadOfALogThatShrankIsRefused) {
+  World other;
+  other.kernel.MeasureFiles(8);
+  ASSERT_TRUE(other.Take().ok());
+  auto report = VerifyFrom(&other, &other.tpm, &state_);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+  EXPECT_THAT(report.error().ToString(), HasSubstr("ahead of the log"));
+  // A copy that ends before the state does.
+  const LogView view = std::move(*OpenLogView(world_.Env()));
+  std::vector<LogPart> parts = PartsOf(world_.Env(), view);
+  parts.pop_back();
+  report = VerifyLog(parts, nullptr, {.from = &state_, .state_file = kFile});
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+  EXPECT_THAT(report.error().ToString(), HasSubstr("ahead of the log"));
+}
+
+TEST_F(CheckpointTest, OtherPcrsInItAreAMismatchAtTheAggregate) {
+  for (size_t bank = 0; bank < 2; ++bank) {
+    for (uint32_t pcr : {10U, 11U}) {
+      Checkpoint other = state_;
+      other.banks[bank].pcrs[pcr].bytes[5] ^= std::byte{1};
+      auto report = VerifyFrom(&world_, &world_.tpm, &other);
+      ASSERT_TRUE(report.ok());
+      ASSERT_TRUE(report->finding);
+      EXPECT_EQ(report->finding->bank, HashName(state_.banks[bank].bank.alg));
+      EXPECT_EQ(report->finding->pcr, pcr);
+      EXPECT_EQ(report->finding->record, state_.records + 1);
+      EXPECT_EQ(report->finding->expected, state_.banks[bank].pcrs[pcr].Hex());
+      EXPECT_EQ(report->finding->found, other.banks[bank].pcrs[pcr].Hex());
+      EXPECT_THAT(report->finding->message, HasSubstr("the state has another value"));
+    }
+  }
+}
+
+TEST_F(CheckpointTest, OtherCountsInItAreAMismatchToo) {
+  Checkpoint other = state_;
+  ++other.records;
+  auto report = VerifyFrom(&world_, &world_.tpm, &other);
+  ASSERT_TRUE(report.ok());
+  EXPECT_TRUE(report->finding);
+  other = state_;
+  ++other.attempt;
+  report = VerifyFrom(&world_, &world_.tpm, &other);
+  ASSERT_TRUE(report.ok());
+  EXPECT_TRUE(report->finding);
+  other = state_;
+  other.segment_sha256.bytes[0] ^= std::byte{1};
+  report = VerifyFrom(&world_, &world_.tpm, &other);
+  ASSERT_TRUE(report.ok());
+  EXPECT_TRUE(report->finding);
+}
+
+TEST_F(CheckpointTest, WithoutABankOfTheLogIsRefused) {
+  Checkpoint other = state_;
+  other.banks.pop_back();
+  ExpectRefused(other, "has no PCRs of bank sha256");
+}
+
+TEST_F(CheckpointTest, SegmentMissingBeforeTheBoundaryIsAMismatch) {
+  for (uint64_t number : {1U, 2U}) {
+    World world;
+    testing::Fill(&world);
+    const Checkpoint state = VerifyFrom(&world, &world.tpm, nullptr)->checkpoint.value();
+    world.fs.Remove(world.SegmentPath(number) + ".ima");
+    auto report = VerifyFrom(&world, &world.tpm, &state);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_TRUE(report->finding);
+    EXPECT_EQ(report->finding->segment, number);
+    world.fs.Remove(world.SegmentPath(number) + ".json");
+    report = VerifyFrom(&world, &world.tpm, &state);
+    ASSERT_TRUE(report.ok());
+    ASSERT_TRUE(report->finding);
+    EXPECT_EQ(report->finding->segment, number);
+  }
+}
+
+TEST_F(CheckpointTest, LastSegmentMissingIsAMismatch) {
+  testing::Drop(&world_, 2);
+  auto report = VerifyFrom(&world_, &world_.tpm, &state_);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->segment, 2U);
+}
+
+TEST_F(CheckpointTest, SegmentStoredButNotPurgedMovesNothing) {
+  world_.kernel.MeasureFiles(2);
+  world_.kernel.write_error = ESHUTDOWN;
+  ASSERT_FALSE(world_.Take().ok());
+  world_.kernel.write_error = 0;
+  auto report = VerifyFrom(&world_, &world_.tpm, &state_);
+  ASSERT_TRUE(report.ok());
+  ASSERT_FALSE(report->finding) << report->finding->message;
+  EXPECT_EQ(*report->checkpoint, state_);
+  ASSERT_TRUE(world_.Take().ok());  // supersedes it
+  report = VerifyFrom(&world_, &world_.tpm, &state_);
+  ASSERT_TRUE(report.ok());
+  ASSERT_FALSE(report->finding) << report->finding->message;
+  EXPECT_EQ(report->checkpoint->segment, 4U);
+}
+
+TEST_F(CheckpointTest, FileComesBackAsItWasWritten) {
+  state_.quotes["000b1122"] = {.reset_count = 7, .restart_count = 1, .clock = 123456789012345};
+  for (const std::string_view key : {std::string_view(), kKey}) {
+    ASSERT_TRUE(SaveState(world_.fs, kFile, key, state_).ok());
+    EXPECT_EQ(world_.fs.Find(kFile)->mode, 0600U);
+    EXPECT_EQ(world_.fs.Find("/state.tmp"), nullptr);
+    const auto read = LoadState(world_.fs, kFile, key, 0);
+    ASSERT_TRUE(read.ok()) << read.error().ToString();
+    EXPECT_EQ(**read, state_);
+  }
+  const auto none = LoadState(world_.fs, "/none", "", 0);
+  ASSERT_TRUE(none.ok());
+  EXPECT_FALSE(*none);
+}
+
+TEST_F(CheckpointTest, EveryByteChangedCutOffOrAddedIsRefused) {
+  for (const std::string_view key : {std::string_view(), kKey}) {
+    ASSERT_TRUE(SaveState(world_.fs, kFile, key, state_).ok());
+    const std::string good = world_.fs.Read(kFile).value();
+    const auto expect_refused = [&](const std::string& text, size_t at) {
+      world_.fs.Write("/changed", text);
+      const auto read = LoadState(world_.fs, "/changed", key, 0);
+      ASSERT_FALSE(read.ok()) << at;
+      EXPECT_EQ(read.error().code, ErrorCode::kCannotCheck);
+      EXPECT_THAT(read.error().ToString(), HasSubstr("verify from the beginning"));
+    };
+    for (size_t i = 0; i < good.size(); ++i) {
+      for (const int bit : {0, 2, 5, 7}) {
+        std::string bad = good;
+        bad[i] = static_cast<char>(bad[i] ^ (1 << bit));
+        expect_refused(bad, i);
+      }
+      expect_refused(good.substr(0, i), i);
+    }
+    expect_refused(good + "\n", good.size());
+    expect_refused(good + good, good.size());
+  }
+}
+
+TEST_F(CheckpointTest, KeyIsNeededAndMustBeTheSame) {
+  ASSERT_TRUE(SaveState(world_.fs, kFile, kKey, state_).ok());
+  auto read = LoadState(world_.fs, kFile, "another sixteen bytes", 0);
+  ASSERT_FALSE(read.ok());
+  EXPECT_THAT(read.error().ToString(), HasSubstr("another key"));
+  read = LoadState(world_.fs, kFile, "", 0);
+  ASSERT_FALSE(read.ok());
+  EXPECT_THAT(read.error().ToString(), HasSubstr("--state-key"));
+  ASSERT_TRUE(SaveState(world_.fs, kFile, "", state_).ok());
+  read = LoadState(world_.fs, kFile, kKey, 0);
+  ASSERT_FALSE(read.ok());
+  EXPECT_THAT(read.error().ToString(), HasSubstr("without a key"));
+}
+
+TEST_F(CheckpointTest, FilesOfOthersAreRefused) {
+  ASSERT_TRUE(SaveState(world_.fs, kFile, "", state_).ok());
+  EXPECT_FALSE(LoadState(world_.fs, kFile, "", 1000).ok());
+  for (const uint32_t mode : {0620U, 0602U}) {
+    world_.fs.Find(kFile)->mode = mode;
+    const auto read = LoadState(world_.fs, kFile, "", 0);
+    ASSERT_FALSE(read.ok());
+    EXPECT_EQ(read.error().code, ErrorCode::kCannotCheck);
+    EXPECT_THAT(read.error().ToString(), HasSubstr("not be writable by others"));
+  }
+  world_.fs.Write("/key", kKey);
+  EXPECT_FALSE(LoadStateKey(world_.fs, "/key", 0).ok()) << "mode 0644";
+  world_.fs.Find("/key")->mode = 0400;
+  EXPECT_EQ(LoadStateKey(world_.fs, "/key", 0).value(), kKey);
+  EXPECT_FALSE(LoadStateKey(world_.fs, "/key", 1000).ok());
+  world_.fs.Find("/key")->data.pop_back();
+  EXPECT_FALSE(LoadStateKey(world_.fs, "/key", 0).ok()) << "15 bytes";
+}
+
+TEST_F(CheckpointTest, ParserTakesOneFormOnly) {
+  const std::string good = FormatCheckpoint(state_);
+  EXPECT_EQ(ParseCheckpoint(good, kFile).value(), state_);
+  const auto with = [&good](const std::string& from, const std::string& to) {
+    std::string text = good;
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return text.replace(at, from.size(), to);
+  };
+  for (const std::string& bad : {std::string(),
+                                 std::string("[]\n"),
+                                 good + " ",
+                                 " " + good,
+                                 with(",", ", "),
+                                 with("\"format\":1", "\"format\":2"),
+                                 with("\"format\":1", "\"format\":\"1\""),
+                                 with("\"segment\":2", "\"segment\":-2"),
+                                 with("\"segment\":2", "\"segment\":2.0"),
+                                 with("\"segment\":2", "\"segment\":0"),
+                                 with("\"segment\":2,", ""),
+                                 with("\"attempt\":2", "\"attempt\":0"),
+                                 with("\"banks\":[", "\"banks\":[1,"),
+                                 with("\"quotes\":{}", "\"quotes\":[]"),
+                                 with("\"quotes\":{}", "\"quotes\":{},\"x\":1"),
+                                 with("\"quotes\":{}", "\"quotes\":{\"a\":{}}"),
+                                 with("\"sha256\"", "\"sha257\""),
+                                 with("\"11\":", "\"64\":"),
+                                 with("\"11\":", "\"12\":"),
+                                 with("\"11\":", "\"011\":")}) {
+    const auto parsed = ParseCheckpoint(bad, kFile);
+    ASSERT_FALSE(parsed.ok()) << bad;
+    EXPECT_EQ(parsed.error().code, ErrorCode::kMalformed);
+    EXPECT_EQ(parsed.error().file, kFile);
+  }
+}
+
+TEST_F(CheckpointTest, QuoteOfAnotherBootOrOlderThanTheLastIsReplayed) {
+  const QuoteSeen last = {.reset_count = 7, .restart_count = 1, .clock = 1000};
+  state_.quotes["key"] = last;
+  EXPECT_TRUE(CheckNotReplayed(state_, "other key", {}, "quote").ok());
+  EXPECT_TRUE(CheckNotReplayed(state_, "key", last, "quote").ok());
+  for (const QuoteSeen& later : {QuoteSeen{7, 1, 1001}, QuoteSeen{7, 2, 1001}}) {
+    EXPECT_TRUE(CheckNotReplayed(state_, "key", later, "quote").ok());
+  }
+  for (const QuoteSeen& bad : {QuoteSeen{6, 1, 2000}, QuoteSeen{8, 1, 2000}, QuoteSeen{7, 1, 999},
+                               QuoteSeen{7, 0, 2000}}) {
+    const Status status = CheckNotReplayed(state_, "key", bad, "quote");
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().code, ErrorCode::kMismatch);
+    EXPECT_THAT(status.error().ToString(), HasSubstr("quote: replayed quote"));
+    EXPECT_FALSE(status.error().expected.empty());
+    EXPECT_FALSE(status.error().found.empty());
+  }
+}
+
+}  // namespace
+}  // namespace imasnap

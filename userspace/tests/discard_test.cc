@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "discard.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tampering.h"
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using testing::Fault;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::kBoot1;
+using testing::kStore;
+using testing::World;
+
+constexpr const char* kFile = "/state";
+
+Result<VerifyReport> VerifyFrom(World* world, const Checkpoint* from) {
+  const Environment env = world->Env();
+  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  return VerifyLog(
+      PartsOf(env, view), &world->tpm,
+      {.from = from, .state_file = kFile, .identity = IdentityOf(*view.session->info)});
+}
+
+// Three segments, a list, and the state after verifying them.
+struct Verified : World {
+  Verified() {
+    config.discard = Discard::kVerified;
+    testing::Fill(this);
+    state = VerifyFrom(this, nullptr)->checkpoint.value();
+  }
+
+  Status Gc(const std::optional<Checkpoint>& from) {
+    done = {};
+    return CollectGarbage(Env(), from, kFile, &done);
+  }
+  std::vector<uint64_t> Discarded() const {
+    std::vector<uint64_t> numbers;
+    for (const SegmentInfo& info : done.discarded) {
+      numbers.push_back(info.number);
+    }
+    return numbers;
+  }
+  std::vector<std::string> Files() const { return fs.Names(kBoot1); }
+
+  Checkpoint state;
+  GcResult done;
+};
+
+::testing::AssertionResult IsGoodFrom(World* world, const Checkpoint& state) {
+  const auto report = VerifyFrom(world, &state);
+  if (!report.ok()) {
+    return ::testing::AssertionFailure() << report.error().ToString();
+  }
+  if (report->finding) {
+    return ::testing::AssertionFailure() << report->finding->ToError().ToString();
+  }
+  return report->matched_record == world->kernel.total()
+             ? ::testing::AssertionSuccess()
+             : ::testing::AssertionFailure() << "matched at another record";
+}
+
+TEST(DiscardTest, RemovesWhatTheStateCoversAndNeverTheLastSegment) {
+  Verified world;
+  ASSERT_EQ(world.state.segment, 3U);
+  const Status status = world.Gc(world.state);
+  ASSERT_TRUE(status.ok()) << status.error().ToString();
+  EXPECT_THAT(world.Discarded(), ElementsAre(1U, 2U));
+  EXPECT_THAT(world.Files(), ElementsAre("00000001.json", "00000002.json", "00000003.ima",
+                                         "00000003.json", "session.json"));
+  EXPECT_TRUE(IsGoodFrom(&world, world.state));
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  EXPECT_THAT(world.Discarded(), IsEmpty()) << "there is nothing more to do";
+  // The store goes on.
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_TRUE(IsGoodFrom(&world, world.state));
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  EXPECT_THAT(world.Discarded(), ElementsAre(3U));
+}
+
+TEST(DiscardTest, NothingPastTheStateGoes) {
+  Verified world;
+  const Checkpoint old = world.state;
+  for (int i = 0; i < 3; ++i) {
+    world.kernel.MeasureFiles(4);
+    ASSERT_TRUE(world.Take().ok());
+  }
+  ASSERT_TRUE(world.Gc(old).ok());
+  EXPECT_THAT(world.Discarded(), ElementsAre(1U, 2U, 3U));
+  EXPECT_TRUE(IsGoodFrom(&world, old));
+}
+
+TEST(DiscardTest, WithNeverItIsRefusedAndNothingGoes) {
+  Verified world;
+  world.config.discard = Discard::kNever;
+  const Status status = world.Gc(world.state);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kFailed);
+  EXPECT_THAT(status.error().ToString(), HasSubstr("discard = \"never\""));
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(DiscardTest, WithoutAStateNothingOfThisBootGoes) {
+  Verified world;
+  ASSERT_TRUE(world.Gc(std::nullopt).ok());
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(DiscardTest, StateOfAnotherLogIsRefusedAndNothingGoes) {
+  Verified world;
+  for (int i = 0; i < 3; ++i) {
+    Checkpoint other = world.state;
+    if (i == 0) {
+      other.identity.machine[0] = 'c';
+    } else if (i == 1) {
+      other.aggregate.bytes[0] ^= std::byte{1};
+    } else {
+      other.first_record.bytes[0] ^= std::byte{1};
+    }
+    const Status status = world.Gc(other);
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().code, ErrorCode::kCannotCheck);
+    EXPECT_TRUE(world.IsWhole());
+  }
+  world.kernel.Boot();
+  world.reset_count = 6;
+  const Status status = world.Gc(world.state);
+  ASSERT_FALSE(status.ok());
+  EXPECT_THAT(status.error().ToString(), HasSubstr("another boot"));
+  EXPECT_THAT(world.Files(), Contains("00000001.ima"));
+}
+
+TEST(DiscardTest, LogThatLostTheSegmentAtTheBoundaryDiscardsNothing) {
+  Verified world;
+  testing::Drop(&world, 3);
+  const Status status = world.Gc(world.state);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kMismatch);
+  EXPECT_THAT(world.Files(), Contains("00000001.ima"));
+  EXPECT_THAT(world.Files(), Contains("00000002.ima"));
+}
+
+TEST(DiscardTest, SegmentWithoutMetadataStaysAndWhatFollows) {
+  Verified world;
+  world.fs.Remove(world.SegmentPath(1) + ".json");
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  EXPECT_THAT(world.Discarded(), IsEmpty());
+  EXPECT_THAT(world.done.notes, ElementsAre(HasSubstr("no metadata")));
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(DiscardTest, TakesTheExclusiveLock) {
+  Verified world;
+  const auto lock = AcquireLock(world.Env(), LockMode::kShared);
+  ASSERT_TRUE(lock.ok());
+  for (const auto& state : {std::optional<Checkpoint>(world.state), std::optional<Checkpoint>()}) {
+    const Status status = world.Gc(state);
+    ASSERT_FALSE(status.ok());
+    EXPECT_EQ(status.error().code, ErrorCode::kLocked);
+  }
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(DiscardTest, RemovesOldSessionsDownToKeepBoots) {
+  Verified world;
+  for (uint32_t boot = 6; boot < 9; ++boot) {
+    world.config.keep_boots = 10;
+    world.kernel.Boot();
+    world.reset_count = boot;
+    world.kernel.MeasureFiles(3);
+    ASSERT_TRUE(world.Take().ok());
+  }
+  world.config.keep_boots = 2;
+  ASSERT_TRUE(world.Gc(std::nullopt).ok());
+  EXPECT_THAT(world.done.notes, ElementsAre(HasSubstr("removed session 00000001"),
+                                            HasSubstr("removed session 00000002")));
+  EXPECT_THAT(world.fs.Names(kStore + "/boots"), ElementsAre("00000003", "00000004"));
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(DiscardTest, WhoeverNeedsTheBeginningRefusesEarly) {
+  Verified world;
+  const Bytes all = world.kernel.Everything();
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  const SegmentInfo second =
+      ParseSegment(*world.fs.Read(world.SegmentPath(2) + ".json"), "json").value();
+  EXPECT_EQ(second.state, SegmentState::kDiscarded);
+  const auto expect_refused = [&](const Error& error) {
+    EXPECT_EQ(error.code, ErrorCode::kCannotCheck);
+    EXPECT_THAT(error.ToString(), HasSubstr("segments up to 00000002"));
+    EXPECT_THAT(error.ToString(), HasSubstr("discard = \"verified\""));
+  };
+  auto cat = world.Cat();
+  ASSERT_FALSE(cat.ok());
+  expect_refused(cat.error());
+  cat = world.Cat({.from = second.last_record});
+  ASSERT_FALSE(cat.ok());
+  expect_refused(cat.error());
+  for (PcrReader* reader :
+       {static_cast<PcrReader*>(&world.tpm), static_cast<PcrReader*>(nullptr)}) {
+    auto report = world.Verify(reader);
+    ASSERT_FALSE(report.ok());
+    expect_refused(report.error());
+  }
+  // What is there can be read.
+  cat = world.Cat({.from = second.last_record + 1});
+  ASSERT_TRUE(cat.ok()) << cat.error().ToString();
+  ASSERT_LT(cat->size(), all.size());
+  EXPECT_TRUE(
+      std::equal(cat->begin(), cat->end(), all.end() - static_cast<ptrdiff_t>(cat->size())));
+  const Bytes third = testing::SegmentBytes(&world, 3);
+  EXPECT_EQ(cat->size(), third.size() + world.kernel.InMemory().size());
+}
+
+TEST(DiscardTest, OldStateWhoseSegmentsAreGoneIsRefused) {
+  Verified world;
+  const Checkpoint old = world.state;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  const Checkpoint now = VerifyFrom(&world, &old)->checkpoint.value();
+  ASSERT_EQ(now.segment, 5U);
+  ASSERT_TRUE(world.Gc(now).ok());
+  EXPECT_THAT(world.Discarded(), ElementsAre(1U, 2U, 3U, 4U));
+  EXPECT_TRUE(IsGoodFrom(&world, now));
+  auto report = VerifyFrom(&world, &old);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+  EXPECT_THAT(report.error().ToString(), HasSubstr("segments up to 00000004"));
+}
+
+TEST(DiscardTest, SegmentThatIsMissingAndNotDiscardedIsStillAMismatch) {
+  Verified world;
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  world.fs.Remove(world.SegmentPath(1) + ".json");
+  auto report = VerifyFrom(&world, &world.state);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->segment, 1U);
+}
+
+struct FaultCase {
+  const char* name;
+  Fault fault;
+  bool lose_unsynced;
+};
+class DiscardFaultTest : public ::testing::TestWithParam<FaultCase> {};
+
+// Every call fails, or is the last before a crash. A segment is there or said to
+// be discarded; the next gc finishes it.
+TEST_P(DiscardFaultTest, SegmentsAreWholeOrSaidToBeGoneAtAnyCall) {
+  int call = 1;
+  for (;; ++call) {
+    Verified world;
+    std::vector<Bytes> bytes;
+    for (uint64_t number = 1; number <= 3; ++number) {
+      bytes.push_back(testing::SegmentBytes(&world, number));
+    }
+    Fault fault = GetParam().fault;
+    fault.call = call;
+    world.fs.Arm(fault);
+    const Status status = world.Gc(world.state);
+    const bool hit = world.fs.fault_hit();
+    const bool crashed = world.fs.crashed();
+    const std::string where = "call " + std::to_string(call) + ": " + world.fs.fault_call();
+    world.fs.Restart(crashed && GetParam().lose_unsynced);
+    if (!status.ok() && !crashed) {
+      EXPECT_EQ(status.error().errno_value, fault.errno_value)
+          << where << ": " << status.error().ToString();
+    }
+    const Session session = world.Env().store().Load(1).value();
+    ASSERT_EQ(session.segments.size(), 3U) << where;
+    for (const Segment& segment : session.segments) {
+      ASSERT_TRUE(segment.info) << where;
+      if (segment.has_data) {
+        EXPECT_EQ(testing::SegmentBytes(&world, segment.number), bytes[segment.number - 1])
+            << where;
+      } else {
+        EXPECT_EQ(segment.info->state, SegmentState::kDiscarded) << where;
+      }
+    }
+    EXPECT_TRUE(IsGoodFrom(&world, world.state)) << where;
+    const Status again = world.Gc(world.state);
+    ASSERT_TRUE(again.ok()) << where << ": " << again.error().ToString();
+    EXPECT_THAT(world.Files(), ElementsAre("00000001.json", "00000002.json", "00000003.ima",
+                                           "00000003.json", "session.json"))
+        << where;
+    world.kernel.MeasureFiles(2);
+    ASSERT_TRUE(world.Take().ok()) << where;
+    EXPECT_TRUE(IsGoodFrom(&world, world.state)) << where;
+    if (!hit) {
+      break;
+    }
+  }
+  EXPECT_GT(call, 40);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Kinds, DiscardFaultTest,
+    ::testing::Values(
+        FaultCase{"Eio", {.kind = Fault::Kind::kError, .errno_value = EIO}, false},
+        FaultCase{"EioForEver",
+                  {.kind = Fault::Kind::kError, .errno_value = EIO, .times = 1000000},
+                  false},
+        FaultCase{"Enospc", {.kind = Fault::Kind::kError, .errno_value = ENOSPC}, false},
+        FaultCase{"Eintr", {.kind = Fault::Kind::kError, .errno_value = EINTR}, false},
+        FaultCase{"Short", {.kind = Fault::Kind::kShort}, false},
+        FaultCase{"KilledBefore", {.kind = Fault::Kind::kCrashBefore}, false},
+        FaultCase{"KilledAfter", {.kind = Fault::Kind::kCrashAfter}, false},
+        FaultCase{"UnsyncedLostBefore", {.kind = Fault::Kind::kCrashBefore}, true},
+        FaultCase{"UnsyncedLostAfter", {.kind = Fault::Kind::kCrashAfter}, true}),
+    [](const auto& p) { return p.param.name; });
+
+}  // namespace
+}  // namespace imasnap
