@@ -15,6 +15,7 @@ constexpr const char* kExamples = R"(Examples:
   ima-snapshot take                      store the log's records and free the kernel's memory
   ima-snapshot take --mark               record the marker only, keep everything in the kernel
   ima-snapshot verify --tpm              check the whole log since boot against the TPM
+  ima-snapshot verify --tpm --state FILE the same, reading only what is new since the last time
   ima-snapshot cat --ascii | less        the whole log, as the kernel would print it
   ima-snapshot cat --hash sha256 >log    the same in binary, with SHA-256 template digests
 
@@ -117,6 +118,7 @@ int RunApp(const std::vector<std::string>& args, const Host& host) {
   AddCatCommand(&commands);
   AddVerifyCommand(&commands);
   AddMountCommand(&commands);
+  AddGcCommand(&commands);
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);

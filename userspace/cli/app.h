@@ -37,11 +37,13 @@ struct Host {
   FileSystem& fs;
   std::ostream& out;
   std::ostream& err;
-  uint32_t owner = 0;  // of the configuration and the store
+  uint32_t owner = 0;   // of the configuration and the store
+  uint32_t caller = 0;  // who runs it, and owns state files
   std::function<std::string()> now;
   std::string kernel_release;
   MachineIdentity identity{};
   bool err_is_terminal = false;  // then long work shows its progress there
+  bool out_is_terminal = false;
   std::function<Result<std::unique_ptr<PcrReader>>(const std::string& tcti)> open_tpm;
   // The reset count; nothing without a TPM.
   std::function<std::optional<uint32_t>(const std::string& tcti)> reset_count;

@@ -17,9 +17,12 @@ struct CatArguments {
 
 // One object a line.
 Status WriteJson(const std::vector<LogPart>& parts, uint64_t from, std::ostream& out) {
-  IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
   uint64_t before = 0;
   for (const LogPart& part : parts) {
+    if (part.discarded) {
+      before = part.info->last_record;
+      continue;
+    }
     IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
     LogReader reader(*file, {}, part.path);
     while (true) {
@@ -49,10 +52,11 @@ Result<int> Cat(const Context& context, const CatArguments& arguments) {
     return FileError(ErrorCode::kMismatch, view.live_path,
                      "does not go on from the last segment stored");
   }
+  std::vector<LogPart> parts = PartsOf(context.env, view);
+  IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, arguments.from));
   // Copied while the lock is held, so that a slow reader holds up no snapshot.
   IMASNAP_ASSIGN(std::unique_ptr<File> live, Spool(context.env.fs, *view.live));
   view.lock.reset();
-  std::vector<LogPart> parts = PartsOf(context.env, view);
   parts.back().open = [&live]() -> Result<std::unique_ptr<File>> { return std::move(live); };
   std::ostream& out = context.host.out;
   if (context.options.json) {
@@ -67,8 +71,15 @@ Result<int> Cat(const Context& context, const CatArguments& arguments) {
     }
     return {};
   };
-  IMASNAP_ASSIGN(const uint64_t written,
-                 WriteLog(parts, {arguments.ascii, *alg, arguments.from}, sink));
+  IMASNAP_ASSIGN(
+      const uint64_t written,
+      WriteLog(parts,
+               {.ascii = arguments.ascii,
+                .header_alg = *alg,
+                .from = arguments.from,
+                // On the same terminal it would be in the way.
+                .progress = context.host.out_is_terminal ? Progress() : context.env.on_progress},
+               sink));
   if (context.options.verbose) {
     context.Diagnose(fmt::format("{} records written", written));
   }

@@ -49,9 +49,12 @@ void AddListCommands(CommandTable* commands);  // list, show
 void AddCatCommand(CommandTable* commands);
 void AddVerifyCommand(CommandTable* commands);
 void AddMountCommand(CommandTable* commands);
+void AddGcCommand(CommandTable* commands);
 
 // "1-1021": the records of a segment.
 std::string RecordRange(const SegmentInfo& info);
+// The key of --state-key FILE; empty without one.
+Result<std::string> ReadStateKey(const Context& context, const std::string& file);
 // A failure to read is, for verification, a failure to check.
 Error CannotCheck(Error error);
 

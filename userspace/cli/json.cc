@@ -63,7 +63,8 @@ Json ToJson(const Segment& segment) {
     json["segment"] = segment.number;
   }
   json["path"] = segment.path;
-  json["missing"] = !segment.has_data;
+  json["missing"] =
+      !segment.has_data && !(segment.info && segment.info->state == SegmentState::kDiscarded);
   if (segment.info_error) {
     json["problem"] = segment.info_error->ToString();
   }
@@ -84,45 +85,6 @@ Json ToJson(const Record& record, uint64_t number) {
     fields[std::string(type.id)] = FieldJson(type, record.fields[i], record.order);
   }
   json["fields"] = std::move(fields);
-  return json;
-}
-
-Json ToJson(const VerifyReport& report) {
-  Json json;
-  json["ok"] = !report.finding;
-  json["records"] = report.records;
-  json["live_records"] = report.live_records;
-  json["segments"] = report.segments;
-  json["aggregates"] = report.aggregates;
-  json["violations"] = report.violations;
-  json["aggregate_pcr_checks"] = report.pcr_checks;
-  json["matched_record"] = OrNull(report.matched_record);
-  Json banks = Json::object();
-  for (const BankReport& bank : report.banks) {
-    Json pcrs = Json::object();
-    for (const auto& [pcr, value] : bank.pcrs) {
-      pcrs[std::to_string(pcr)] = value.Hex();
-    }
-    banks[bank.name] = {
-        {"compared", bank.compared}, {"padded_sha1", bank.padded_sha1}, {"pcrs", pcrs}};
-  }
-  json["banks"] = std::move(banks);
-  json["unchecked_banks"] = report.unchecked_banks;
-  if (report.finding) {
-    const Finding& finding = *report.finding;
-    Json out;
-    out["file"] = finding.file;
-    out["segment"] = finding.segment == 0 ? Json("live") : Json(finding.segment);
-    out["record"] = OrNull(finding.record);
-    out["record_in_file"] = OrNull(finding.record_in_file);
-    out["offset"] = OrNull(finding.offset);
-    out["bank"] = finding.bank.empty() ? Json(nullptr) : Json(finding.bank);
-    out["pcr"] = OrNull(finding.pcr);
-    out["expected"] = finding.expected;
-    out["found"] = finding.found;
-    out["message"] = finding.message;
-    json["mismatch"] = std::move(out);
-  }
   return json;
 }
 

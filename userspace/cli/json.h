@@ -9,7 +9,6 @@
 #include "log_reader.h"
 #include "metadata.h"
 #include "store.h"
-#include "verify.h"
 
 namespace imasnap::cli {
 
@@ -17,7 +16,6 @@ using Json = nlohmann::ordered_json;
 
 Json ToJson(const SegmentInfo& info);
 Json ToJson(const Segment& segment);
-Json ToJson(const VerifyReport& report);
 // `number` is the record's since cold boot.
 Json ToJson(const Record& record, uint64_t number);
 

@@ -49,10 +49,11 @@ Result<int> List(const Context& context) {
   for (const Segment& segment : session->segments) {
     if (segment.info) {
       const SegmentInfo& info = *segment.info;
-      out << fmt::format("{:<9} {:>7} {:>17} {:>9} {:>11}  {:<20} {}{}\n",
-                         SegmentName(segment.number), info.attempt, RecordRange(info), info.records,
-                         info.bytes, info.taken, StateText(info.state),
-                         segment.has_data ? "" : ", MISSING");
+      out << fmt::format(
+          "{:<9} {:>7} {:>17} {:>9} {:>11}  {:<20} {}{}\n", SegmentName(segment.number),
+          info.attempt, RecordRange(info), info.records, info.bytes, info.taken,
+          StateText(info.state),
+          segment.has_data || info.state == SegmentState::kDiscarded ? "" : ", MISSING");
     } else {
       out << fmt::format("{:<9} metadata {}\n", SegmentName(segment.number),
                          segment.info_error ? segment.info_error->message : "not written");
@@ -88,6 +89,11 @@ Result<int> Show(const Context& context, const std::string& segment) {
       return MakeError(ErrorCode::kUsage, fmt::format("there is no segment {}", segment));
     }
     path = found->path;
+    if (found->info && found->info->state == SegmentState::kDiscarded) {
+      return FileError(ErrorCode::kCannotCheck, path,
+                       "the segment was discarded after it was verified, as discard = "
+                       "\"verified\" in ima-snapshot.conf(5) allows");
+    }
     before = found->info ? found->info->first_record - 1 : 0;
     IMASNAP_ASSIGN(file, context.env.fs.OpenFile(path, OpenMode::kRead));
   }

@@ -15,10 +15,12 @@ int main(int argc, char** argv) {
       .out = std::cout,
       .err = std::cerr,
       .owner = 0,
+      .caller = ::geteuid(),
       .now = imasnap::UtcNow,
       .kernel_release = imasnap::KernelRelease(),
       .identity = imasnap::ReadMachineIdentity(),
       .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
+      .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
       .open_tpm =
           [](const std::string& tcti) -> imasnap::Result<std::unique_ptr<imasnap::PcrReader>> {
         auto tpm = imasnap::Tpm::Open(tcti);

@@ -46,14 +46,19 @@ Result<Json> StoreStatus(const Environment& env) {
   json["session"] = session ? Json(session->id) : Json(nullptr);
   json["segments"] = session ? session->segments.size() : 0;
   uint64_t bytes = 0;
+  uint64_t discarded = 0;
   Json last = nullptr;
   if (session) {
     IMASNAP_ASSIGN(bytes, store.Size(*session));
+    for (const Segment& segment : session->segments) {
+      discarded += segment.info && segment.info->state == SegmentState::kDiscarded ? 1 : 0;
+    }
     if (!session->segments.empty()) {
       last = ToJson(session->segments.back());
     }
     json["rejected"] = session->rejected.size();
   }
+  json["discarded"] = discarded;
   json["bytes"] = bytes;
   json["last"] = std::move(last);
   return json;
@@ -78,6 +83,8 @@ void Print(const Json& json, std::ostream& out) {
                        SegmentName(last["segment"].get<uint64_t>()), Text(last["attempt"]),
                        last["taken"].get<std::string>());
   }
+  out << fmt::format("discard   {}: {} segments are discarded\n",
+                     json["discard"].get<std::string>(), Text(store["discarded"]));
   out << fmt::format("lock      {}\n", json["lock"].get<std::string>());
 }
 
@@ -96,6 +103,7 @@ Result<int> ShowStatus(const Context& context) {
       {"violations", Counter(kernel, "violations")},
   };
   json["lock"] = LockState(context.env);
+  json["discard"] = context.env.config.discard == Discard::kVerified ? "verified" : "never";
   IMASNAP_ASSIGN(json["store"], StoreStatus(context.env));
   if (context.options.json) {
     context.host.out << Dump(json);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
+#include "checkpoint.h"
 #include "commands.h"
+#include "copied_store.h"
 #include "json.h"
 #include "session.h"
 #include "stitch.h"
 #include "verify.h"
+#include "verify_report.h"
 
 namespace imasnap::cli {
 namespace {
@@ -13,6 +16,18 @@ namespace {
 struct VerifyArguments {
   bool tpm = false;
   std::vector<std::string> pcr_files;
+  std::string state;
+  std::string state_key;
+  std::string from_dir;
+  std::string live;
+  std::optional<uint64_t> session;
+};
+
+// The log that is verified, and what keeps it as it is meanwhile.
+struct Log {
+  std::vector<LogPart> parts;
+  LogIdentity identity;
+  std::unique_ptr<File> lock;
 };
 
 Result<std::unique_ptr<PcrReader>> OpenPcrs(const Context& context,
@@ -39,74 +54,86 @@ Result<std::unique_ptr<PcrReader>> OpenPcrs(const Context& context,
   return std::unique_ptr<PcrReader>(std::make_unique<FixedPcrs>(std::move(all)));
 }
 
-void PrintReport(const VerifyReport& report, std::ostream& out) {
-  out << fmt::format("records     {} ({} in {} segments, {} in the kernel)\n", report.records,
-                     report.records - report.live_records, report.segments, report.live_records);
-  out << fmt::format("aggregates  {} ({} PCR values checked by replay)\n", report.aggregates,
-                     report.pcr_checks);
-  out << fmt::format("violations  {}\n", report.violations);
-  for (const BankReport& bank : report.banks) {
-    for (const auto& [pcr, value] : bank.pcrs) {
-      out << fmt::format("{:<11} PCR {} {}{}{}\n", bank.name, pcr, value.Hex(),
-                         bank.padded_sha1 ? " (padded SHA-1)" : "",
-                         bank.compared ? " matches" : "");
-    }
+Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments) {
+  Log log;
+  if (!arguments.from_dir.empty()) {
+    const auto live =
+        arguments.live.empty() ? std::nullopt : std::optional<std::string>(arguments.live);
+    IMASNAP_ASSIGN(CopiedLog copied,
+                   OpenCopiedLog(context.env.fs, arguments.from_dir, arguments.session, live));
+    log.parts = std::move(copied.parts);
+    log.identity = std::move(copied.identity);
+    return log;
   }
-  for (const std::string& bank : report.unchecked_banks) {
-    out << fmt::format("{:<11} not checked: its hash is not available here\n", bank);
-  }
-  if (report.finding) {
-    const Finding& finding = *report.finding;
-    out << fmt::format("MISMATCH    in {}{}{}\n",
-                       finding.segment == 0
-                           ? std::string("the kernel's list")
-                           : fmt::format("segment {}", SegmentName(finding.segment)),
-                       finding.record ? fmt::format(", record {}", *finding.record) : "",
-                       finding.bank.empty() ? "" : fmt::format(", bank {}", finding.bank));
-    return;
-  }
-  if (report.matched_record) {
-    const uint64_t later = report.records - *report.matched_record;
-    out << fmt::format(
-        "OK          the log matches the PCRs at record {}{}\n", *report.matched_record,
-        later == 0 ? "" : fmt::format("; {} later records are not covered by them", later));
-  } else {
-    out << "OK          the log agrees with itself (no PCRs were given to compare with)\n";
-  }
+  IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
+  log.parts = PartsOf(context.env, view);
+  log.lock = std::move(view.lock);
+  log.identity = view.session && view.session->info
+                     ? IdentityOf(*view.session->info)
+                     : LogIdentity{.machine = context.env.identity.machine,
+                                   .boot = {},
+                                   .created = {},
+                                   .reset_count = context.env.reset_count()};
+  return log;
 }
 
 Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
-  auto pcrs = OpenPcrs(context, arguments);
-  if (!pcrs.ok()) {
-    return CannotCheck(std::move(pcrs.error()));
+  FileSystem& fs = context.env.fs;
+  const bool stateful = !arguments.state.empty();
+  std::optional<Checkpoint> from;
+  IMASNAP_ASSIGN(const std::string key, ReadStateKey(context, arguments.state_key));
+  if (stateful) {
+    IMASNAP_ASSIGN(from, LoadState(fs, arguments.state, key, context.host.caller));
   }
-  auto view = OpenLogView(context.env);
-  if (!view.ok()) {
-    return CannotCheck(std::move(view.error()));
+  IMASNAP_ASSIGN(const std::unique_ptr<PcrReader> pcrs, OpenPcrs(context, arguments));
+  IMASNAP_ASSIGN(const Log log, OpenLog(context, arguments));
+  const VerifyOptions options{.from = from ? &*from : nullptr,
+                              .state_file = arguments.state,
+                              .identity = log.identity,
+                              .progress = context.env.on_progress};
+  IMASNAP_ASSIGN(const VerifyReport report, VerifyLog(log.parts, pcrs.get(), options));
+
+  Status saved;
+  if (stateful && report.checkpoint) {
+    saved = SaveState(fs, arguments.state, key, *report.checkpoint);
   }
-  auto report = VerifyLog(PartsOf(context.env, *view), pcrs->get());
-  if (!report.ok()) {
-    return CannotCheck(std::move(report.error()));
-  }
+  const ReportContext told{.stateful = stateful,
+                           .saved = saved.ok(),
+                           .live = log.parts.back().segment == 0,
+                           .last_segment = log.parts.back().segment};
   if (context.options.json) {
-    context.host.out << Dump(ToJson(*report));
+    context.host.out << Dump(ToJson(report, told));
   } else {
-    PrintReport(*report, context.host.out);
+    PrintReport(report, told, context.host.out);
   }
-  if (report->finding) {
-    context.Diagnose(report->finding->ToError().ToString());
+  if (report.finding) {
+    context.Diagnose(report.finding->ToError().ToString());
     return kExitMismatch;
+  }
+  if (!saved.ok()) {
+    context.Diagnose(saved.error().ToString() + "; the log is good, the state was not written");
+    return kExitFailed;
   }
   return kExitOk;
 }
 
 }  // namespace
 
+Result<std::string> ReadStateKey(const Context& context, const std::string& file) {
+  return file.empty() ? Result<std::string>(std::string())
+                      : LoadStateKey(context.env.fs, file, context.host.caller);
+}
+
 void AddVerifyCommand(CommandTable* commands) {
   auto args = std::make_shared<VerifyArguments>();
-  CLI::App* verify =
-      commands->Add("verify", "Check the whole log since cold boot",
-                    [args](const Context& context) { return Verify(context, *args); });
+  CLI::App* verify = commands->Add("verify", "Check the whole log since cold boot",
+                                   [args](const Context& context) -> Result<int> {
+                                     auto result = Verify(context, *args);
+                                     if (!result.ok()) {
+                                       return CannotCheck(std::move(result.error()));
+                                     }
+                                     return result;
+                                   });
   auto* tpm = verify->add_flag("--tpm", args->tpm, "Compare with the TPM's PCRs");
   verify
       ->add_option("--pcrs", args->pcr_files,
@@ -115,6 +142,21 @@ void AddVerifyCommand(CommandTable* commands) {
       ->take_all()
       ->allow_extra_args(false)
       ->excludes(tpm);
+  auto* state = verify->add_option("--state", args->state,
+                                   "Go on where the last verification with this file ended");
+  state->type_name("FILE");
+  verify->add_option("--state-key", args->state_key, "Key that authenticates the state")
+      ->type_name("FILE")
+      ->needs(state);
+  auto* from_dir =
+      verify->add_option("--from-dir", args->from_dir, "Check a copied store or session instead");
+  from_dir->type_name("DIR")->excludes(tpm);
+  verify->add_option("--live", args->live, "Copy of the kernel's list that goes with it")
+      ->type_name("FILE")
+      ->needs(from_dir);
+  verify->add_option("--session", args->session, "Number of the session in it; default the newest")
+      ->type_name("N")
+      ->needs(from_dir);
 }
 
 }  // namespace imasnap::cli

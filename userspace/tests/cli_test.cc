@@ -7,58 +7,19 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "app.h"
+#include "cli_fixture.h"
 #include "record_format.h"
-#include "world.h"
 
 namespace imasnap::cli {
 namespace {
 
-using imasnap::testing::FakeTpm;
 using imasnap::testing::kStore;
-using imasnap::testing::World;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 using Json = nlohmann::json;
-
-struct Ran {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-class CliTest : public ::testing::Test {
- protected:
-  Ran Run(const std::vector<std::string>& args) {
-    std::ostringstream out;
-    std::ostringstream err;
-    const Host host{
-        .fs = world_.fs,
-        .out = out,
-        .err = err,
-        .owner = 0,
-        .now = [] { return std::string("2026-01-02T03:04:05Z"); },
-        .kernel_release = "7.3.0-test",
-        .open_tpm = [this](const std::string& tcti) -> Result<std::unique_ptr<PcrReader>> {
-          if (!has_tpm_) {
-            return FileError(ErrorCode::kCannotCheck, tcti, "TPM: opening: no");
-          }
-          return std::unique_ptr<PcrReader>(new FakeTpm(&world_.kernel));
-        },
-        .reset_count = [](const std::string&) { return std::optional<uint32_t>(5); }};
-    Ran ran;
-    ran.code = RunApp(args, host);
-    ran.out = out.str();
-    ran.err = err.str();
-    return ran;
-  }
-
-  World world_;
-  bool has_tpm_ = true;
-};
 
 TEST_F(CliTest, TakesListsShowsCatsAndVerifies) {
   world_.kernel.MeasureFiles(6);

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include "checkpoint.h"
+#include "commands.h"
+#include "discard.h"
+#include "json.h"
+
+namespace imasnap::cli {
+namespace {
+
+struct GcArguments {
+  std::string state;
+  std::string state_key;
+};
+
+void Print(const Context& context, const GcResult& done) {
+  if (context.options.json) {
+    Json json;
+    json["discarded"] = Json::array();
+    for (const SegmentInfo& info : done.discarded) {
+      json["discarded"].push_back(ToJson(info));
+    }
+    json["notes"] = done.notes;
+    context.host.out << Dump(json);
+    return;
+  }
+  for (const std::string& note : done.notes) {
+    context.host.out << note << "\n";
+  }
+  for (const SegmentInfo& info : done.discarded) {
+    context.host.out << fmt::format("discarded segment {}: records {}, {} bytes\n",
+                                    SegmentName(info.number), RecordRange(info), info.bytes);
+  }
+}
+
+Result<int> Gc(const Context& context, const GcArguments& arguments) {
+  std::optional<Checkpoint> state;
+  if (!arguments.state.empty()) {
+    FileSystem& fs = context.env.fs;
+    IMASNAP_ASSIGN(const std::string key, ReadStateKey(context, arguments.state_key));
+    IMASNAP_ASSIGN(state, LoadState(fs, arguments.state, key, context.host.caller));
+    if (!state) {
+      return FileError(ErrorCode::kCannotCheck, arguments.state,
+                       "does not exist; verify --state writes it");
+    }
+  }
+  GcResult done;
+  const Status status = CollectGarbage(context.env, state, arguments.state, &done);
+  if (status.ok() || !done.discarded.empty() || !done.notes.empty()) {
+    Print(context, done);
+  }
+  if (!status.ok()) {
+    return status.error();
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddGcCommand(CommandTable* commands) {
+  auto args = std::make_shared<GcArguments>();
+  CLI::App* gc =
+      commands->Add("gc", "Remove old sessions and, with --state, segments that were verified",
+                    [args](const Context& context) { return Gc(context, *args); });
+  auto* state = gc->add_option("--state", args->state,
+                               "Discard what this state of verify proves to have been verified");
+  state->type_name("FILE");
+  gc->add_option("--state-key", args->state_key, "The key of the state")
+      ->type_name("FILE")
+      ->needs(state);
+}
+
+}  // namespace imasnap::cli

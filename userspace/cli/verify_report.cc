@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verify_report.h"
+
+#include <fmt/format.h>
+
+#include "store.h"
+
+namespace imasnap::cli {
+namespace {
+
+Json ToJson(const Finding& finding) {
+  Json out;
+  out["file"] = finding.file;
+  out["segment"] = finding.segment == 0 ? Json("live") : Json(finding.segment);
+  out["record"] = OrNull(finding.record);
+  out["record_in_file"] = OrNull(finding.record_in_file);
+  out["offset"] = OrNull(finding.offset);
+  out["bank"] = finding.bank.empty() ? Json(nullptr) : Json(finding.bank);
+  out["pcr"] = OrNull(finding.pcr);
+  out["expected"] = finding.expected.empty() ? Json(nullptr) : Json(finding.expected);
+  out["found"] = finding.found.empty() ? Json(nullptr) : Json(finding.found);
+  out["message"] = finding.message;
+  return out;
+}
+
+// What was taken from the state, and what is in it now.
+Json StateJson(const VerifyReport& report, const ReportContext& context) {
+  Json json;
+  json["records_before"] = report.records_before;
+  json["written"] = report.checkpoint && context.saved;
+  if (report.checkpoint) {
+    json["records"] = report.checkpoint->records;
+    json["segment"] =
+        report.checkpoint->segment == 0 ? Json(nullptr) : Json(report.checkpoint->segment);
+  }
+  return json;
+}
+
+void PrintFinding(const Finding& finding, std::ostream& out) {
+  out << fmt::format("MISMATCH    in {}{}{}{}\n",
+                     finding.segment == 0 ? std::string("the kernel's list")
+                                          : fmt::format("segment {}", SegmentName(finding.segment)),
+                     finding.record ? fmt::format(", record {}", *finding.record) : "",
+                     finding.bank.empty() ? "" : fmt::format(", bank {}", finding.bank),
+                     finding.pcr ? fmt::format(", PCR {}", *finding.pcr) : "");
+  if (!finding.expected.empty() || !finding.found.empty()) {
+    out << fmt::format("expected    {}\nfound       {}\n", finding.expected, finding.found);
+  }
+}
+
+void PrintState(const VerifyReport& report, const ReportContext& context, std::ostream& out) {
+  if (!report.checkpoint) {
+    out << "state       not written: no PCRs were given to compare with\n";
+  } else if (!context.saved) {
+    out << "state       could not be written\n";
+  } else if (report.checkpoint->records == 0) {
+    out << "state       written; no segment is covered yet: the next run begins at record 1\n";
+  } else {
+    out << fmt::format("state       written; the next run begins after segment {}, record {}\n",
+                       SegmentName(report.checkpoint->segment), report.checkpoint->records);
+  }
+}
+
+}  // namespace
+
+void PrintReport(const VerifyReport& report, const ReportContext& context, std::ostream& out) {
+  out << fmt::format("records     {} ({} in {} segments, {} in the kernel)\n", report.records,
+                     report.records - report.live_records, report.segments, report.live_records);
+  if (report.records_before > 0) {
+    out << fmt::format(
+        "state       records 1 to {} were verified before and not read; {} were read\n",
+        report.records_before, report.records - report.records_before);
+  }
+  out << fmt::format("aggregates  {} ({} PCR values checked by replay)\n", report.aggregates,
+                     report.pcr_checks);
+  out << fmt::format("violations  {}\n", report.violations);
+  for (const BankReport& bank : report.banks) {
+    for (const auto& [pcr, value] : bank.pcrs) {
+      out << fmt::format("{:<11} PCR {} {}{}{}\n", bank.name, pcr, value.Hex(),
+                         bank.padded_sha1 ? " (padded SHA-1)" : "",
+                         bank.compared ? " matches" : "");
+    }
+  }
+  for (const std::string& bank : report.unchecked_banks) {
+    out << fmt::format("{:<11} not checked: its hash is not available here\n", bank);
+  }
+  if (report.finding) {
+    PrintFinding(*report.finding, out);
+    return;
+  }
+  if (report.matched_record) {
+    const uint64_t later = report.records - *report.matched_record;
+    out << fmt::format(
+        "OK          the log matches the PCRs at record {}{}\n", *report.matched_record,
+        later == 0 ? "" : fmt::format("; {} later records are not covered by them", later));
+  } else {
+    out << "OK          the log agrees with itself (no PCRs were given to compare with)\n";
+  }
+  if (!context.live) {
+    out << fmt::format(
+        "not covered what was measured since segment {} was taken (no --live was given)\n",
+        SegmentName(context.last_segment));
+  }
+  if (context.stateful) {
+    PrintState(report, context, out);
+  }
+}
+
+Json ToJson(const VerifyReport& report, const ReportContext& context) {
+  Json json;
+  json["ok"] = !report.finding;
+  json["records"] = report.records;
+  json["records_read"] = report.records - report.records_before;
+  json["live_records"] = report.live_records;
+  json["segments"] = report.segments;
+  json["aggregates"] = report.aggregates;
+  json["violations"] = report.violations;
+  json["aggregate_pcr_checks"] = report.pcr_checks;
+  json["matched_record"] = OrNull(report.matched_record);
+  Json banks = Json::object();
+  for (const BankReport& bank : report.banks) {
+    Json pcrs = Json::object();
+    for (const auto& [pcr, value] : bank.pcrs) {
+      pcrs[std::to_string(pcr)] = value.Hex();
+    }
+    banks[bank.name] = {
+        {"compared", bank.compared}, {"padded_sha1", bank.padded_sha1}, {"pcrs", pcrs}};
+  }
+  json["banks"] = std::move(banks);
+  json["unchecked_banks"] = report.unchecked_banks;
+  json["live"] = context.live;
+  json["state"] = context.stateful ? StateJson(report, context) : Json(nullptr);
+  if (report.finding) {
+    json["mismatch"] = ToJson(*report.finding);
+  }
+  return json;
+}
+
+}  // namespace imasnap::cli

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// verify --state, verify --from-dir and gc, as run by people.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli_fixture.h"
+#include "tampering.h"
+
+namespace imasnap::cli {
+namespace {
+
+using imasnap::testing::kBoot1;
+using imasnap::testing::kStore;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using Json = nlohmann::json;
+
+class StateCliTest : public CliTest {
+ protected:
+  void Snapshot() {
+    world_.kernel.MeasureFiles(8);
+    ASSERT_EQ(Run({"take"}).code, 0);
+    world_.kernel.MeasureFiles(3);
+  }
+  void Allow(const std::string& discard) {
+    world_.fs.Write("/etc/ima-snapshot.conf", "discard = \"" + discard + "\"\n");
+  }
+  std::string PcrText() {
+    std::string text;
+    for (const auto& [bank, values] : world_.kernel.Pcrs()) {
+      text += bank + ":\n";
+      for (const auto& [pcr, value] : values) {
+        text += "  " + std::to_string(pcr) + ": 0x" + ToHexUpper(value.view()) + "\n";
+      }
+    }
+    return text;
+  }
+  // As scp would: all files, owned by somebody, readable and writable by all.
+  void CopyStore(const std::string& to) {
+    for (const std::string& name : world_.fs.Names(kBoot1)) {
+      world_.fs.Write(to + "/boots/00000001/" + name, *world_.fs.Read(kBoot1 + "/" + name));
+      world_.fs.Find(to + "/boots/00000001/" + name)->owner = 1000;
+      world_.fs.Find(to + "/boots/00000001/" + name)->mode = 0666;
+    }
+  }
+};
+
+TEST_F(StateCliTest, ReadsOnlyWhatIsNewAndSaysSo) {
+  Snapshot();
+  Ran ran = Run({"verify", "--tpm", "--state", "/state"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("written; the next run begins after segment 00000001, "
+                                       "record 9\n"),
+                             Not(HasSubstr("were verified before"))));
+  EXPECT_EQ(world_.fs.Find("/state")->mode, 0600U);
+  Snapshot();
+  ran = Run({"verify", "--tpm", "--state", "/state"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out,
+              AllOf(HasSubstr("records 1 to 9 were verified before and not read; 16 were read\n"),
+                    HasSubstr("records     25 (21 in 2 segments, 4 in the kernel)\n")));
+  const Json json = Json::parse(Run({"verify", "--tpm", "--state", "/state", "--json"}).out);
+  EXPECT_EQ(json["records"], 25);
+  EXPECT_EQ(json["records_read"], 4);
+  EXPECT_EQ(json["state"]["records_before"], 21);
+  EXPECT_EQ(json["state"]["written"], true);
+  EXPECT_EQ(json["state"]["segment"], 2);
+  EXPECT_EQ(json["live"], true);
+}
+
+TEST_F(StateCliTest, WithoutASnapshotItSaysThatTheNextRunBeginsAtTheBeginning) {
+  world_.kernel.MeasureFiles(3);
+  for (int i = 0; i < 2; ++i) {
+    const Ran ran = Run({"verify", "--tpm", "--state", "/state"});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr("no segment is covered yet: the next run begins at record 1"));
+  }
+}
+
+TEST_F(StateCliTest, WithoutPcrsNothingIsWritten) {
+  Snapshot();
+  const Ran ran = Run({"verify", "--state", "/state"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("state       not written: no PCRs were given"));
+  EXPECT_FALSE(world_.fs.Read("/state"));
+}
+
+TEST_F(StateCliTest, MismatchLeavesTheStateAsItWas) {
+  Snapshot();
+  ASSERT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+  const auto before = world_.fs.Read("/state");
+  Snapshot();
+  imasnap::testing::FlipByte(&world_, 2, 4);
+  EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 3);
+  EXPECT_EQ(world_.fs.Read("/state"), before);
+}
+
+TEST_F(StateCliTest, RefusedStateIsFourSaysWhatToDoAndStays) {
+  Snapshot();
+  ASSERT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+  std::string text = *world_.fs.Read("/state");
+  text[text.find("\"records\":9") + 10] = '8';
+  world_.fs.Write("/state", text);
+  Ran ran = Run({"verify", "--tpm", "--state", "/state"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.out, IsEmpty());
+  EXPECT_EQ(ran.err,
+            "ima-snapshot: /state: is damaged: its bytes do not have the digest in it; remove the "
+            "file and verify from the beginning\n");
+  EXPECT_EQ(world_.fs.Read("/state"), text);
+  world_.fs.Remove("/state");
+  EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+  world_.fs.Find("/state")->owner = 1000;
+  EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 4);
+}
+
+TEST_F(StateCliTest, KeyAuthenticatesTheState) {
+  Snapshot();
+  world_.fs.Write("/key", "0123456789abcdef");
+  world_.fs.Find("/key")->mode = 0600;
+  const std::vector<std::string> with = {"verify", "--tpm",       "--state",
+                                         "/state", "--state-key", "/key"};
+  EXPECT_EQ(Run(with).code, 0);
+  EXPECT_EQ(Run(with).code, 0);
+  EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 4);
+  world_.fs.Find("/key")->data[0] ^= std::byte{1};
+  const Ran ran = Run(with);
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("forged, or was written with another key"));
+  EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state", "--state-key", "/none"}).code, 4);
+}
+
+TEST_F(StateCliTest, StateThatCannotBeWrittenIsOneAndTheVerdictIsPrinted) {
+  Snapshot();
+  world_.fs.read_only = true;
+  const Ran ran = Run({"verify", "--tpm", "--state", "/state"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("OK          the log matches"),
+                             HasSubstr("state       could not be written")));
+  EXPECT_THAT(ran.err, HasSubstr("the log is good, the state was not written"));
+}
+
+TEST_F(StateCliTest, UsageErrorsAreTwo) {
+  Snapshot();
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"verify", "--state-key", "/key"},
+           {"verify", "--tpm", "--from-dir", kStore},
+           {"verify", "--live", "/live"},
+           {"verify", "--session", "1"},
+           {"verify", "--from-dir", kStore, "--session", "7"},
+           {"verify", "--from-dir", kBoot1, "--session", "1"},
+           {"gc", "--state-key", "/key"},
+       }) {
+    const Ran ran = Run(args);
+    EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(args);
+    EXPECT_THAT(ran.err, Not(IsEmpty()));
+  }
+}
+
+TEST_F(StateCliTest, CopiedStoreNeedsNeitherKernelNorLockNorOwner) {
+  Snapshot();
+  Snapshot();
+  const std::string at_the_end = PcrText();
+  CopyStore("/copy");
+  world_.fs.Write("/live", AsText(world_.kernel.InMemory()));
+  world_.fs.Write("/pcrs", at_the_end);
+  const auto lock = AcquireLock(world_.Env(), LockMode::kExclusive);
+  ASSERT_TRUE(lock.ok());
+  has_tpm_ = false;
+  for (const char* directory : {"/copy", "/copy/boots/00000001"}) {
+    Ran ran = Run({"verify", "--securityfs", "/nowhere", "--from-dir", directory, "--live", "/live",
+                   "--pcrs", "/pcrs"});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr("OK          the log matches the PCRs at record 25\n"));
+    // Without the list the log ends before the PCRs do.
+    ran = Run({"verify", "--from-dir", directory, "--pcrs", "/pcrs"});
+    EXPECT_EQ(ran.code, 3);
+    ran = Run({"verify", "--from-dir", directory});
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.out, AllOf(HasSubstr("records     21 (21 in 2 segments, 0 in the kernel)"),
+                               HasSubstr("not covered what was measured since segment 00000002")));
+    EXPECT_EQ(Json::parse(Run({"verify", "--json", "--from-dir", directory}).out)["live"], false);
+  }
+  world_.fs.Find("/copy/boots/00000001/00000001.ima")->data[7] ^= std::byte{1};
+  EXPECT_EQ(Run({"verify", "--from-dir", "/copy"}).code, 3);
+}
+
+TEST_F(StateCliTest, CopiedSegmentThatWasStoredButNotPurgedCounts) {
+  Snapshot();
+  world_.kernel.write_error = ESHUTDOWN;
+  ASSERT_EQ(Run({"take"}).code, 1);
+  CopyStore("/copy");
+  world_.fs.Write("/live", AsText(world_.kernel.InMemory()));
+  world_.fs.Write("/pcrs", PcrText());
+  Ran ran = Run({"verify", "--from-dir", "/copy"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("records     13 (13 in 2 segments, 0 in the kernel)"));
+  // With the list that still holds it, its records are there once.
+  ran = Run({"verify", "--from-dir", "/copy", "--live", "/live", "--pcrs", "/pcrs"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("records     14 (9 in 1 segments, 5 in the kernel)"));
+}
+
+TEST_F(StateCliTest, CopiedStoreIsVerifiedFromAState) {
+  Snapshot();
+  CopyStore("/copy");
+  world_.fs.Write("/live", AsText(world_.kernel.InMemory()));
+  world_.fs.Write("/pcrs", PcrText());
+  const std::vector<std::string> args = {"verify", "--from-dir", "/copy",   "--live", "/live",
+                                         "--pcrs", "/pcrs",      "--state", "/state"};
+  EXPECT_EQ(Run(args).code, 0);
+  Snapshot();
+  CopyStore("/copy");
+  world_.fs.Write("/live", AsText(world_.kernel.InMemory()));
+  world_.fs.Write("/pcrs", PcrText());
+  const Ran ran = Run(args);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("records 1 to 9 were verified before"));
+  // The machine's own state is one of the same log.
+  EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+}
+
+TEST_F(StateCliTest, WhatIsNoStoreIsFour) {
+  world_.fs.Write("/dir/file", "x");
+  Ran ran = Run({"verify", "--from-dir", "/dir"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("neither a store nor the directory of a session"));
+  EXPECT_EQ(Run({"verify", "--from-dir", "/none"}).code, 4);
+  world_.fs.MakeAll("/empty/boots");
+  EXPECT_EQ(Run({"verify", "--from-dir", "/empty"}).code, 4);
+}
+
+TEST_F(StateCliTest, GcDiscardsWhatWasVerifiedAndClientsSeeIt) {
+  Allow("verified");
+  Snapshot();
+  Snapshot();
+  ASSERT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+  Ran ran = Run({"gc", "--state", "/state"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("discarded segment 00000001: records 1-9, "));
+  EXPECT_THAT(ran.out, Not(HasSubstr("00000002")));
+  EXPECT_FALSE(world_.fs.Read(world_.SegmentPath(1) + ".ima"));
+  for (const std::vector<std::string>& args :
+       std::vector<std::vector<std::string>>{{"cat"},
+                                             {"cat", "--ascii"},
+                                             {"cat", "--json"},
+                                             {"cat", "--from", "9"},
+                                             {"verify"},
+                                             {"verify", "--tpm"},
+                                             {"show", "1"}}) {
+    ran = Run(args);
+    EXPECT_EQ(ran.code, 4) << ::testing::PrintToString(args);
+    EXPECT_THAT(ran.out, IsEmpty());
+    EXPECT_THAT(ran.err, AllOf(HasSubstr("00000001"), HasSubstr("discard = \"verified\"")));
+  }
+  EXPECT_EQ(Run({"cat", "--from", "10"}).code, 0);
+  const std::string lines = Run({"cat", "--from", "10", "--json"}).out;
+  EXPECT_EQ(Json::parse(lines.substr(0, lines.find('\n')))["record"], 10);
+  EXPECT_EQ(Run({"show", "2"}).code, 0);
+  EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+  ran = Run({"list"});
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("discarded\n"), Not(HasSubstr("MISSING"))));
+  const Json list = Json::parse(Run({"list", "--json"}).out);
+  EXPECT_EQ(list["segments"][0]["discarded"], true);
+  EXPECT_EQ(list["segments"][0]["missing"], false);
+  EXPECT_EQ(list["segments"][1]["discarded"], false);
+  ran = Run({"status"});
+  EXPECT_THAT(ran.out, HasSubstr("discard   verified: 1 segments are discarded"));
+  ran = Run({"gc", "--state", "/state", "--json"});
+  EXPECT_EQ(ran.code, 0);
+  EXPECT_EQ(Json::parse(ran.out)["discarded"].size(), 0U);
+}
+
+TEST_F(StateCliTest, GcRefusesUnderNeverAndWithoutAState) {
+  Snapshot();
+  Snapshot();
+  ASSERT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+  Ran ran = Run({"gc", "--state", "/state"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("discard = \"never\""));
+  EXPECT_THAT(Run({"status"}).out, HasSubstr("discard   never: 0 segments are discarded"));
+  EXPECT_EQ(Json::parse(Run({"status", "--json"}).out)["discard"], "never");
+  Allow("verified");
+  ran = Run({"gc", "--state", "/none"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("/none: does not exist; verify --state writes it"));
+  EXPECT_EQ(Run({"gc"}).code, 0);
+  EXPECT_EQ(Run({"cat"}).out, std::string(AsText(world_.kernel.Everything())));
+  const auto lock = AcquireLock(world_.Env(), LockMode::kShared);
+  ASSERT_TRUE(lock.ok());
+  EXPECT_EQ(Run({"gc"}).code, 75);
+}
+
+}  // namespace
+}  // namespace imasnap::cli
