@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <unistd.h>
 
+#include <cstdio>
+#include <exception>
 #include <iostream>
 
 #include "app.h"
 #include "machine.h"
 #include "tpm.h"
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   std::ios::sync_with_stdio(false);
   const std::unique_ptr<imasnap::FileSystem> fs = imasnap::MakePosixFileSystem();
   const imasnap::cli::Host host{
@@ -32,4 +34,8 @@ int main(int argc, char** argv) {
       .reset_count = imasnap::ReadResetCount,
   };
   return imasnap::cli::RunApp({argv + 1, argv + argc}, host);
+} catch (const std::exception& problem) {
+  // The project throws nothing; its libraries do when memory ends.
+  static_cast<void>(std::fprintf(stderr, "ima-snapshot: %s\n", problem.what()));
+  return 1;
 }

@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace imasnap {
@@ -36,13 +37,13 @@ struct NamedSize {
 
 // hash_algo_name[] and hash_digest_size[] of lib/crypto/hash_info.c, and the
 // name that SM3 had before.
-constexpr NamedSize kKernelSizes[] = {
+constexpr auto kKernelSizes = std::to_array<NamedSize>({
     {"md4", 16},         {"md5", 16},      {"sha1", 20},     {"rmd160", 20},   {"sha256", 32},
     {"sha384", 48},      {"sha512", 64},   {"sha224", 28},   {"rmd128", 16},   {"rmd256", 32},
     {"rmd320", 40},      {"wp256", 32},    {"wp384", 48},    {"wp512", 64},    {"tgr128", 16},
     {"tgr160", 20},      {"tgr192", 24},   {"sm3", 32},      {"sm3-256", 32},  {"streebog256", 32},
     {"streebog512", 64}, {"sha3-256", 32}, {"sha3-384", 48}, {"sha3-512", 64},
-};
+});
 
 const AlgInfo& Info(HashAlg alg) { return kAlgs[static_cast<size_t>(alg)]; }
 

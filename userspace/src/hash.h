@@ -15,8 +15,8 @@
 #include "bytes.h"
 #include "result.h"
 
-typedef struct evp_md_ctx_st EVP_MD_CTX;
-typedef struct evp_md_st EVP_MD;
+using EVP_MD_CTX = struct evp_md_ctx_st;
+using EVP_MD = struct evp_md_st;
 
 namespace imasnap {
 

@@ -8,7 +8,7 @@
 namespace imasnap {
 namespace {
 
-constexpr size_t kReadSize = 256 * 1024;
+constexpr size_t kReadSize = size_t{256} * 1024;
 
 }  // namespace
 

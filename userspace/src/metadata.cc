@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -240,8 +241,8 @@ Result<SegmentInfo> ParseSegment(std::string_view text, const std::string& file)
   info.taken = members.Text("taken");
   info.kernel = members.Text("kernel");
   const std::string state = members.Text("state");
-  constexpr SegmentState kStates[] = {SegmentState::kStored, SegmentState::kPurged,
-                                      SegmentState::kDiscarded};
+  constexpr std::array kStates = {SegmentState::kStored, SegmentState::kPurged,
+                                  SegmentState::kDiscarded};
   const auto* known = std::ranges::find(kStates, state, StateName);
   info.supersedes = members.NumberOrNull("supersedes");
   info.banks = members.Banks("pcrs");

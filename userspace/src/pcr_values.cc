@@ -42,7 +42,7 @@ std::string_view BankForSize(size_t size) {
 
 class Parser {
  public:
-  explicit Parser(const std::string& file) : file_(file) {}
+  explicit Parser(std::string file) : file_(std::move(file)) {}
 
   Status Line(std::string_view raw) {
     ++line_;

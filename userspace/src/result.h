@@ -99,6 +99,7 @@ using Status = Result<void>;
   } while (false)
 
 // Declares `decl` with the value of `expr`, or returns the error of `expr`.
+// NOLINTBEGIN(bugprone-macro-parentheses): what is declared cannot have them
 #define IMASNAP_ASSIGN(decl, expr) \
   IMASNAP_ASSIGN_INNER(IMASNAP_CONCAT(imasnap_result_, __LINE__), decl, expr)
 #define IMASNAP_ASSIGN_INNER(tmp, decl, expr) \
@@ -107,5 +108,6 @@ using Status = Result<void>;
     return std::move(tmp.error());            \
   }                                           \
   decl = std::move(tmp.value())
+// NOLINTEND(bugprone-macro-parentheses)
 
 #endif  // IMASNAP_RESULT_H_

@@ -9,7 +9,7 @@
 namespace imasnap {
 namespace {
 
-constexpr size_t kChunk = 256 * 1024;
+constexpr size_t kChunk = size_t{256} * 1024;
 constexpr uint64_t kProgressStep = 256;  // records
 
 // Gathers small pieces into chunks for the sink.

@@ -4,29 +4,38 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "hash.h"
 
 namespace imasnap {
 namespace {
 
-constexpr FieldType kFieldTypes[] = {
-    {"d", FieldKind::kDigest, false},        {"n", FieldKind::kString, false},
-    {"d-ng", FieldKind::kDigestAlg, false},  {"d-ngv2", FieldKind::kDigestTypeAlg, false},
-    {"n-ng", FieldKind::kString, false},     {"sig", FieldKind::kHex, true},
-    {"buf", FieldKind::kHex, true},          {"d-modsig", FieldKind::kDigestAlg, true},
-    {"modsig", FieldKind::kHex, true},       {"evmsig", FieldKind::kHex, true},
-    {"iuid", FieldKind::kUint, true},        {"igid", FieldKind::kUint, true},
-    {"imode", FieldKind::kUint, true},       {"xattrnames", FieldKind::kString, true},
-    {"xattrlengths", FieldKind::kHex, true}, {"xattrvalues", FieldKind::kHex, true},
-};
+constexpr auto kFieldTypes = std::to_array<FieldType>({
+    {"d", FieldKind::kDigest, false},
+    {"n", FieldKind::kString, false},
+    {"d-ng", FieldKind::kDigestAlg, false},
+    {"d-ngv2", FieldKind::kDigestTypeAlg, false},
+    {"n-ng", FieldKind::kString, false},
+    {"sig", FieldKind::kHex, true},
+    {"buf", FieldKind::kHex, true},
+    {"d-modsig", FieldKind::kDigestAlg, true},
+    {"modsig", FieldKind::kHex, true},
+    {"evmsig", FieldKind::kHex, true},
+    {"iuid", FieldKind::kUint, true},
+    {"igid", FieldKind::kUint, true},
+    {"imode", FieldKind::kUint, true},
+    {"xattrnames", FieldKind::kString, true},
+    {"xattrlengths", FieldKind::kHex, true},
+    {"xattrvalues", FieldKind::kHex, true},
+});
 
 struct Builtin {
   std::string_view name;
   std::string_view format;
 };
 
-constexpr Builtin kBuiltins[] = {
+constexpr auto kBuiltins = std::to_array<Builtin>({
     {"ima", "d|n"},
     {"ima-ng", "d-ng|n-ng"},
     {"ima-sig", "d-ng|n-ng|sig"},
@@ -35,7 +44,7 @@ constexpr Builtin kBuiltins[] = {
     {"ima-buf", "d-ng|n-ng|buf"},
     {"ima-modsig", "d-ng|n-ng|sig|d-modsig|modsig"},
     {"evm-sig", "d-ng|n-ng|evmsig|xattrnames|xattrlengths|xattrvalues|iuid|igid|imode"},
-};
+});
 
 const FieldType* FindFieldType(std::string_view id) {
   const auto* it = std::ranges::find(kFieldTypes, id, &FieldType::id);
