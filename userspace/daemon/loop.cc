@@ -37,17 +37,17 @@ Result<std::unique_ptr<Loop>> Loop::Create() {
   return loop;
 }
 
-// `added`: the answer of the sd_event_add_...() that made `raw`. A handler that
+// `added`: the answer of the sd_event_add_...() that made `*raw`. A handler that
 // fails ends the loop: a daemon that is deaf to one event is worse than none.
-Status Loop::Keep(int added, sd_event_source* raw, Source* source) {
+Status Loop::Keep(int added, sd_event_source** raw, Source* source) {
   IMASNAP_RETURN_IF_ERROR(Check(added, "sd_event_add"));
-  source->reset(raw);
-  return Check(sd_event_source_set_exit_on_failure(raw, 1), "sd_event_source_set_exit_on_failure");
+  source->reset(*raw);
+  return Check(sd_event_source_set_exit_on_failure(*raw, 1), "sd_event_source_set_exit_on_failure");
 }
 
 Status Loop::AddSignal(int number, sd_event_signal_handler_t handler, Source* source) {
   sd_event_source* raw = nullptr;
-  return Keep(sd_event_add_signal(event_.get(), &raw, number, handler, this), raw, source);
+  return Keep(sd_event_add_signal(event_.get(), &raw, number, handler, this), &raw, source);
 }
 
 Status Loop::AddWatchdog() {
@@ -59,7 +59,7 @@ Status Loop::AddWatchdog() {
   }
   watchdog_interval_ = Time(interval / 2);
   sd_event_source* raw = nullptr;
-  return Keep(sd_event_add_time(event_.get(), &raw, CLOCK_MONOTONIC, 0, 0, OnWatchdog, this), raw,
+  return Keep(sd_event_add_time(event_.get(), &raw, CLOCK_MONOTONIC, 0, 0, OnWatchdog, this), &raw,
               &watchdog_);
 }
 
@@ -74,10 +74,10 @@ Status Loop::Run(Service* service, const Worker& worker) {
   service_ = service;
   sd_event_source* raw = nullptr;
   IMASNAP_RETURN_IF_ERROR(Keep(
-      sd_event_add_time(event_.get(), &raw, CLOCK_BOOTTIME, 0, 0, OnTimer, this), raw, &timer_));
+      sd_event_add_time(event_.get(), &raw, CLOCK_BOOTTIME, 0, 0, OnTimer, this), &raw, &timer_));
   IMASNAP_RETURN_IF_ERROR(
       Keep(sd_event_add_io(event_.get(), &raw, worker.done_fd(), EPOLLIN, OnSnapshotDone, this),
-           raw, &done_));
+           &raw, &done_));
   IMASNAP_RETURN_IF_ERROR(AddWatchdog());
   return Check(sd_event_loop(event_.get()), "sd_event_loop");
 }

@@ -38,7 +38,7 @@ class Loop {
   using Source = std::unique_ptr<sd_event_source, SourceDeleter>;
 
   Loop() = default;
-  static Status Keep(int added, sd_event_source* raw, Source* source);
+  static Status Keep(int added, sd_event_source** raw, Source* source);
   Status AddSignal(int number, sd_event_signal_handler_t handler, Source* source);
   Status AddWatchdog();
   // After each event: ends the loop, or sets the timer for the next Tick().
