@@ -4,6 +4,30 @@
 
 #include "app.h"
 #include "machine.h"
+#include "view_server.h"
+
+namespace {
+
+class View : public imasnap::daemon::ServedView {
+ public:
+  explicit View(std::unique_ptr<imasnap::ViewServer> server) : server_(std::move(server)) {}
+  bool alive() const override { return server_->alive(); }
+
+ private:
+  const std::unique_ptr<imasnap::ViewServer> server_;
+};
+
+imasnap::Result<std::unique_ptr<imasnap::daemon::ServedView>> MountView(
+    const imasnap::Environment& env, const std::string& directory,
+    const imasnap::daemon::Say& say) {
+  imasnap::ViewOptions options;
+  options.log = say;
+  IMASNAP_ASSIGN(std::unique_ptr<imasnap::ViewServer> server,
+                 imasnap::ViewServer::Mount(env, directory, std::move(options)));
+  return std::unique_ptr<imasnap::daemon::ServedView>(std::make_unique<View>(std::move(server)));
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // A log that nobody reads any more is no reason to end.
@@ -18,11 +42,7 @@ int main(int argc, char** argv) {
       .kernel_release = imasnap::KernelRelease(),
       .identity = imasnap::ReadMachineIdentity(),
       .reset_count = imasnap::ReadResetCount,
-      .mount = [](const imasnap::Environment&, const std::string& directory)
-          -> imasnap::Result<std::unique_ptr<imasnap::daemon::ServedView>> {
-        return imasnap::FileError(imasnap::ErrorCode::kFailed, directory,
-                                  "this build has no view to mount");
-      },
+      .mount = MountView,
   };
   return imasnap::daemon::RunDaemon({argv + 1, argv + argc}, host);
 }

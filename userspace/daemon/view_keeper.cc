@@ -28,7 +28,8 @@ void ViewKeeper::Keep(const Environment& env, Time now) {
   if (view_ || config_.mount.empty() || now < not_before_) {
     return;
   }
-  auto mounted = mount_(env, config_.mount);
+  auto mounted = mount_(env, config_.mount,
+                        [log = log_](const std::string& text) { log->Write(LOG_WARNING, text); });
   if (!mounted.ok()) {
     Fail(mounted.error().ToString(), now);
     return;

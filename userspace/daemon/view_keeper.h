@@ -22,8 +22,11 @@ class ServedView {
   virtual bool alive() const = 0;
 };
 
-using Mounter = std::function<Result<std::unique_ptr<ServedView>>(const Environment& env,
-                                                                  const std::string& directory)>;
+// Gets one sentence at a time, from any thread.
+using Say = std::function<void(const std::string&)>;
+
+using Mounter = std::function<Result<std::unique_ptr<ServedView>>(
+    const Environment& env, const std::string& directory, const Say& say)>;
 
 class ViewKeeper {
  public:

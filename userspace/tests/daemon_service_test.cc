@@ -443,8 +443,9 @@ TEST(DaemonTest, ViewIsMountedWhereConfiguredAndAgainWhenItDied) {
   Rig rig;
   bool alive = true;
   std::vector<std::string> mounts;
-  rig.mount = [&](const Environment& env,
-                  const std::string& directory) -> Result<std::unique_ptr<daemon::ServedView>> {
+  rig.mount = [&](const Environment& env, const std::string& directory,
+                  const daemon::Say& say) -> Result<std::unique_ptr<daemon::ServedView>> {
+    say("mounted");
     mounts.push_back(directory + " of " + env.config.store);
     return std::unique_ptr<daemon::ServedView>(new FakeView(&alive));
   };
@@ -452,6 +453,7 @@ TEST(DaemonTest, ViewIsMountedWhereConfiguredAndAgainWhenItDied) {
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   rig.service.Tick(rig.now);
   EXPECT_THAT(mounts, ::testing::ElementsAre("/view of " + kStore));
+  EXPECT_EQ(rig.log.Count(LOG_WARNING, "mounted"), 1);
   alive = false;
   rig.service.Tick(rig.now);
   EXPECT_EQ(rig.log.Count(LOG_ERR, "no view at /view: the view is no longer served; again in 1 s"),
