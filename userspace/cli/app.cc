@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "commands.h"
+#include "securityfs.h"
 #include "terminal_progress.h"
 
 namespace imasnap::cli {
@@ -44,11 +45,17 @@ Result<int> Run(const Command& command, const GlobalOptions& global, const Host&
   if (global.store) {
     config.store = *global.store;
   }
+  std::optional<SecurityFs> uncovered;
+  if (host.uncover_securityfs) {
+    IMASNAP_ASSIGN(SecurityFs opened,
+                   SecurityFs::Open(global.securityfs, SecurityFs::When::kCovered));
+    uncovered.emplace(std::move(opened));
+  }
   TerminalProgress progress(host.err_is_terminal ? &host.err : nullptr);
   Environment env{
       .fs = host.fs,
       .config = std::move(config),
-      .securityfs = global.securityfs,
+      .securityfs = uncovered ? uncovered->path() : global.securityfs,
       .now = host.now,
       .kernel_release = host.kernel_release,
       .reset_count = [&host, &global] { return host.reset_count(global.tcti); },

@@ -42,6 +42,8 @@ struct Host {
   std::function<std::string()> now;
   std::string kernel_release;
   MachineIdentity identity{};
+  // Look for the kernel's files below what is mounted over them.
+  bool uncover_securityfs = false;
   bool err_is_terminal = false;  // then long work shows its progress there
   bool out_is_terminal = false;
   std::function<Result<std::unique_ptr<PcrReader>>(const std::string& tcti)> open_tpm;

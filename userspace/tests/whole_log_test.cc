@@ -66,7 +66,7 @@ void ExpectWhole(World* world, const WholeLog& log) {
   }
 }
 
-// Every offset of every file with several sizes.
+// Offsets all over every file, with several sizes.
 TEST(WholeLogTest, ReadsAtAnyOffsetGiveTheBytesThere) {
   World world;
   for (const auto& record : EveryTemplate()) {
@@ -82,7 +82,7 @@ TEST(WholeLogTest, ReadsAtAnyOffsetGiveTheBytesThere) {
     const Bytes expected = Expected(&world, format);
     for (const size_t size : {size_t{1}, size_t{7}, size_t{700}}) {
       Bytes buffer(size);
-      const size_t step = size == 700 ? 1 : 13;
+      const size_t step = size == 700 ? 7 : 37;
       for (size_t offset = 0; offset <= expected.size() + 1; offset += step) {
         const auto got = state->Read(format, offset, buffer);
         ASSERT_TRUE(got.ok()) << got.error().ToString();
@@ -123,7 +123,7 @@ TEST(WholeLogTest, GrowsWithoutChangingWhatWasShownOverThreeSnapshots) {
       }
     }
   }
-  EXPECT_EQ((*log)->state()->segments.size(), 6U - 0U);
+  EXPECT_EQ((*log)->state()->segments.size(), 6U);
 }
 
 TEST(WholeLogTest, StateThatAReaderHoldsStaysReadableWhenItsRecordsMove) {
@@ -279,8 +279,7 @@ TEST(WholeLogTest, SegmentThatChangesLaterIsAnErrorWhereItIsRead) {
   ASSERT_TRUE(world.Take().ok());
   auto log = Open(&world);
   ASSERT_TRUE(log.ok());
-  const Bytes expected = Expected(&world, {});
-  const size_t at = expected.size() - 2000;
+  const size_t at = world.fs.Find(world.SegmentPath(1) + ".ima")->data.size() - 2000;
   FlipByte(&world, 1, at);
   Bytes buffer(100);
   EXPECT_TRUE((*log)->state()->Read({}, 0, buffer).ok());

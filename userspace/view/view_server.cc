@@ -10,10 +10,12 @@
 #include <condition_variable>
 #include <ctime>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "fuse_session.h"
 #include "refresher.h"
+#include "securityfs.h"
 #include "view_files.h"
 #include "whole_log.h"
 
@@ -40,11 +42,11 @@ int ErrnoOf(const Error& error) { return error.errno_value != 0 ? error.errno_va
 
 class ViewServer::Impl {
  public:
-  Impl(const Environment& env, ViewOptions options) : env_(env), options_(std::move(options)) {
+  Impl(const Environment& env, ViewOptions options)
+      : env_(env), options_(std::move(options)), given_securityfs_(env.securityfs) {
     if (!options_.log) {
       options_.log = [](const std::string&) {};
     }
-    env_.on_progress = nullptr;
   }
   ~Impl() {
     // The refresher first: it may wait for a read that the session serves.
@@ -80,6 +82,7 @@ class ViewServer::Impl {
   Extent announced() const;
   Status Refresh();
   Status Announce();
+  Error Named(Error error) const;
   void Report(const Error& error);
   void ReadLog(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
   void ReadCount(fuse_req_t request, size_t size, uint64_t offset);
@@ -87,6 +90,8 @@ class ViewServer::Impl {
 
   Environment env_;
   ViewOptions options_;
+  const std::string given_securityfs_;
+  std::optional<SecurityFs> securityfs_;
   std::unique_ptr<WholeLog> log_;
   std::vector<ViewFile> files_;  // their inodes from kFirstFile on
   uint32_t group_ = 0;
@@ -105,7 +110,18 @@ class ViewServer::Impl {
 
 Status ViewServer::Impl::Start(const Environment& env, const std::string& directory) {
   IMASNAP_ASSIGN(const std::string path, PrepareMountPoint(directory, options_.log));
-  IMASNAP_ASSIGN(log_, WholeLog::Open(env, options_.lock_patience));
+  // What this serves may be bound over the very files that it reads.
+  IMASNAP_ASSIGN(SecurityFs securityfs,
+                 SecurityFs::Open(env.securityfs, SecurityFs::When::kAlways));
+  securityfs_.emplace(std::move(securityfs));
+  env_.securityfs = securityfs_->path();
+  env_.on_progress = env.on_progress;
+  auto log = WholeLog::Open(env_, options_.lock_patience);
+  if (!log.ok()) {
+    return Named(log.error());
+  }
+  log_ = std::move(*log);
+  env_.on_progress = nullptr;
   std::vector<std::string> notes;
   IMASNAP_ASSIGN(files_, ListViewFiles(env_, &notes));
   for (const std::string& note : notes) {
@@ -191,8 +207,17 @@ struct stat ViewServer::Impl::AttributesOf(fuse_ino_t inode) const {
   return st;
 }
 
+// The kernel's files by the name they were given, not by that of our own mount.
+Error ViewServer::Impl::Named(Error error) const {
+  const std::string& own = securityfs_->path();
+  if (error.file.starts_with(own)) {
+    error.file.replace(0, own.size(), given_securityfs_);
+  }
+  return error;
+}
+
 void ViewServer::Impl::Report(const Error& error) {
-  const std::string text = error.ToString();
+  const std::string text = Named(error).ToString();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (reported_ == text) {

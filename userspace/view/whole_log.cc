@@ -19,12 +19,12 @@ bool MayPass(const Error& error) {
   return error.code == ErrorCode::kLocked || error.code == ErrorCode::kFailed;
 }
 
-Status CheckBeginning(const LogState& state) {
+// `name` is the file that the log begins in.
+Status CheckBeginning(const LogState& state, const std::string& name) {
   if (state.end.records == 0) {
     return {};
   }
   StateSource source(state, 0);
-  const std::string& name = state.pieces.front().file->path();
   LogReader reader(source, {}, name);
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
   if (record->event_name() != kFirstEvent) {
@@ -100,7 +100,7 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   if (total && *total > next.end.records) {
     return false;
   }
-  IMASNAP_RETURN_IF_ERROR(Publish(std::move(next)));
+  Publish(std::move(next));
   return true;
 }
 
@@ -146,6 +146,7 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
   }
   IMASNAP_RETURN_IF_ERROR(growth.AddKernel(kernel));
   IMASNAP_ASSIGN(LogState next, growth.Finish());
+  IMASNAP_RETURN_IF_ERROR(CheckBeginning(next, parts.front().path));
   if (total && *total > next.end.records) {
     return FileError(ErrorCode::kMismatch, view.live_path,
                      fmt::format("{} records were measured since cold boot, segments and list have "
@@ -153,17 +154,14 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
                                  "the lock protocol",
                                  *total, next.end.records));
   }
-  return Publish(std::move(next));
+  Publish(std::move(next));
+  return {};
 }
 
-Status WholeLog::Publish(LogState state) {
-  if (state_->end.records == 0) {
-    IMASNAP_RETURN_IF_ERROR(CheckBeginning(state));
-  }
+void WholeLog::Publish(LogState state) {
   auto next = std::make_shared<const LogState>(std::move(state));
   const std::lock_guard<std::mutex> lock(mutex_);
   state_ = std::move(next);
-  return {};
 }
 
 }  // namespace imasnap

@@ -43,7 +43,7 @@ class WholeLog {
   Result<bool> FollowKernel(std::optional<uint64_t> total);
   Status ReadAll(std::optional<uint64_t> total);
   Result<LogView> OpenView();
-  Status Publish(LogState state);
+  void Publish(LogState state);
 
   Environment env_;
   const std::chrono::milliseconds patience_;

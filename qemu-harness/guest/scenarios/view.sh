@@ -1,0 +1,168 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The FUSE view under load, over three snapshots, and how it ends. What readers
+# got stays in /out for the host to compare.
+set -eu
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "${0%/*}/lib.sh"
+
+view=/run/view
+group=77
+readers=64
+sizes=/out/sizes
+
+begin_view() {
+	ima-snapshot mount "$view" 2>"/out/$1.stderr" &
+	server=$!
+	until [ -e "$view/runtime_measurements_count" ]; do
+		kill -0 "$server" || fail "the view was not mounted: $(cat "/out/$1.stderr")"
+		usleep 20000
+	done
+}
+
+# end_view NAME: until the server is gone; its exit status.
+end_view() {
+	status=0
+	wait "$server" || status=$?
+	echo "$status" >"/out/$1.status"
+}
+
+# held: what descriptor 5 has beyond what was read from it before.
+held() {
+	cat <&5 >>/tmp/held || fail "a reader that kept its descriptor: cat failed"
+}
+
+# slices NAME: some bytes at some offsets.
+slices() {
+	size=$(stat -c %s "$view/$1")
+	for part in 0 1 2 3 4 5 6 7; do
+		offset=$((size * part / 8 + part * 37))
+		dd if="$view/$1" of="/out/slices/$1.$offset" bs=1 skip="$offset" count=333 2>/tmp/dd
+	done
+}
+
+configure /tmp/store "allow_volatile = true"
+prepare_load
+echo "log:x:$group:" >>/etc/group
+echo "reader:x:1000:$group::/:/bin/sh" >>/etc/passwd
+echo "other:x:1001:1001::/:/bin/sh" >>/etc/passwd
+chgrp "$group" "$store"
+mkdir -p "$view" /tmp/readers /out/slices
+measure first 1 150
+
+begin_view mount
+tail -n +1 -f "$view/ascii_runtime_measurements" >/tmp/tail &
+tailing=$!
+exec 5<"$view/binary_runtime_measurements"
+: >/tmp/held
+held
+
+begin_load
+for snapshot in 1 2 3; do
+	grow 150
+	run "take$snapshot" ima-snapshot take --json
+	held
+	reader=0
+	while [ "$reader" -lt "$readers" ]; do
+		reader=$((reader + 1))
+		(cat "$view/ascii_runtime_measurements" >"/tmp/readers/$snapshot.$reader" ||
+			echo "$snapshot.$reader" >>/out/readers.failed) &
+		reading="${reading:-} $!"
+	done
+done
+grow 50
+end_load
+for pid in $reading; do
+	wait "$pid" || fail "a reader failed"
+done
+held
+
+# At rest: everything once more, from the view.
+for name in "$view"/*; do
+	echo "${name##*/} $(stat -c '%s %a %u %g' "$name")"
+done >"$sizes"
+stat -c '%a %u %g' "$view" >/out/directory
+mkdir -p /out/view
+for name in "$view"/*_runtime_measurements* "$view/runtime_measurements_count" "$view/violations"; do
+	cat "$name" >"/tmp/copy"
+	cp /tmp/copy "/out/view/${name##*/}"
+done
+cat "$ima/violations" >/out/violations
+cp /tmp/held /out/held
+total=$(wc -l <"$view/ascii_runtime_measurements")
+until [ "$(wc -l </tmp/tail)" -ge "$total" ]; do
+	usleep 50000
+done
+kill "$tailing"
+cp /tmp/tail /out/tail
+cat "$view/ascii_runtime_measurements" >/tmp/whole
+for file in /tmp/readers/*; do
+	size=$(stat -c %s "$file")
+	agrees=1
+	cmp -s -n "$size" "$file" /tmp/whole || agrees=0
+	echo "${file##*/} $size $agrees"
+done >/out/readers
+for name in ascii_runtime_measurements binary_runtime_measurements ascii_runtime_measurements_sha256 \
+	binary_runtime_measurements_sha256; do
+	slices "$name"
+done
+run reader su reader -c "cat $view/ascii_runtime_measurements_sha256"
+run other su other -c "cat $view/ascii_runtime_measurements_sha256"
+gather
+
+# Over the kernel's own file: what reads that one gets the whole log.
+mount --bind "$view/binary_runtime_measurements" "$ima/binary_runtime_measurements"
+run evmctl evmctl -v ima_measurement --ignore-violations --verify-bank=sha256 \
+	--pcrs sha256,/out/pcrs/sha256 "$ima/binary_runtime_measurements"
+cat "$ima/binary_runtime_measurements" >/out/bound
+umount "$ima/binary_runtime_measurements"
+
+# Unmounted lazily it serves those who have it open; killed, they get an error.
+exec 6<"$view/binary_runtime_measurements"
+dd bs=1 count=100 <&6 >/tmp/begin 2>/tmp/dd
+umount -l "$view"
+cat <&6 >>/tmp/begin
+cp /tmp/begin /out/lazily
+kill -9 "$server"
+end_view killed
+run after-kill cat <&6
+exec 5<&- 6<&-
+
+# Killed while it is mounted: the next one takes its place.
+begin_view mount2
+exec 6<"$view/ascii_runtime_measurements"
+dd bs=1 count=100 <&6 >/tmp/begin 2>/tmp/dd
+kill -9 "$server"
+end_view killed2
+run dead cat <&6
+run dead-open cat "$view/ascii_runtime_measurements"
+exec 6<&-
+begin_view mount3
+cat "$view/binary_runtime_measurements" >/out/again
+kill -TERM "$server"
+end_view terminated
+run unmounted ls "$view"
+
+# The umount(8) of an administrator ends it too.
+begin_view mount4
+umount "$view"
+end_view umounted
+
+# A purge that does not keep to the protocol.
+begin_view mount5
+exec 6<"$view/ascii_runtime_measurements"
+cat <&6 >/tmp/before
+exec 7<>"$ima/snapshot"
+cat <&7 >/tmp/taken
+echo 1 >&7
+exec 7>&-
+measure last 1 3
+run gap cat <&6
+run gap-open cat "$view/ascii_runtime_measurements"
+kill -TERM "$server"
+end_view gap-terminated
+run gap-mount ima-snapshot mount "$view"
+
+# A log without its beginning.
+mv "$store"/boots/*/00000001.* /tmp
+run missing ima-snapshot mount "$view"
