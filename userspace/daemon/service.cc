@@ -182,33 +182,7 @@ void Service::SnapshotDone(Time now) {
 }
 
 void Service::Succeeded(const Outcome& outcome, Time now) {
-  const TakeResult& taken = *outcome.result;
-  std::vector<LogField> fields = {
-      {"IMA_ATTEMPT", std::to_string(taken.attempt)},
-      {"IMA_REASON", ReasonName(reason_)},
-      {"IMA_DURATION_USEC", std::to_string(outcome.duration.count())},
-  };
-  std::string text;
-  if (taken.segment) {
-    const SegmentInfo& segment = *taken.segment;
-    const std::string name = SegmentName(segment.number);
-    text = fmt::format("segment {}: attempt {}, {} records ({}-{}), {} bytes", name, taken.attempt,
-                       segment.records, segment.first_record, segment.last_record, segment.bytes);
-    last_text_ = fmt::format("segment {} of {}", name, segment.taken);
-    fields.push_back({"IMA_SESSION", std::to_string(taken.session)});
-    fields.push_back({"IMA_SEGMENT", std::to_string(segment.number)});
-    fields.push_back({"IMA_RECORDS", std::to_string(segment.records)});
-    fields.push_back({"IMA_BYTES", std::to_string(segment.bytes)});
-  } else {
-    text = fmt::format("attempt {}: aggregate recorded, nothing purged", taken.attempt);
-    last_text_ = fmt::format("aggregate {} of {}", taken.attempt, env_.now());
-  }
-  text += fmt::format(", {:.3f} s ({})", static_cast<double>(outcome.duration.count()) / 1e6,
-                      ReasonName(reason_));
-  if (backoff_.failures() > 0) {
-    text += fmt::format(", after {} failures", backoff_.failures());
-  }
-  log_->Write(LOG_INFO, text, fields);
+  LogTaken(outcome);
   last_snapshot_ = now;
   // Memory is looked at again at the usual pace: what a snapshot itself
   // measures must not lead to the next one at once.
@@ -217,10 +191,47 @@ void Service::Succeeded(const Outcome& outcome, Time now) {
   last_error_.reset();
   locked_since_.reset();
   const auto left = ReadCounts();
-  trigger_.Taken(left.ok() && !taken.segment ? *left : Counts{});
+  trigger_.Taken(left.ok() && only_mark() ? *left : Counts{});
   if (left.ok()) {
     TellIdle(*left);
   }
+}
+
+void Service::LogTaken(const Outcome& outcome) {
+  const TakeResult& taken = *outcome.result;
+  std::vector<LogField> fields = {
+      {"IMA_REASON", ReasonName(reason_)},
+      {"IMA_DURATION_USEC", std::to_string(outcome.duration.count())},
+  };
+  // Staging records no aggregate, and so has no attempts.
+  std::string attempt;
+  if (taken.attempt != 0) {
+    attempt = fmt::format("attempt {}, ", taken.attempt);
+    fields.push_back({"IMA_ATTEMPT", std::to_string(taken.attempt)});
+  }
+  std::string text;
+  if (taken.segment) {
+    const SegmentInfo& segment = *taken.segment;
+    const std::string name = SegmentName(segment.number);
+    text = fmt::format("segment {}: {}{} records ({}-{}), {} bytes", name, attempt, segment.records,
+                       segment.first_record, segment.last_record, segment.bytes);
+    last_text_ = fmt::format("segment {} of {}", name, segment.taken);
+    fields.push_back({"IMA_SESSION", std::to_string(taken.session)});
+    fields.push_back({"IMA_SEGMENT", std::to_string(segment.number)});
+    fields.push_back({"IMA_RECORDS", std::to_string(segment.records)});
+    fields.push_back({"IMA_BYTES", std::to_string(segment.bytes)});
+  } else if (only_mark()) {
+    text = attempt + "aggregate recorded, nothing purged";
+    last_text_ = fmt::format("aggregate {} of {}", taken.attempt, env_.now());
+  } else {
+    text = "nothing was there to take";
+  }
+  text += fmt::format(", {:.3f} s ({})", static_cast<double>(outcome.duration.count()) / 1e6,
+                      ReasonName(reason_));
+  if (backoff_.failures() > 0) {
+    text += fmt::format(", after {} failures", backoff_.failures());
+  }
+  log_->Write(LOG_INFO, text, fields);
 }
 
 void Service::Failed(const Error& error, Time now) {

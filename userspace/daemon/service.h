@@ -61,6 +61,7 @@ class Service {
   Status PrepareStore(Time now);
   void StartSnapshot(const Counts& counts, Reason reason);
   void Succeeded(const Outcome& outcome, Time now);
+  void LogTaken(const Outcome& outcome);
   void Failed(const Error& error, Time now);
   void Locked(Time now);
   void TellIdle(const Counts& counts);

@@ -46,7 +46,8 @@ until_below() {
 # Until it is ready; a snapshot that is due begins right after.
 start_daemon() {
 	starts=$(said "$store: a snapshot at")
-	setpriv --bounding-set=-all,+sys_admin --inh-caps=-all --no-new-privs \
+	# By its path: the shell has a smaller one of its own.
+	/usr/local/bin/setpriv --bounding-set=-all,+sys_admin --inh-caps=-all --no-new-privs \
 		ima-snapshotd -v 2>>"$log" &
 	daemon=$!
 	until_said $((starts + 1)) "$store: a snapshot at"
