@@ -8,6 +8,7 @@
 
 #include "log.h"
 #include "loop.h"
+#include "securityfs.h"
 #include "service.h"
 #include "worker.h"
 
@@ -57,9 +58,15 @@ Result<Config> Load(const Host& host, const Options& options) {
 Status Serve(const Host& host, const Options& options, Log* log) {
   IMASNAP_ASSIGN(const std::unique_ptr<Loop> loop, Loop::Create());
   IMASNAP_ASSIGN(const std::unique_ptr<Worker> worker, Worker::Create());
+  std::optional<SecurityFs> uncovered;
+  if (host.uncover_securityfs) {
+    IMASNAP_ASSIGN(SecurityFs opened,
+                   SecurityFs::Open(options.securityfs, SecurityFs::When::kAlways));
+    uncovered.emplace(std::move(opened));
+  }
   const Environment env{
       .fs = host.fs,
-      .securityfs = options.securityfs,
+      .securityfs = uncovered ? uncovered->path() : options.securityfs,
       .now = host.now,
       .kernel_release = host.kernel_release,
       .reset_count = [&host, &options] { return host.reset_count(options.tcti); },

@@ -28,6 +28,8 @@ struct Host {
   std::function<std::string()> now;
   std::string kernel_release;
   MachineIdentity identity{};
+  // Reach the kernel's files below what is, or will be, mounted over them.
+  bool uncover_securityfs = false;
   // The reset count; nothing without a TPM.
   std::function<std::optional<uint32_t>(const std::string& tcti)> reset_count;
   Mounter mount;

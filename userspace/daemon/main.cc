@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
       .now = imasnap::UtcNow,
       .kernel_release = imasnap::KernelRelease(),
       .identity = imasnap::ReadMachineIdentity(),
+      .uncover_securityfs = true,
       .reset_count = imasnap::ReadResetCount,
       .mount = MountView,
   };
