@@ -7,11 +7,17 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 
-kills=6
+kills=4
 log=/tmp/daemon.log
 
 limits() {
 	configure /disk/store "max_records = $1" 'max_bytes = 0' 'check_interval = 1'
+}
+
+# In hundredths of a second since boot.
+now() {
+	read -r up rest </proc/uptime
+	echo "${up%.*}${up#*.}"
 }
 
 # said TEXT: how many lines of the log have it.
@@ -82,7 +88,7 @@ prepare_load
 limits 200
 start_daemon
 begin_phase bounded
-until_purges 3
+until_purges 2
 limits nonsense
 kill -HUP "$daemon"
 until_said 1 'the old configuration stays in force'
@@ -105,21 +111,25 @@ until_below 20
 copy_kernel /out/low.after
 end_daemon TERM 0
 
-# Killed and stopped at any point of a snapshot.
+# Killed and stopped at points spread over the time that a snapshot takes.
 begin_phase killed
+grow 60
+start_daemon
+begin=$(now)
+until_purges $(($(counter snapshot_purges) + 1))
+span=$((($(now) - begin) * 10000))
+end_daemon KILL 137
 killed=0
 while [ "$killed" -lt "$kills" ]; do
+	for end in 'KILL 137' 'TERM 0'; do
+		grow 60
+		start_daemon
+		# shellcheck disable=SC3028 # busybox has RANDOM
+		usleep $((span * killed / kills + span * (RANDOM % 1000) / 1000 / kills))
+		# shellcheck disable=SC2086 # two words
+		end_daemon $end
+	done
 	killed=$((killed + 1))
-	grow 60
-	start_daemon
-	# shellcheck disable=SC3028 # busybox has RANDOM
-	usleep $((RANDOM % 1000 * killed * 50))
-	end_daemon KILL 137
-	grow 60
-	start_daemon
-	# shellcheck disable=SC3028
-	usleep $((RANDOM % 1000 * killed * 50))
-	end_daemon TERM 0
 done
 end_phase
 
