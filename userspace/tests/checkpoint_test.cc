@@ -356,11 +356,9 @@ TEST_F(CheckpointTest, EveryByteChangedCutOffOrAddedIsRefused) {
       EXPECT_THAT(read.error().ToString(), HasSubstr("verify from the beginning"));
     };
     for (size_t i = 0; i < good.size(); ++i) {
-      for (const int bit : {0, 2, 5, 7}) {
-        std::string bad = good;
-        bad[i] = static_cast<char>(bad[i] ^ (1 << bit));
-        expect_refused(bad, i);
-      }
+      std::string bad = good;
+      bad[i] = static_cast<char>(bad[i] ^ (1 << i % 8));
+      expect_refused(bad, i);
       expect_refused(good.substr(0, i), i);
     }
     expect_refused(good + "\n", good.size());
