@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <linux/magic.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
@@ -179,14 +180,26 @@ void FuseSession::Unmount() {
     return;
   }
   unmounted_ = true;
-  // Whatever else is mounted there since is not ours to take away.
-  if (MountId(directory_) == mount_id_) {
+  if (IsOurs()) {
     static_cast<void>(::umount2(directory_.c_str(), MNT_DETACH));
   }
   Signal(stop_);
   for (std::thread& thread : threads_) {
     thread.join();
   }
+}
+
+// Whether the mount seen at the directory is this session's: whatever else is
+// mounted there since is not ours to take away.
+bool FuseSession::IsOurs() const {
+  pollfd connection{fuse_session_fd(get()), POLLIN, 0};
+  const bool connected = ::poll(&connection, 1, 0) >= 0 && (connection.revents & POLLERR) == 0;
+  if (connected) {
+    return MountId(directory_) == mount_id_;
+  }
+  // Then the mount is gone and its number may be another's, or it was aborted.
+  struct stat st;
+  return ::stat(directory_.c_str(), &st) != 0 && errno == ENOTCONN;
 }
 
 bool FuseSession::WaitForRequest(int epoll) {

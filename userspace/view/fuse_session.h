@@ -65,6 +65,7 @@ class FuseSession {
   FuseSession() = default;
   void Work();
   bool WaitForRequest(int epoll);
+  bool IsOurs() const;
 
   std::unique_ptr<fuse_session, Destroyer> session_;
   std::string directory_;

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The view as mounted by this machine's kernel; skipped where it may not be.
+#include "view_server.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "log_builder.h"
+
+namespace imasnap {
+namespace {
+
+using testing::Concatenate;
+using ::testing::HasSubstr;
+using testing::NgRecord;
+
+class ViewServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0 || ::access("/dev/fuse", R_OK | W_OK) != 0) {
+      GTEST_SKIP() << "needs root and /dev/fuse";
+    }
+    std::string name = ::testing::TempDir() + "view-XXXXXX";
+    ASSERT_NE(::mkdtemp(name.data()), nullptr);
+    root_ = name;
+    std::filesystem::create_directories(root_ + "/securityfs/ima");
+    std::filesystem::create_directories(root_ + "/view");
+    Append(NgRecord("boot_aggregate"));
+  }
+  void TearDown() override {
+    if (!root_.empty()) {
+      std::filesystem::remove_all(root_);
+    }
+  }
+
+  std::string LivePath() const { return root_ + "/securityfs/ima/binary_runtime_measurements"; }
+  std::string ViewPath(const std::string& name) const { return root_ + "/view/" + name; }
+
+  // In one write(2), as the kernel's list grows by whole records.
+  void Append(const testing::BuiltRecord& record) {
+    const Bytes bytes = record.Binary();
+    const int fd = ::open(LivePath().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ASSERT_GE(fd, 0);
+    EXPECT_EQ(::write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+    ::close(fd);
+  }
+
+  Result<std::unique_ptr<ViewServer>> Mount() {
+    Environment env{.fs = *fs_, .securityfs = root_ + "/securityfs", .reset_count = [] {
+                      return std::optional<uint32_t>();
+                    }};
+    env.config.store = root_ + "/store";
+    env.config.lock_file = root_ + "/lock";
+    ViewOptions options;
+    options.log = [this](const std::string& text) { logged_ += text + "\n"; };
+    options.lock_patience = std::chrono::milliseconds(0);
+    return ViewServer::Mount(env, root_ + "/view", options);
+  }
+
+  static std::string ReadAll(int fd) {
+    std::string all;
+    char buffer[1000];
+    ssize_t n = 0;
+    while ((n = ::read(fd, buffer, sizeof(buffer))) > 0) {
+      all.append(buffer, static_cast<size_t>(n));
+    }
+    EXPECT_EQ(n, 0) << std::strerror(errno);
+    return all;
+  }
+
+  const std::unique_ptr<FileSystem> fs_ = MakePosixFileSystem();
+  std::string root_;
+  std::string logged_;
+};
+
+TEST_F(ViewServerTest, DescriptorThatIsOpenSeesEachRecordAsSoonAsItIsMeasured) {
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  const int fd = ::open(ViewPath("binary_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  Bytes expected = NgRecord("boot_aggregate").Binary();
+  std::string seen = ReadAll(fd);
+  for (int i = 0; i < 200; ++i) {
+    const auto record = NgRecord("/file/" + std::to_string(i));
+    Append(record);
+    AppendBytes(record.Binary(), &expected);
+    seen += ReadAll(fd);
+    ASSERT_EQ(seen, AsText(expected)) << i;
+    struct stat st;
+    ASSERT_EQ(::fstat(fd, &st), 0);
+    ASSERT_EQ(static_cast<size_t>(st.st_size), expected.size());
+  }
+  ::close(fd);
+}
+
+// The kernel fills the page of the old end with zeros: nobody may see them.
+TEST_F(ViewServerTest, ReadersAtTheEndNeverSeeAByteThatIsNotOfTheLog) {
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  constexpr int kReaders = 8;
+  std::atomic<bool> done{false};
+  std::vector<std::string> seen(kReaders);
+  std::vector<std::thread> readers;
+  for (std::string& mine : seen) {
+    readers.emplace_back([&] {
+      const int fd = ::open(ViewPath("ascii_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);
+      bool last = false;
+      while (!last) {
+        last = done;  // once more after the last record
+        mine += ReadAll(fd);
+      }
+      ::close(fd);
+    });
+  }
+  for (int i = 0; i < 500; ++i) {
+    Append(NgRecord("/file/" + std::to_string(i)));
+  }
+  done = true;
+  for (std::thread& reader : readers) {
+    reader.join();
+  }
+  std::ifstream file(ViewPath("ascii_runtime_measurements"));
+  const std::string whole((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  EXPECT_EQ(std::ranges::count(whole, '\n'), 501);
+  for (const std::string& mine : seen) {
+    EXPECT_TRUE(mine == whole);
+  }
+}
+
+TEST_F(ViewServerTest, EndOfTheServerIsAnErrorForWhoHasAFileOpen) {
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  EXPECT_TRUE((*server)->alive());
+  const int fd = ::open(ViewPath("ascii_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);
+  char byte = 0;
+  ASSERT_EQ(::read(fd, &byte, 1), 1);
+  server->reset();
+  char buffer[65536];
+  EXPECT_LT(::read(fd, buffer, sizeof(buffer)), 0);
+  EXPECT_EQ(errno, ENOTCONN);
+  ::close(fd);
+  EXPECT_TRUE(std::filesystem::is_empty(root_ + "/view"));
+}
+
+TEST_F(ViewServerTest, TellsThatItWasUnmounted) {
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  ASSERT_EQ(::umount2((root_ + "/view").c_str(), 0), 0);
+  pollfd done{(*server)->done_fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&done, 1, -1), 1);
+  EXPECT_FALSE((*server)->alive());
+}
+
+TEST_F(ViewServerTest, LeavesAloneWhatWasMountedInItsPlace) {
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  const std::string view = root_ + "/view";
+  ASSERT_EQ(::umount2(view.c_str(), 0), 0);
+  ASSERT_EQ(::mount("tmpfs", view.c_str(), "tmpfs", 0, nullptr), 0);
+  server->reset();
+  EXPECT_EQ(::umount2(view.c_str(), 0), 0) << std::strerror(errno);
+}
+
+TEST_F(ViewServerTest, IsNotMountedTwiceNorOnWhatIsNoDirectory) {
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  const auto second = Mount();
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, ErrorCode::kUsage);
+  EXPECT_THAT(second.error().ToString(), HasSubstr("mounted here already"));
+  EXPECT_TRUE((*server)->alive());
+  server->reset();
+  std::filesystem::remove(root_ + "/view");
+  const auto absent = Mount();
+  ASSERT_FALSE(absent.ok());
+  EXPECT_EQ(absent.error().errno_value, ENOENT);
+  std::ofstream(root_ + "/view") << "a file";
+  const auto file = Mount();
+  ASSERT_FALSE(file.ok());
+  EXPECT_THAT(file.error().ToString(), HasSubstr("is not a directory"));
+}
+
+TEST_F(ViewServerTest, RemovedRecordsAreAnErrorForReadersAndAreLogged) {
+  Append(NgRecord("/file/1"));
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  const int fd = ::open(ViewPath("binary_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_FALSE(ReadAll(fd).empty());
+  std::filesystem::remove(LivePath());
+  Append(NgRecord("/file/2"));
+  char byte = 0;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_LT(::read(fd, &byte, 1), 0);
+    EXPECT_EQ(errno, EIO);
+  }
+  // What was shown stays readable.
+  EXPECT_EQ(::pread(fd, &byte, 1, 0), 1);
+  ::close(fd);
+  server->reset();
+  EXPECT_THAT(logged_, HasSubstr("not what was already seen of the log"));
+  EXPECT_EQ(std::ranges::count(logged_, '\n'), 1);
+}
+
+}  // namespace
+}  // namespace imasnap
