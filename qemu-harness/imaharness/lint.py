@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checks of the text itself: shell, Python, C++ formatting, licence lines."""
+"""Checks of the text itself: shell, Python, C++ formatting, manuals, licence lines."""
 
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from .report import Status, Suite
 
 # The kernel's own files of these names have no licence line either.
 _AS_IN_THE_KERNEL = {"selftests/config", "selftests/settings"}
+# Formats without comments.
+_NO_COMMENTS = {f"userspace/debian/{name}" for name in ("changelog", "copyright", "docs", "source/format")}
 _NO_LICENCE_LINE = {".patch", ".json", ".bin", ".ima", ".pem", ".der", ".txt", ".ktap", ".xml"}
 
 
@@ -38,7 +41,7 @@ def _interpreter(file: Path) -> str:
 
 
 def shell_scripts(files: Iterable[Path]) -> list[Path]:
-    return [f for f in files if _interpreter(f) in ("sh", "bash", "dash")]
+    return [f for f in files if _interpreter(f) in ("sh", "bash", "dash") or f.parent.name == "completions"]
 
 
 def python_files(files: Iterable[Path]) -> list[Path]:
@@ -48,6 +51,10 @@ def python_files(files: Iterable[Path]) -> list[Path]:
 def cpp_files(files: Iterable[Path]) -> list[Path]:
     top = paths.ROOT / "userspace"
     return [f for f in files if f.suffix in (".cc", ".h") and f.is_relative_to(top)]
+
+
+def manual_pages(files: Iterable[Path]) -> list[Path]:
+    return [f for f in files if f.parent.name == "man" and re.fullmatch(r"\.[1-8]", f.suffix)]
 
 
 def _complaints(argv: list[str | Path]) -> str:
@@ -98,7 +105,7 @@ def without_licence(files: Iterable[Path]) -> list[Path]:
     found = []
     for file in files:
         below = file.relative_to(paths.ROOT)
-        if str(below) in _AS_IN_THE_KERNEL:
+        if str(below) in _AS_IN_THE_KERNEL | _NO_COMMENTS:
             continue
         if file.suffix in _NO_LICENCE_LINE or below.parts[0] == "LICENSES" or "data" in below.parts:
             continue
@@ -129,6 +136,12 @@ def run() -> Suite:
             suite.add("clang-format", Status.SKIP, "clang-format is not installed")
         else:
             _add(suite, "clang-format", _complaints(["clang-format", "--dry-run", "-Werror", *sources]))
+    for page in manual_pages(files):
+        name = f"manual {page.relative_to(paths.ROOT)}"
+        if shutil.which("mandoc") is None:
+            suite.add(name, Status.SKIP, "mandoc is not installed")
+        else:
+            _add(suite, name, _complaints(["mandoc", "-T", "lint", "-W", "warning", page]))
     bare = without_licence(files)
     _add(suite, "licence lines", "\n".join(f"{f}: no SPDX line" for f in bare))
     return suite
