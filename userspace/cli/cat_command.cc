@@ -42,15 +42,21 @@ Status WriteJson(const std::vector<LogPart>& parts, uint64_t from, std::ostream&
 Result<int> Cat(const Context& context, const CatArguments& arguments) {
   const auto alg = HashFromName(arguments.hash);
   if (!alg) {
-    return MakeError(ErrorCode::kUsage, fmt::format("--hash: \"{}\" is not known", arguments.hash));
+    return MakeError(
+        ErrorCode::kUsage,
+        fmt::format(
+            "--hash: \"{}\" is not known; sha1, sha256, sha384, sha512, sm3 and sha3-... are",
+            arguments.hash));
   }
   if (context.options.json && (arguments.ascii || *alg != HashAlg::kSha1)) {
-    return MakeError(ErrorCode::kUsage, "--json goes with neither --ascii nor --hash");
+    return MakeError(ErrorCode::kUsage,
+                     "--json goes with neither --ascii nor --hash; leave one out");
   }
   IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
   if (view.match == SessionMatch::kSameGap) {
     return FileError(ErrorCode::kMismatch, view.live_path,
-                     "does not go on from the last segment stored");
+                     "does not go on from the last segment stored; 'ima-snapshot show live' shows "
+                     "what is there");
   }
   std::vector<LogPart> parts = PartsOf(context.env, view);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, arguments.from));
@@ -97,6 +103,10 @@ void AddCatCommand(CommandTable* commands) {
   cat->add_option("--from", args->from, "Begin with record N, counted from 1")
       ->type_name("N")
       ->check(CLI::PositiveNumber);
+  cat->footer(R"(Examples:
+  ima-snapshot cat >log                   as binary_runtime_measurements would be
+  ima-snapshot cat --ascii | less         as ascii_runtime_measurements would be
+  ima-snapshot cat --ascii --from 1000    what was measured since then)");
 }
 
 }  // namespace imasnap::cli

@@ -86,7 +86,9 @@ Result<int> Show(const Context& context, const std::string& segment) {
       }
     }
     if (found == nullptr) {
-      return MakeError(ErrorCode::kUsage, fmt::format("there is no segment {}", segment));
+      return MakeError(
+          ErrorCode::kUsage,
+          fmt::format("there is no segment {}; 'ima-snapshot list' shows them", segment));
     }
     path = found->path;
     if (found->info && found->info->state == SegmentState::kDiscarded) {
@@ -126,12 +128,17 @@ Result<int> Show(const Context& context, const std::string& segment) {
 }  // namespace
 
 void AddListCommands(CommandTable* commands) {
-  commands->Add("list", "The segments of this boot", List);
+  commands->Add("list", "The segments of this boot", List)->footer(R"(Examples:
+  ima-snapshot list                                   one segment a line
+  ima-snapshot list --json | jq '.segments[].sha256'  their hashes)");
   auto segment = std::make_shared<std::string>();
   CLI::App* show =
       commands->Add("show", "The records of one segment, decoded",
                     [segment](const Context& context) { return Show(context, *segment); });
   show->add_option("SEGMENT", *segment, "Number of the segment, or \"live\"")->required();
+  show->footer(R"(Examples:
+  ima-snapshot show 1                     the records of the first segment
+  ima-snapshot show live | tail -n 1      the last record in the kernel)");
 }
 
 }  // namespace imasnap::cli

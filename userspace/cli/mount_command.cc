@@ -76,6 +76,9 @@ void AddMountCommand(CommandTable* commands) {
       commands->Add("mount", "Show the whole log as files with the kernel's names, until unmounted",
                     [directory](const Context& context) { return Mount(context, *directory); });
   mount->add_option("DIR", *directory, "Where to mount the view")->required();
+  mount->footer(R"(Examples:
+  ima-snapshot mount /run/ima-snapshot/view    until SIGTERM or Ctrl-C
+  evmctl ima_measurement /run/ima-snapshot/view/binary_runtime_measurements)");
 }
 
 }  // namespace imasnap::cli

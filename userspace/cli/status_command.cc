@@ -116,7 +116,10 @@ Result<int> ShowStatus(const Context& context) {
 }  // namespace
 
 void AddStatusCommand(CommandTable* commands) {
-  commands->Add("status", "What the kernel offers and what the store holds", ShowStatus);
+  commands->Add("status", "What the kernel offers and what the store holds", ShowStatus)
+      ->footer(R"(Examples:
+  ima-snapshot status                                 for people
+  ima-snapshot status --json | jq .kernel.records     for scripts)");
 }
 
 }  // namespace imasnap::cli

@@ -45,6 +45,9 @@ void AddTakeCommand(CommandTable* commands) {
   CLI::App* take = commands->Add("take", "Take a snapshot now",
                                  [mark](const Context& context) { return Take(context, *mark); });
   take->add_flag("--mark", *mark, "Record the aggregate only; store and purge nothing");
+  take->footer(R"(Examples:
+  ima-snapshot take           store the kernel's records as a segment, and free their memory
+  ima-snapshot take --mark    record the PCRs in the log, and keep everything in the kernel)");
 }
 
 }  // namespace imasnap::cli

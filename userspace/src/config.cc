@@ -190,12 +190,13 @@ Result<std::string> ReadTrusted(FileSystem& fs, const std::string& path, uint32_
   }
   if (info.owner != owner) {
     return FileError(ErrorCode::kFailed, path,
-                     fmt::format("is owned by user {}, not by {}", info.owner,
+                     fmt::format("is owned by user {}, not by {}; run chown", info.owner,
                                  owner == 0 ? "root" : std::to_string(owner)));
   }
   if ((info.mode & 022) != 0) {
-    return FileError(ErrorCode::kFailed, path,
-                     fmt::format("may be written by others (mode {:04o})", info.mode));
+    return FileError(
+        ErrorCode::kFailed, path,
+        fmt::format("may be written by others (mode {:04o}); run chmod go-w", info.mode));
   }
   std::string text;
   std::array<std::byte, 4096> buffer;

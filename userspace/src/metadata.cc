@@ -221,7 +221,8 @@ Result<SessionInfo> ParseSession(std::string_view text, const std::string& file)
   info.boot = members.TextIfAny("boot");
   IMASNAP_RETURN_IF_ERROR(members.Finish());
   if (format != kStoreFormat) {
-    return FileError(ErrorCode::kMalformed, file, fmt::format("format {} is not known", format));
+    return FileError(ErrorCode::kMalformed, file,
+                     fmt::format("format {} is not known; a newer version wrote it", format));
   }
   return info;
 }
@@ -248,7 +249,8 @@ Result<SegmentInfo> ParseSegment(std::string_view text, const std::string& file)
   info.banks = members.Banks("pcrs");
   IMASNAP_RETURN_IF_ERROR(members.Finish());
   if (format != kStoreFormat) {
-    return FileError(ErrorCode::kMalformed, file, fmt::format("format {} is not known", format));
+    return FileError(ErrorCode::kMalformed, file,
+                     fmt::format("format {} is not known; a newer version wrote it", format));
   }
   if (known == std::end(kStates)) {
     return FileError(ErrorCode::kMalformed, file,

@@ -90,7 +90,9 @@ class PosixFile : public File {
     const int operation = (mode == LockMode::kShared ? LOCK_SH : LOCK_EX) | LOCK_NB;
     while (::flock(fd_, operation) != 0) {
       if (errno == EWOULDBLOCK) {
-        return FileError(ErrorCode::kLocked, path(), "is locked by another process");
+        return FileError(
+            ErrorCode::kLocked, path(),
+            "is locked by another process; try again later (lslocks(8) tells who holds it)");
       }
       if (errno != EINTR) {
         return SystemError(path(), "flock", errno);

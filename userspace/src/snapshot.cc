@@ -94,7 +94,7 @@ Status Taker::CheckSpace(uint64_t needed) {
   if (fs.available < needed || fs.available - needed < env_.config.min_free_space) {
     return FileError(ErrorCode::kFailed, store_.root(),
                      fmt::format("{} bytes are free; the segment needs {} and min_free_space "
-                                 "keeps {}",
+                                 "keeps {}; make room or lower it",
                                  fs.available, needed, env_.config.min_free_space));
   }
   return {};
