@@ -17,11 +17,11 @@ export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
 vm      := $(harness)/vm
-build   := build
+build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps kernel stock userspace selftests check demo vm bench lint series \
-	kernel-check kernel-tree kernel-refresh install clean
+	kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## this list
 	@echo 'Targets:'
@@ -33,7 +33,7 @@ help: ## this list
 	@echo '  ACCEL=$(ACCEL)      auto, kvm or tcg; auto tries KVM once and falls back'
 	@echo '  TPM=$(TPM)         2.0, 1.2 or none; TPM_IF=$(TPM_IF): tis or crb'
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
-	@echo '  SUITES="..."    what make check runs: lint userspace harness kernel kunit selftests e2e'
+	@echo '  SUITES="..."    what make check runs: lint userspace package harness kernel kunit selftests e2e'
 	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists from elsewhere, for the parser'"'"'s tests'
 	@echo '  PREFIX=$(PREFIX)  where make install puts the programs; DESTDIR too'
 	@echo '  V=1             show the compilers at work'
@@ -80,8 +80,12 @@ kernel-refresh: ## write that tree's commits back to kernel-patches
 series: ## patches and selftests as one mailable series, in build/series
 	scripts/series
 
-install: userspace ## install the programs and their manuals
-	cmake --install $(build)/userspace --prefix $(PREFIX)
+deb: ## build the Debian package, in build/deb
+	$(harness)/build deb
+
+install: userspace ## install programs, manuals and units below PREFIX
+	cmake -D CMAKE_INSTALL_PREFIX=$(PREFIX) -D CMAKE_INSTALL_SYSCONFDIR=/etc $(build)/userspace >/dev/null
+	cmake --install $(build)/userspace
 
 clean: ## remove what was built; downloads stay
 	find $(build) -mindepth 1 -maxdepth 1 ! -name downloads -exec rm -rf {} +

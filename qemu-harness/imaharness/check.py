@@ -32,6 +32,12 @@ def _userspace(base: Base, ksrc: Path | None) -> list[Suite]:
     return [userspace.run()]
 
 
+def _package(base: Base, ksrc: Path | None) -> list[Suite]:
+    if userspace.present():
+        userspace.build()
+    return [pyunit.run("package", _TESTS / "package", _TESTS)]
+
+
 def _kernel(base: Base, ksrc: Path | None) -> list[Suite]:
     return [kernel_check.run(base, ksrc)]
 
@@ -51,6 +57,7 @@ def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
 SUITES: dict[str, tuple[Runner, bool]] = {
     "lint": (_lint, False),
     "userspace": (_userspace, False),
+    "package": (_package, False),
     "harness": (_harness, False),
     "kernel": (_kernel, True),
     "kunit": (_kunit, True),
