@@ -17,6 +17,8 @@ constexpr const char* kExamples = R"(Examples:
   ima-snapshot take --mark               record the marker only, keep everything in the kernel
   ima-snapshot verify --tpm              check the whole log since boot against the TPM
   ima-snapshot verify --tpm --state FILE the same, reading only what is new since the last time
+  ima-snapshot ak create                 an attestation key, in the store
+  ima-snapshot quote --nonce 1f --out q  a quote of the log's PCRs, for a verifier
   ima-snapshot cat --ascii | less        the whole log, as the kernel would print it
   ima-snapshot cat --hash sha256 >log    the same in binary, with SHA-256 template digests
 
@@ -126,6 +128,8 @@ int RunApp(const std::vector<std::string>& args, const Host& host) {
   AddVerifyCommand(&commands);
   AddMountCommand(&commands);
   AddGcCommand(&commands);
+  AddAkCommand(&commands);
+  AddQuoteCommand(&commands);
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);

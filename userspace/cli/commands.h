@@ -50,6 +50,8 @@ void AddCatCommand(CommandTable* commands);
 void AddVerifyCommand(CommandTable* commands);
 void AddMountCommand(CommandTable* commands);
 void AddGcCommand(CommandTable* commands);
+void AddAkCommand(CommandTable* commands);  // ak create
+void AddQuoteCommand(CommandTable* commands);
 
 // "1-1021": the records of a segment.
 std::string RecordRange(const SegmentInfo& info);

@@ -5,9 +5,11 @@
 #include "commands.h"
 #include "copied_store.h"
 #include "json.h"
+#include "quote_json.h"
 #include "session.h"
 #include "stitch.h"
 #include "verify.h"
+#include "verify_quote.h"
 #include "verify_report.h"
 
 namespace imasnap::cli {
@@ -21,6 +23,7 @@ struct VerifyArguments {
   std::string from_dir;
   std::string live;
   std::optional<uint64_t> session;
+  QuoteOptions quote;
 };
 
 // The log that is verified, and what keeps it as it is meanwhile.
@@ -30,14 +33,7 @@ struct Log {
   std::unique_ptr<File> lock;
 };
 
-Result<std::unique_ptr<PcrReader>> OpenPcrs(const Context& context,
-                                            const VerifyArguments& arguments) {
-  if (arguments.tpm) {
-    return context.host.open_tpm(context.options.tcti);
-  }
-  if (arguments.pcr_files.empty()) {
-    return std::unique_ptr<PcrReader>();
-  }
+Result<PcrValues> ReadPcrFiles(const Context& context, const VerifyArguments& arguments) {
   PcrValues all;
   for (const std::string& file : arguments.pcr_files) {
     IMASNAP_ASSIGN(const std::string text, context.env.fs.ReadFile(file, 1U << 20));
@@ -51,7 +47,24 @@ Result<std::unique_ptr<PcrReader>> OpenPcrs(const Context& context,
       }
     }
   }
-  return std::unique_ptr<PcrReader>(std::make_unique<FixedPcrs>(std::move(all)));
+  return all;
+}
+
+Result<std::unique_ptr<PcrReader>> OpenPcrs(const Context& context,
+                                            const VerifyArguments& arguments,
+                                            const std::optional<CheckedQuote>& quote) {
+  if (arguments.tpm) {
+    return context.host.open_tpm(context.options.tcti);
+  }
+  IMASNAP_ASSIGN(PcrValues given, ReadPcrFiles(context, arguments));
+  if (quote) {
+    IMASNAP_ASSIGN(QuotedPcrs quoted, PcrsOf(*quote, given));
+    return std::unique_ptr<PcrReader>(std::make_unique<QuotedPcrReader>(std::move(quoted)));
+  }
+  if (arguments.pcr_files.empty()) {
+    return std::unique_ptr<PcrReader>();
+  }
+  return std::unique_ptr<PcrReader>(std::make_unique<FixedPcrs>(std::move(given)));
 }
 
 Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments) {
@@ -85,8 +98,20 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
   if (stateful) {
     IMASNAP_ASSIGN(from, LoadState(fs, arguments.state, key, context.host.caller));
   }
-  IMASNAP_ASSIGN(const std::unique_ptr<PcrReader> pcrs, OpenPcrs(context, arguments));
+  std::optional<CheckedQuote> quote;
+  if (arguments.quote.given()) {
+    IMASNAP_ASSIGN(quote, LoadQuote(context, arguments.quote));
+  }
+  IMASNAP_ASSIGN(const std::unique_ptr<PcrReader> pcrs, OpenPcrs(context, arguments, quote));
   IMASNAP_ASSIGN(const Log log, OpenLog(context, arguments));
+  bool reset_count_checked = false;
+  if (quote) {
+    std::optional<uint32_t> reset_count = log.identity.reset_count;
+    if (!reset_count && arguments.from_dir.empty()) {
+      reset_count = context.env.reset_count();
+    }
+    IMASNAP_ASSIGN(reset_count_checked, CheckBoot(context, arguments.quote, *quote, reset_count));
+  }
   const VerifyOptions options{.from = from ? &*from : nullptr,
                               .state_file = arguments.state,
                               .identity = log.identity,
@@ -102,8 +127,17 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
                            .live = log.parts.back().segment == 0,
                            .last_segment = log.parts.back().segment};
   if (context.options.json) {
-    context.host.out << Dump(ToJson(report, told));
+    Json json = ToJson(report, told);
+    if (quote) {
+      json["quote"] = ToJson(*quote, reset_count_checked);
+    }
+    context.host.out << Dump(json);
   } else {
+    if (quote) {
+      context.host.out << fmt::format("quote       {} of AK {}\n",
+                                      ToText(quote->attestation.selection), quote->moment.ak_id)
+                       << ClockLine(quote->attestation.clock);
+    }
     PrintReport(report, told, context.host.out);
   }
   if (report.finding) {
@@ -157,6 +191,7 @@ void AddVerifyCommand(CommandTable* commands) {
   verify->add_option("--session", args->session, "Number of the session in it; default the newest")
       ->type_name("N")
       ->needs(from_dir);
+  DeclareQuoteOptions(verify, tpm, &args->quote);
 }
 
 }  // namespace imasnap::cli

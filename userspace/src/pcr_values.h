@@ -18,6 +18,8 @@ namespace imasnap {
 // Bank (the kernel's name of its algorithm) to PCR to value.
 using PcrValues = std::map<std::string, std::map<uint32_t, Digest>>;
 
+struct QuotedPcrs;
+
 class PcrReader {
  public:
   virtual ~PcrReader() = default;
@@ -25,6 +27,8 @@ class PcrReader {
   virtual Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) = 0;
   // Whether another Read() may give later values.
   virtual bool live() const = 0;
+  // The values are only known by a digest over them (quote_check.h).
+  virtual const QuotedPcrs* quoted() const { return nullptr; }
 };
 
 // Reads the text of a PCR file in one of these forms, told by its lines:

@@ -6,11 +6,18 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "pcr_selection.h"
 #include "pcr_values.h"
 #include "result.h"
 
 namespace imasnap {
+
+class TpmContext;
+
+// The kernel's resource manager.
+inline constexpr const char* kResourceManager = "/dev/tpmrm0";
 
 // Whether a TPM is there to be asked without being told where (a device file).
 bool HasDefaultTpm();
@@ -27,14 +34,19 @@ class Tpm : public PcrReader {
   Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
   bool live() const override { return true; }
 
+  // The PCRs of the active banks.
+  Result<PcrSelection> Allocated();
+
   // TPMS_CLOCK_INFO.resetCount of TPM2_ReadClock: rises at every TPM Reset,
   // that is at every cold boot and at no kexec.
   Result<uint32_t> ResetCount();
 
+  // For what else the library does with the TPM.
+  const TpmContext& context() const { return *context_; }
+
  private:
-  struct Impl;
-  explicit Tpm(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit Tpm(std::unique_ptr<TpmContext> context);
+  std::unique_ptr<TpmContext> context_;
 };
 
 }  // namespace imasnap

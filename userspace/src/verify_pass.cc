@@ -210,7 +210,7 @@ Status VerifyPass::OnRecord(const Record& record) {
       !options_.progress(report_.records - report_.records_before)) {
     return MakeError(ErrorCode::kCannotCheck, "given up");
   }
-  return {};
+  return MatchQuoted(record.pcr);
 }
 
 void VerifyPass::CheckInfo(const Digest& sha256) {
@@ -277,7 +277,9 @@ Status VerifyPass::RunPart(size_t index) {
 }
 
 Result<VerifyReport> VerifyPass::Run() {
-  if (pcrs_ != nullptr && !pcrs_->live()) {
+  if (pcrs_ != nullptr && pcrs_->quoted() != nullptr) {
+    IMASNAP_RETURN_IF_ERROR(BeginQuoted(*pcrs_->quoted()));
+  } else if (pcrs_ != nullptr && !pcrs_->live()) {
     IMASNAP_ASSIGN(const PcrValues values, pcrs_->Read({}));
     fixed_ = ToTarget(values);
   }

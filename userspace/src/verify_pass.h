@@ -51,6 +51,14 @@ class VerifyPass {
   Target ToTarget(const PcrValues& values);
   bool Matches(size_t bank, const std::map<uint32_t, Digest>& pcrs, bool before) const;
   void MatchFixed();
+  // In verify_quote.cc.
+  Status BeginQuoted(const QuotedPcrs& quoted);
+  bool UsesQuoted(size_t bank, uint32_t pcr) const;
+  const Digest& QuotedValue(size_t bank, uint32_t pcr) const;
+  Result<bool> MeetsQuoted() const;
+  Status MatchQuoted(uint32_t extended);
+  Status FinishQuoted();
+  Status NoQuotedMatch();
   Status MatchLive();
   void NoMatch(const Target& target);
   Status Finish();
@@ -84,6 +92,10 @@ class VerifyPass {
 
   std::optional<Target> fixed_;
   std::map<size_t, uint64_t> bank_matched_;  // fixed: the last record
+
+  const QuotedPcrs* quoted_ = nullptr;
+  std::vector<std::optional<size_t>> quoted_banks_;  // the selection's, in the replay
+  bool quoted_meets_ = false;
 };
 
 }  // namespace imasnap

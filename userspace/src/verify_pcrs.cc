@@ -141,7 +141,9 @@ Status VerifyPass::MatchLive() {
 
 Status VerifyPass::Finish() {
   if (pcrs_ != nullptr && !report_.finding) {
-    if (pcrs_->live()) {
+    if (quoted_ != nullptr) {
+      IMASNAP_RETURN_IF_ERROR(FinishQuoted());
+    } else if (pcrs_->live()) {
       IMASNAP_RETURN_IF_ERROR(MatchLive());
     } else if (!report_.matched_record) {
       const bool comparable = std::ranges::any_of(*fixed_, [this](const auto& bank) {
@@ -160,7 +162,10 @@ Status VerifyPass::Finish() {
     BankReport bank;
     bank.name = HashName(replay_.bank(i).alg);
     bank.padded_sha1 = replay_.bank(i).padded_sha1;
-    bank.compared = report_.matched_record && (pcrs_->live() || fixed_->contains(i));
+    bank.compared = report_.matched_record &&
+                    (quoted_ != nullptr
+                         ? std::ranges::find(quoted_banks_, std::optional(i)) != quoted_banks_.end()
+                         : pcrs_->live() || fixed_->contains(i));
     for (uint32_t pcr : replay_.UsedPcrs()) {
       bank.pcrs.emplace(pcr, replay_.Value(i, pcr));
     }

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "commands.h"
+#include "json.h"
+#include "log_reader.h"
+#include "quote.h"
+#include "quote_json.h"
+#include "replay.h"
+
+namespace imasnap::cli {
+namespace {
+
+constexpr uint32_t kImaPcr = 10;  // CONFIG_IMA_MEASURE_PCR_IDX
+
+struct QuoteArguments {
+  std::string nonce;
+  std::string ak = kDefaultAkName;
+  std::string pcrs;
+  std::string directory;
+  std::string message;
+  std::string signature;
+  std::string pcrs_out;
+};
+
+// What is written where; an empty path is not written.
+struct Destinations {
+  std::string message;
+  std::string signature;
+  std::string pcrs;
+  std::string pcr_text;
+};
+
+Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments& arguments) {
+  const bool files = !arguments.message.empty() || !arguments.signature.empty();
+  if (files != (!arguments.message.empty() && !arguments.signature.empty())) {
+    return MakeError(ErrorCode::kUsage, "--msg and --sig go together");
+  }
+  if (arguments.directory.empty() && !files && !context.options.json) {
+    return MakeError(ErrorCode::kUsage,
+                     "say where the quote goes: --out DIR, or --msg FILE --sig FILE, or --json");
+  }
+  if (!arguments.directory.empty()) {
+    const std::string base = arguments.directory + "/quote.";
+    return Destinations{base + "msg", base + "sig", base + "pcrs", base + "pcrs.txt"};
+  }
+  Destinations out{arguments.message, arguments.signature, arguments.pcrs_out, ""};
+  if (!arguments.pcrs_out.empty()) {
+    out.pcr_text = arguments.pcrs_out + ".txt";
+  }
+  return out;
+}
+
+// The PCRs of the records in the kernel's list, and IMA's own.
+Result<std::set<uint32_t>> ImaPcrs(const Environment& env) {
+  std::set<uint32_t> pcrs = {kImaPcr};
+  // The lock keeps a snapshot from taking the list away meanwhile, and this
+  // reader from holding up one that cannot run beside readers.
+  IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(env, LockMode::kShared));
+  IMASNAP_ASSIGN(const std::unique_ptr<File> live, env.kernel().OpenLive());
+  LogReader reader(*live, {}, env.kernel().live_path(), LogReader::Check::kFraming);
+  while (true) {
+    IMASNAP_ASSIGN(const Record* record, reader.Next());
+    if (record == nullptr) {
+      return pcrs;
+    }
+    if (record->pcr < kTpmPcrs) {
+      pcrs.insert(record->pcr);
+    }
+  }
+}
+
+Result<PcrSelection> SelectionOf(const Context& context, const QuoteArguments& arguments,
+                                 Tpm* tpm) {
+  if (!arguments.pcrs.empty()) {
+    return ParsePcrSelection(arguments.pcrs);
+  }
+  auto pcrs = ImaPcrs(context.env);
+  if (!pcrs.ok()) {
+    Error error = std::move(pcrs.error());
+    error.message += "; --pcrs selects PCRs without looking at the log";
+    return error;
+  }
+  IMASNAP_ASSIGN(const PcrSelection allocated, tpm->Allocated());
+  return SelectInAllBanks(allocated, *pcrs);
+}
+
+Status WriteFiles(FileSystem& fs, const Destinations& to, const Quote& quote) {
+  const std::string pcr_text = ToPcrText(quote.values);
+  const Bytes pcrs = ToCheckquoteFormat(quote.attestation.selection, quote.values);
+  const std::pair<const std::string&, std::string_view> files[] = {
+      {to.message, AsText(quote.message)},
+      {to.signature, AsText(quote.signature)},
+      {to.pcrs, AsText(pcrs)},
+      {to.pcr_text, pcr_text}};
+  for (const auto& [path, text] : files) {
+    if (path.empty()) {
+      continue;
+    }
+    // Renaming would replace a device or a link by a file.
+    const auto info = fs.Stat(path);
+    if (info.ok() && info->type != FileType::kRegular) {
+      return FileError(ErrorCode::kUsage, path, "is not a regular file");
+    }
+  }
+  for (const auto& [path, text] : files) {
+    if (!path.empty()) {
+      IMASNAP_RETURN_IF_ERROR(fs.WriteDurably(path, text));
+    }
+  }
+  return {};
+}
+
+Json QuoteJson(const QuoteArguments& arguments, const AttestationKey& key, const Quote& quote) {
+  Json json;
+  json["nonce"] = ToHex(quote.attestation.nonce);
+  json["message"] = ToHex(quote.message);
+  json["signature"] = ToHex(quote.signature);
+  json["ak"] = arguments.ak;
+  json["ak_id"] = key.id();
+  json["ak_tpm_name"] = key.tpm_name();
+  json["selection"] = ToText(quote.attestation.selection);
+  json["pcr_digest"] = ToHex(quote.attestation.pcr_digest);
+  Json banks = Json::object();
+  for (const auto& [bank, pcrs] : quote.values) {
+    for (const auto& [pcr, value] : pcrs) {
+      banks[bank][std::to_string(pcr)] = value.Hex();
+    }
+  }
+  json["pcrs"] = std::move(banks);
+  json["clock"] = ToJson(quote.attestation.clock);
+  return json;
+}
+
+Result<int> MakeQuoteCommand(const Context& context, const QuoteArguments& arguments) {
+  const auto nonce = FromHex(arguments.nonce);
+  if (!nonce || nonce->empty() || nonce->size() > kMaxNonce) {
+    return MakeError(ErrorCode::kUsage,
+                     fmt::format("--nonce: \"{}\" is not 1 to {} bytes in hexadecimal",
+                                 arguments.nonce, kMaxNonce));
+  }
+  IMASNAP_ASSIGN(const Destinations to, DestinationsOf(context, arguments));
+  FileSystem& fs = context.env.fs;
+  IMASNAP_ASSIGN(const AkFiles files, AkFilesOf(context.env.config.store, arguments.ak));
+  IMASNAP_ASSIGN(const Ak ak, ReadAk(fs, files));
+  IMASNAP_ASSIGN(const AttestationKey key, AttestationKey::Parse(ak.public_area));
+  IMASNAP_ASSIGN(const std::unique_ptr<Tpm> tpm, Tpm::Open(context.options.tcti));
+  IMASNAP_ASSIGN(const PcrSelection selection, SelectionOf(context, arguments, tpm.get()));
+  IMASNAP_ASSIGN(const Quote quote, MakeQuote(*tpm, ak, *nonce, selection));
+  if (!arguments.directory.empty()) {
+    IMASNAP_RETURN_IF_ERROR(fs.MakeDirectories(arguments.directory));
+  }
+  IMASNAP_RETURN_IF_ERROR(WriteFiles(fs, to, quote));
+  if (context.options.json) {
+    context.host.out << Dump(QuoteJson(arguments, key, quote));
+    return kExitOk;
+  }
+  context.host.out << fmt::format(
+      "AK          {} (TPM name {})\nPCRs        {}\n{}message     {}\n"
+      "signature   {}\n",
+      files.public_area, key.tpm_name(), ToText(selection), ClockLine(quote.attestation.clock),
+      to.message, to.signature);
+  if (!to.pcrs.empty()) {
+    context.host.out << fmt::format("PCR values  {}, {}\n", to.pcrs, to.pcr_text);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddQuoteCommand(CommandTable* commands) {
+  auto args = std::make_shared<QuoteArguments>();
+  CLI::App* quote =
+      commands->Add("quote", "Have the TPM sign the PCRs of the log",
+                    [args](const Context& context) { return MakeQuoteCommand(context, *args); });
+  quote->add_option("--nonce", args->nonce, "The verifier's challenge, in hexadecimal")
+      ->type_name("HEX")
+      ->required();
+  quote->add_option("--ak", args->ak, "Which attestation key of the store")->type_name("NAME");
+  quote->add_option("--pcrs", args->pcrs, "Which PCRs, such as sha256:10+sha1:10; default IMA's")
+      ->type_name("SELECTION");
+  auto* out = quote->add_option("--out", args->directory, "Write quote.msg, .sig, .pcrs, .pcrs.txt")
+                  ->type_name("DIR");
+  quote->add_option("--msg", args->message, "Write the message here")
+      ->type_name("FILE")
+      ->excludes(out);
+  quote->add_option("--sig", args->signature, "Write the signature here")
+      ->type_name("FILE")
+      ->excludes(out);
+  quote
+      ->add_option("--pcrs-out", args->pcrs_out,
+                   "Write the PCR values here for tpm2_checkquote, and as text to FILE.txt")
+      ->type_name("FILE")
+      ->excludes(out);
+}
+
+}  // namespace imasnap::cli

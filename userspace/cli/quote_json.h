@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// How quotes are told, by the command that makes them and the one that verifies.
+#ifndef IMASNAP_CLI_QUOTE_JSON_H_
+#define IMASNAP_CLI_QUOTE_JSON_H_
+
+#include <string>
+
+#include "json.h"
+#include "quote_check.h"
+
+namespace imasnap::cli {
+
+Json ToJson(const ClockInfo& clock);
+// `reset_count_checked`: whether it was compared with the log's.
+Json ToJson(const CheckedQuote& quote, bool reset_count_checked);
+
+// "clock       ..." with its line end.
+std::string ClockLine(const ClockInfo& clock);
+
+}  // namespace imasnap::cli
+
+#endif  // IMASNAP_CLI_QUOTE_JSON_H_

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tpm_context.h"
+
+#include <fmt/format.h>
+#include <tss2/tss2_rc.h>
+#include <tss2/tss2_tcti_device.h>
+#include <tss2/tss2_tctildr.h>
+
+#include <cstdlib>
+
+#include "tpm.h"
+
+namespace imasnap {
+namespace {
+
+constexpr std::string_view kDevicePrefix = "device:";
+// TPM 2.0 Part 2, 6.6.2: bits 0 to 5 of a format-one code are the error, bit 7
+// is the format; the others name the parameter, handle or session.
+constexpr TSS2_RC kFormatOneError = 0xbf;
+
+}  // namespace
+
+Error TpmError(const char* command, TSS2_RC rc) {
+  return MakeError(ErrorCode::kCannotCheck,
+                   fmt::format("TPM: {}: {} (0x{:x})", command, Tss2_RC_Decode(rc), rc));
+}
+
+bool IsTpmRc(TSS2_RC rc, TSS2_RC code) {
+  const TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
+  return (layer == TSS2_TPM_RC_LAYER || layer == TSS2_RESMGR_TPM_RC_LAYER) &&
+         (rc & kFormatOneError) == (code & kFormatOneError);
+}
+
+TpmContext::~TpmContext() {
+  if (esys_ != nullptr) {
+    Esys_Finalize(&esys_);
+  }
+  if (loaded_ != nullptr) {
+    Tss2_TctiLdr_Finalize(&loaded_);
+  }
+  if (device_ != nullptr) {
+    Tss2_Tcti_Finalize(device_);
+  }
+}
+
+TSS2_RC TpmContext::OpenDevice(const std::string& path) {
+  size_t size = 0;
+  TSS2_RC rc = Tss2_Tcti_Device_Init(nullptr, &size, nullptr);
+  if (rc != TSS2_RC_SUCCESS) {
+    return rc;
+  }
+  device_memory_.resize(size);
+  auto* context = reinterpret_cast<TSS2_TCTI_CONTEXT*>(device_memory_.data());
+  rc = Tss2_Tcti_Device_Init(context, &size, path.c_str());
+  if (rc == TSS2_RC_SUCCESS) {
+    device_ = context;
+  }
+  return rc;
+}
+
+Result<std::unique_ptr<TpmContext>> TpmContext::Open(const std::string& tcti) {
+  // Failures are returned; the libraries would print them too.
+  ::setenv("TSS2_LOG", "all+none", /*overwrite=*/0);
+  std::unique_ptr<TpmContext> context(new TpmContext());
+  TSS2_TCTI_CONTEXT* transport = nullptr;
+  if (tcti.empty() || tcti.starts_with(kDevicePrefix)) {
+    const std::string path = tcti.empty() ? kResourceManager : tcti.substr(kDevicePrefix.size());
+    const TSS2_RC rc = context->OpenDevice(path);
+    if (rc != TSS2_RC_SUCCESS) {
+      Error error = TpmError("opening", rc);
+      error.file = path;
+      return error;
+    }
+    transport = context->device_;
+  } else {
+    const TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti.c_str(), &context->loaded_);
+    if (rc != TSS2_RC_SUCCESS) {
+      Error error = TpmError("opening", rc);
+      error.file = tcti;
+      return error;
+    }
+    transport = context->loaded_;
+  }
+  const TSS2_RC rc = Esys_Initialize(&context->esys_, transport, nullptr);
+  if (rc != TSS2_RC_SUCCESS) {
+    return TpmError("Esys_Initialize", rc);
+  }
+  return context;
+}
+
+}  // namespace imasnap

@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The parsers of quotes, signatures and keys, on bytes that a TPM could have
+// written; with a TPM: quote_test.cc.
+#include "attest.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include "pcr_selection.h"
+#include "quote_check.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::HasSubstr;
+
+Bytes Hex(std::string_view hex) { return *FromHex(hex); }
+
+const std::string kDigest(64, 'd');
+// Part 2, 10.12.12: magic, type, qualifiedSigner, extraData, clockInfo (clock,
+// resetCount, restartCount, safe), firmwareVersion, pcrSelect, pcrDigest.
+const std::string kQuoteHex =
+    "ff544347"
+    "8018"
+    "0004000bcafe"
+    "000200ff"
+    "0000000000001234"
+    "00000006"
+    "00000002"
+    "01"
+    "2020010203040506"
+    "00000002"
+    "0004"
+    "03"
+    "000400"
+    "000b"
+    "03"
+    "000c00"
+    "0020" +
+    kDigest;
+
+TEST(AttestTest, ReadsEveryFieldOfAQuote) {
+  const auto quote = ParseAttestation(Hex(kQuoteHex));
+  ASSERT_TRUE(quote.ok()) << quote.error().ToString();
+  EXPECT_EQ(ToHex(quote->qualified_signer), "000bcafe");
+  EXPECT_EQ(ToHex(quote->nonce), "00ff");
+  EXPECT_EQ(quote->clock, (ClockInfo{0x1234, 6, 2, true}));
+  EXPECT_EQ(quote->firmware_version, 0x2020010203040506U);
+  EXPECT_EQ(ToText(quote->selection), "sha1:10+sha256:10,11");
+  EXPECT_EQ(ToHex(quote->pcr_digest), kDigest);
+}
+
+TEST(AttestTest, RefusesAQuoteCutAtAnyByteOrWithMoreBehindIt) {
+  const Bytes whole = Hex(kQuoteHex);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    const auto cut = ParseAttestation(ByteView(whole).first(size));
+    ASSERT_FALSE(cut.ok()) << size;
+    EXPECT_EQ(cut.error().code, ErrorCode::kMalformed);
+  }
+  const auto more = ParseAttestation(Hex(kQuoteHex + "00"));
+  ASSERT_FALSE(more.ok());
+  EXPECT_THAT(more.error().message, HasSubstr("1 bytes are behind it"));
+}
+
+TEST(AttestTest, RefusesWhatIsNoQuoteOfATpm) {
+  std::string hex = kQuoteHex;
+  hex.replace(0, 8, "ff544348");
+  EXPECT_THAT(ParseAttestation(Hex(hex)).error().message, HasSubstr("not with TPM_GENERATED"));
+  hex = kQuoteHex;
+  hex.replace(8, 4, "8017");  // TPM_ST_ATTEST_CERTIFY
+  EXPECT_THAT(ParseAttestation(Hex(hex)).error().message, HasSubstr("its type is 0x8017"));
+  hex = kQuoteHex;
+  hex.replace(64, 2, "02");
+  EXPECT_THAT(ParseAttestation(Hex(hex)).error().message, HasSubstr("safe"));
+}
+
+const std::string kRsaSignature =
+    "0014"
+    "000b"
+    "0004"
+    "01020304";
+
+TEST(AttestTest, ReadsSignaturesOfTheThreeSchemes) {
+  auto signature = ParseQuoteSignature(Hex(kRsaSignature));
+  ASSERT_TRUE(signature.ok()) << signature.error().ToString();
+  EXPECT_EQ(signature->scheme, QuoteSignature::Scheme::kRsassa);
+  EXPECT_EQ(signature->hash, HashAlg::kSha256);
+  EXPECT_EQ(ToHex(signature->rsa), "01020304");
+  signature =
+      ParseQuoteSignature(Hex("0016"
+                              "000c"
+                              "0002"
+                              "0a0b"));
+  ASSERT_TRUE(signature.ok());
+  EXPECT_EQ(signature->scheme, QuoteSignature::Scheme::kRsapss);
+  EXPECT_EQ(signature->hash, HashAlg::kSha384);
+  signature =
+      ParseQuoteSignature(Hex("0018"
+                              "000b"
+                              "0001"
+                              "05"
+                              "0002"
+                              "0607"));
+  ASSERT_TRUE(signature.ok());
+  EXPECT_EQ(signature->scheme, QuoteSignature::Scheme::kEcdsa);
+  EXPECT_EQ(ToHex(signature->r), "05");
+  EXPECT_EQ(ToHex(signature->s), "0607");
+}
+
+TEST(AttestTest, RefusesOtherSignatures) {
+  const Bytes whole = Hex(kRsaSignature);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_FALSE(ParseQuoteSignature(ByteView(whole).first(size)).ok()) << size;
+  }
+  EXPECT_FALSE(ParseQuoteSignature(Hex(kRsaSignature + "00")).ok());
+  EXPECT_THAT(ParseQuoteSignature(Hex("0014"
+                                      "0004"
+                                      "0001"
+                                      "01"))
+                  .error()
+                  .message,
+              HasSubstr("not SHA-256 or better"));
+  EXPECT_FALSE(ParseQuoteSignature(Hex("0005"
+                                       "000b" +
+                                       kDigest))
+                   .ok());  // HMAC
+}
+
+struct KeyFree {
+  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+};
+using KeyPtr = std::unique_ptr<EVP_PKEY, KeyFree>;
+
+std::string PublicPem(EVP_PKEY* key) {
+  BIO* bio = BIO_new(BIO_s_mem());
+  PEM_write_bio_PUBKEY(bio, key);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(bio, &text);
+  std::string pem(text, static_cast<size_t>(size));
+  BIO_free(bio);
+  return pem;
+}
+
+TEST(AttestTest, VerifiesRsapssAndRefusesOtherSchemesAndHashesOfIt) {
+  const KeyPtr key(EVP_RSA_gen(2048));
+  const std::string message = "a message";
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  EVP_PKEY_CTX* options = nullptr;
+  ASSERT_EQ(EVP_DigestSignInit(context, &options, EVP_sha256(), nullptr, key.get()), 1);
+  ASSERT_EQ(EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING), 1);
+  Bytes raw(256);
+  size_t size = raw.size();
+  ASSERT_EQ(EVP_DigestSign(context, reinterpret_cast<unsigned char*>(raw.data()), &size,
+                           reinterpret_cast<const unsigned char*>(message.data()), message.size()),
+            1);
+  EVP_MD_CTX_free(context);
+  const auto ak = AttestationKey::Parse(AsBytes(PublicPem(key.get())));
+  ASSERT_TRUE(ak.ok()) << ak.error().ToString();
+  EXPECT_TRUE(ak->tpm_name().empty());
+  QuoteSignature signature;
+  signature.scheme = QuoteSignature::Scheme::kRsapss;
+  signature.rsa = raw;
+  EXPECT_TRUE(ak->Verify(AsBytes(message), signature).ok());
+  EXPECT_FALSE(ak->Verify(AsBytes("another message"), signature).ok());
+  signature.scheme = QuoteSignature::Scheme::kRsassa;
+  EXPECT_EQ(ak->Verify(AsBytes(message), signature).error().code, ErrorCode::kMismatch);
+  signature.scheme = QuoteSignature::Scheme::kRsapss;
+  signature.hash = HashAlg::kSha384;
+  EXPECT_EQ(ak->Verify(AsBytes(message), signature).error().code, ErrorCode::kMismatch);
+  signature.scheme = QuoteSignature::Scheme::kEcdsa;
+  EXPECT_THAT(ak->Verify(AsBytes(message), signature).error().message, HasSubstr("an ECC key"));
+}
+
+TEST(AttestTest, RefusesWeakAndOtherKeys) {
+  const KeyPtr weak(EVP_RSA_gen(1024));
+  auto ak = AttestationKey::Parse(AsBytes(PublicPem(weak.get())));
+  ASSERT_FALSE(ak.ok());
+  EXPECT_EQ(ak.error().code, ErrorCode::kCannotCheck);
+  EXPECT_THAT(ak.error().message, HasSubstr("RSA with 1024 bits"));
+  for (const char* curve : {"secp224r1", "secp256k1"}) {
+    const KeyPtr other(EVP_EC_gen(curve));
+    ak = AttestationKey::Parse(AsBytes(PublicPem(other.get())));
+    ASSERT_FALSE(ak.ok());
+    EXPECT_THAT(ak.error().message, HasSubstr("P-256"));
+  }
+  const KeyPtr edwards(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+  ak = AttestationKey::Parse(AsBytes(PublicPem(edwards.get())));
+  ASSERT_FALSE(ak.ok());
+  EXPECT_THAT(ak.error().message, HasSubstr("neither RSA nor ECC"));
+  const KeyPtr good(EVP_EC_gen("P-256"));
+  EXPECT_TRUE(AttestationKey::Parse(AsBytes(PublicPem(good.get()))).ok());
+  EXPECT_FALSE(AttestationKey::Parse(AsBytes(PublicPem(good.get()) + "more")).ok());
+  EXPECT_EQ(AttestationKey::Parse(AsBytes("-----BEGIN nonsense")).error().code,
+            ErrorCode::kMalformed);
+  EXPECT_EQ(AttestationKey::Parse(AsBytes("")).error().code, ErrorCode::kMalformed);
+}
+
+// Part 2, 12.2.4: a P-256 signing key. `attributes`: fixedTPM (1), fixedParent
+// (4), sensitiveDataOrigin (5), userWithAuth (6), restricted (16), sign (18).
+std::string EccPublicHex(EVP_PKEY* key, const std::string& attributes) {
+  std::array<unsigned char, 65> point{};
+  size_t size = 0;
+  EVP_PKEY_get_octet_string_param(key, "pub", point.data(), point.size(), &size);
+  const std::string hex = ToHex(std::as_bytes(std::span(point)));
+  const std::string area =
+      "0023"
+      "000b" +
+      attributes +
+      "0000"
+      "0010"
+      "0018"
+      "000b"
+      "0003"
+      "0010" +
+      "0020" + hex.substr(2, 64) + "0020" + hex.substr(66, 64);
+  std::string length = "0000";
+  length.replace(2, 2, ToHex(Bytes{static_cast<std::byte>(area.size() / 2)}));
+  return length + area;
+}
+
+TEST(AttestTest, OnlyRestrictedKeysOfOneTpmAreAttestationKeys) {
+  const KeyPtr key(EVP_EC_gen("P-256"));
+  const Bytes good = Hex(EccPublicHex(key.get(), "00050072"));
+  const auto ak = AttestationKey::Parse(good);
+  ASSERT_TRUE(ak.ok()) << ak.error().ToString();
+  EXPECT_TRUE(ak->tpm_name().starts_with("000b"));
+  const auto pem = AttestationKey::Parse(AsBytes(PublicPem(key.get())));
+  ASSERT_TRUE(pem.ok());
+  EXPECT_EQ(ak->id(), pem->id());
+  EXPECT_EQ(ak->Pem().value(), PublicPem(key.get()));
+  for (const auto& [attributes, message] :
+       std::map<std::string, std::string>{{"00040072", "not restricted"},
+                                          {"00070072", "not restricted"},  // decrypts too
+                                          {"00010072", "no signing key"},
+                                          {"00050070", "not made in one TPM"},
+                                          {"00050052", "not made in one TPM"}}) {
+    const auto refused = AttestationKey::Parse(Hex(EccPublicHex(key.get(), attributes)));
+    ASSERT_FALSE(refused.ok()) << attributes;
+    EXPECT_EQ(refused.error().code, ErrorCode::kCannotCheck);
+    EXPECT_THAT(refused.error().message, HasSubstr(message));
+  }
+  for (size_t size = 0; size < good.size(); ++size) {
+    EXPECT_FALSE(AttestationKey::Parse(ByteView(good).first(size)).ok()) << size;
+  }
+  Bytes off_curve = good;
+  off_curve.back() ^= std::byte{1};
+  EXPECT_FALSE(AttestationKey::Parse(off_curve).ok());
+}
+
+TEST(PcrSelectionTest, ReadsAndWritesSelections) {
+  const auto selection = ParsePcrSelection("sha256:11,10+sha1:10");
+  ASSERT_TRUE(selection.ok()) << selection.error().ToString();
+  EXPECT_EQ(ToText(*selection), "sha256:10,11+sha1:10");
+  for (const char* bad : {"", "sha256", "sha256:", "sha256:24", "sha256:-1", "sha256:10,", "+",
+                          "sha256:10+", "sha257:10", "sha256:10+sha256:11", "sha256:1 0", "10"}) {
+    const auto refused = ParsePcrSelection(bad);
+    ASSERT_FALSE(refused.ok()) << bad;
+    EXPECT_EQ(refused.error().code, ErrorCode::kUsage);
+  }
+}
+
+TEST(QuoteMomentTest, OrdersByBootThenResumeThenClock) {
+  const QuoteMoment seen{"k", {1000, 5, 2, true}};
+  EXPECT_FALSE(IsOlder(seen, seen));
+  EXPECT_TRUE(IsOlder({"k", {999, 5, 2, true}}, seen));
+  EXPECT_TRUE(IsOlder({"k", {2000, 5, 1, true}}, seen));
+  EXPECT_TRUE(IsOlder({"k", {2000, 4, 9, true}}, seen));
+  EXPECT_FALSE(IsOlder({"k", {10, 6, 0, false}}, seen));
+  EXPECT_FALSE(IsOlder({"k", {1001, 5, 2, true}}, seen));
+}
+
+}  // namespace
+}  // namespace imasnap

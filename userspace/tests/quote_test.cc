@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Quotes with a software TPM: the program on a kernel in memory whose records
+// the TPM was extended with, and tpm2-tools as the referee in both directions.
+#include "quote.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "ak.h"
+#include "app.h"
+#include "machine.h"
+#include "quote_check.h"
+#include "swtpm.h"
+#include "tpm_context.h"
+#include "world.h"
+
+namespace imasnap::cli {
+namespace {
+
+using imasnap::testing::FakeKernel;
+using imasnap::testing::FindProgram;
+using imasnap::testing::kStore;
+using imasnap::testing::Swtpm;
+using imasnap::testing::ToolResult;
+using imasnap::testing::World;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using Json = nlohmann::json;
+
+const std::string kNonce = "00112233445566778899aabbccddeeff";
+
+struct Ran {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+class QuoteTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* program : {"swtpm", "tpm2_checkquote"}) {
+      if (!FindProgram(program)) {
+        GTEST_SKIP() << program << " is not installed; scripts/deps installs it";
+      }
+    }
+    ASSERT_TRUE(tpm_.Start()) << tpm_.ReadFile("swtpm.log");
+    world_.kernel = FakeKernel({"sha1", "sha256", "sha384", "sha512"});
+    world_.reset_count = ReadResetCount(tpm_.tcti());
+    Measure(0);
+  }
+
+  // Measures so many files more, and has the TPM extended with what it has not
+  // seen of the log.
+  void Measure(int files) {
+    world_.kernel.MeasureFiles(files);
+    Extend();
+  }
+
+  void Extend() {
+    auto tpm = Tpm::Open(tpm_.tcti());
+    ASSERT_TRUE(tpm.ok()) << tpm.error().ToString();
+    const Bytes all = world_.kernel.Everything();
+    SpanSource source(all);
+    LogReader reader(source, {}, "log");
+    while (const Record* record = reader.Next().value()) {
+      if (record->number <= extended_) {
+        continue;
+      }
+      TPML_DIGEST_VALUES digests{};
+      for (const HashAlg alg :
+           {HashAlg::kSha1, HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512}) {
+        const Digest digest = record->IsViolation()
+                                  ? Digest::Filled(DigestSize(alg), std::byte{0xff})
+                                  : imasnap::testing::HashOf(alg, record->template_data);
+        TPMT_HA& out = digests.digests[digests.count++];
+        out.hashAlg = TpmAlgId(alg);
+        std::memcpy(&out.digest, digest.bytes.data(), digest.size);
+      }
+      ASSERT_EQ(Esys_PCR_Extend((*tpm)->context().esys(), record->pcr, ESYS_TR_PASSWORD,
+                                ESYS_TR_NONE, ESYS_TR_NONE, &digests),
+                TSS2_RC_SUCCESS);
+      extended_ = record->number;
+    }
+  }
+
+  // A cold boot of machine and TPM.
+  void Reboot() {
+    tpm_.Stop();
+    ASSERT_TRUE(tpm_.Start());
+    world_.kernel.Boot();
+    world_.reset_count = ReadResetCount(tpm_.tcti());
+    extended_ = 0;
+    Measure(0);
+  }
+
+  Ran Run(const std::vector<std::string>& args) {
+    std::ostringstream out;
+    std::ostringstream err;
+    const Host host{.fs = world_.fs,
+                    .out = out,
+                    .err = err,
+                    .owner = 0,
+                    .now = [] { return std::string("2026-01-02T03:04:05Z"); },
+                    .kernel_release = "7.3.0-test",
+                    .open_tpm = [](const std::string& tcti) -> Result<std::unique_ptr<PcrReader>> {
+                      IMASNAP_ASSIGN(std::unique_ptr<Tpm> tpm, Tpm::Open(tcti));
+                      return std::unique_ptr<PcrReader>(std::move(tpm));
+                    },
+                    .reset_count = [this](const std::string&) { return world_.reset_count; }};
+    std::vector<std::string> all = {"--tcti", tpm_.tcti()};
+    all.insert(all.end(), args.begin(), args.end());
+    Ran ran;
+    ran.code = RunApp(all, host);
+    ran.out = out.str();
+    ran.err = err.str();
+    return ran;
+  }
+
+  Ran CreateAk(const std::string& type, const std::string& name) {
+    return Run({"ak", "create", "--alg", type, "--name", name});
+  }
+  Ran MakeQuote(const std::string& ak, const std::string& directory) {
+    return Run({"quote", "--nonce", kNonce, "--ak", ak, "--out", directory});
+  }
+  // verify --quote of what MakeQuote() wrote.
+  Ran Verify(const std::string& ak, const std::string& directory,
+             const std::vector<std::string>& more = {}, const std::string& nonce = kNonce) {
+    std::vector<std::string> args = {"verify",
+                                     "--quote",
+                                     directory + "/quote.msg",
+                                     "--sig",
+                                     directory + "/quote.sig",
+                                     "--ak",
+                                     kStore + "/ak/" + ak,
+                                     "--nonce",
+                                     nonce};
+    args.insert(args.end(), more.begin(), more.end());
+    return Run(args);
+  }
+
+  // Copies between the machine in memory and tpm2-tools' directory.
+  void Export(const std::string& path, const std::string& name) {
+    const auto text = world_.fs.Read(path);
+    ASSERT_TRUE(text) << path;
+    tpm_.WriteFile(name, AsBytes(*text));
+  }
+  void Import(const std::string& name, const std::string& path) {
+    world_.fs.Write(path, tpm_.ReadFile(name));
+  }
+  void MustRun(const std::vector<std::string>& command) {
+    const ToolResult result = tpm_.Tool(command);
+    ASSERT_EQ(result.status, 0) << ::testing::PrintToString(command) << "\n" << result.output;
+    // Without a resource manager the tools leave what they loaded.
+    ASSERT_EQ(tpm_.Tool({"tpm2_flushcontext", "-t"}).status, 0);
+  }
+  std::string Transient() { return tpm_.Tool({"tpm2_getcap", "handles-transient"}).output; }
+
+  Swtpm tpm_;
+  World world_;
+  uint64_t extended_ = 0;
+};
+
+TEST_F(QuoteTest, QuotesOfBothKindsOfAkVerifyHereAndInTpm2Checkquote) {
+  Measure(6);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  Measure(3);
+  for (const std::string type : {"rsa", "ecc"}) {
+    Ran ran = CreateAk(type, type);
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr(kStore + "/ak/" + type + ".pub"));
+    EXPECT_EQ(world_.fs.Find(kStore + "/ak/" + type + ".priv")->mode, 0600U);
+    ran = MakeQuote(type, "/q");
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(Transient(), "");
+    for (const char* form : {".pub", ".pem"}) {
+      for (const std::vector<std::string>& pcrs :
+           {std::vector<std::string>{}, {"--pcrs", "/q/quote.pcrs.txt"}}) {
+        ran = Verify(type + form, "/q", pcrs);
+        EXPECT_EQ(ran.code, 0) << ran.err;
+        EXPECT_THAT(ran.out, AllOf(HasSubstr("OK          the log matches the PCRs at record 11\n"),
+                                   HasSubstr("resetCount")));
+      }
+      Export("/q/quote.msg", "msg");
+      Export("/q/quote.sig", "sig");
+      Export("/q/quote.pcrs", "pcrs");
+      Export(kStore + "/ak/" + type + form, "ak");
+      MustRun({"tpm2_checkquote", "-u", "ak", "-m", "msg", "-s", "sig", "-f", "pcrs", "-g",
+               "sha256", "-q", kNonce});
+      EXPECT_NE(tpm_.Tool({"tpm2_checkquote", "-u", "ak", "-m", "msg", "-s", "sig", "-f", "pcrs",
+                           "-g", "sha256", "-q", "00"})
+                    .status,
+                0);
+    }
+  }
+}
+
+TEST_F(QuoteTest, AkFilesAreLoadedByTpm2Load) {
+  ASSERT_EQ(CreateAk("ecc", "key").code, 0);
+  Export(kStore + "/ak/key.pub", "ak.pub");
+  Export(kStore + "/ak/key.priv", "ak.priv");
+  MustRun({"tpm2_createprimary", "-C", "e", "-G", "ecc", "-a",
+           "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt", "-c",
+           "primary.ctx"});
+  MustRun({"tpm2_load", "-C", "primary.ctx", "-u", "ak.pub", "-r", "ak.priv", "-c", "ak.ctx"});
+}
+
+TEST_F(QuoteTest, QuotesOfTpm2ToolsVerifyHere) {
+  Measure(4);
+  MustRun({"tpm2_createek", "-G", "rsa", "-c", "ek.ctx", "-u", "ek.pub"});
+  for (const std::vector<std::string>& kind : std::vector<std::vector<std::string>>{
+           {"rsa", "rsassa"}, {"rsa", "rsapss"}, {"ecc", "ecdsa"}}) {
+    MustRun({"tpm2_createak", "-C", "ek.ctx", "-c", "ak.ctx", "-G", kind[0], "-s", kind[1], "-u",
+             "ak.pub", "-n", "ak.name"});
+    MustRun({"tpm2_quote", "-c", "ak.ctx", "--scheme", kind[1], "-l", "sha256:10,11+sha1:10", "-q",
+             kNonce, "-m", "msg", "-s", "sig", "-o", "pcrs"});
+    Import("msg", "/q/quote.msg");
+    Import("sig", "/q/quote.sig");
+    Import("ak.pub", kStore + "/ak/theirs");
+    const Ran ran = Verify("theirs", "/q");
+    EXPECT_EQ(ran.code, 0) << kind[1] << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr("matches the PCRs at record 5\n"));
+  }
+}
+
+TEST_F(QuoteTest, AQuoteOlderThanTheLogMatchesInsideAndANewerOneIsAMismatch) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  Measure(3);
+  ASSERT_EQ(MakeQuote("ak", "/old").code, 0);
+  Measure(3);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  Extend();
+  Measure(2);
+  for (const std::vector<std::string>& pcrs :
+       {std::vector<std::string>{}, {"--pcrs", "/old/quote.pcrs.txt"}}) {
+    const Ran ran = Verify("ak.pub", "/old", pcrs);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.out, HasSubstr("matches the PCRs at record 4; 6 later records"));
+  }
+  // The TPM was extended with a record that the log has not.
+  MustRun({"tpm2_pcrextend", "10:sha256=" + std::string(64, '1')});
+  ASSERT_EQ(MakeQuote("ak", "/new").code, 0);
+  Ran ran = Verify("ak.pub", "/new");
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("never replays to the digest over sha1:10,11+sha256:10,11"),
+                             HasSubstr("newer than the log")));
+  ran = Verify("ak.pub", "/new", {"--pcrs", "/new/quote.pcrs.txt", "--json"});
+  EXPECT_EQ(ran.code, 3);
+  const Json json = Json::parse(ran.out);
+  EXPECT_EQ(json["mismatch"]["bank"], "sha256");
+  EXPECT_EQ(json["mismatch"]["pcr"], 10);
+  EXPECT_EQ(json["mismatch"]["found"], world_.kernel.Pcrs()["sha256"][10].Hex());
+}
+
+TEST_F(QuoteTest, WrongNonceAkOrValuesAreAMismatchThatSaysWhatWasExpected) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  ASSERT_EQ(CreateAk("ecc", "other").code, 0);
+  ASSERT_EQ(CreateAk("rsa", "rsa").code, 0);
+  Measure(3);
+  ASSERT_EQ(MakeQuote("ak", "/q").code, 0);
+  Ran ran = Verify("ak.pub", "/q", {}, "0011");
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("its nonce is " + kNonce + ", 0011 was expected"));
+  ran = Verify("other.pub", "/q");
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("/q/quote.sig: is not the AK's signature of the quote"));
+  ran = Verify("rsa.pem", "/q");
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("is a signature of an ECC key, the AK is an RSA key"));
+  std::string values = *world_.fs.Read("/q/quote.pcrs.txt");
+  const size_t digit = values.rfind("0x") + 2;
+  values[digit] = values[digit] == '0' ? '1' : '0';
+  world_.fs.Write("/values", values);
+  ran = Verify("ak.pub", "/q", {"--pcrs", "/values"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("the PCR values given are not those quoted"));
+}
+
+TEST_F(QuoteTest, EveryFlippedByteOfMessageAndSignatureIsAMismatch) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  ASSERT_EQ(MakeQuote("ak", "/q").code, 0);
+  for (const char* name : {"/q/quote.msg", "/q/quote.sig"}) {
+    const std::string whole = *world_.fs.Read(name);
+    for (size_t i = 0; i < whole.size(); ++i) {
+      std::string flipped = whole;
+      flipped[i] = static_cast<char>(flipped[i] ^ 1);
+      world_.fs.Write(name, flipped);
+      const Ran ran = Verify("ak.pub", "/q");
+      EXPECT_EQ(ran.code, 3) << name << " byte " << i << ": " << ran.out << ran.err;
+      world_.fs.Write(name, whole.substr(0, i));
+      EXPECT_EQ(Verify("ak.pub", "/q").code, 3) << name << " cut at " << i;
+    }
+    world_.fs.Write(name, whole);
+  }
+  EXPECT_EQ(Verify("ak.pub", "/q").code, 0);
+}
+
+TEST_F(QuoteTest, SelectionsThatTheLogCannotAnswerCannotBeChecked) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  Measure(3);
+  const auto quote = [this](const std::string& pcrs) {
+    return Run({"quote", "--nonce", kNonce, "--pcrs", pcrs, "--out", "/q"});
+  };
+  ASSERT_EQ(quote("sha256:0,1").code, 0);
+  Ran ran = Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("the quote selects sha256:0,1: no PCR that the log extends"));
+  // PCR 16 has a value that only --pcrs can tell.
+  MustRun({"tpm2_pcrextend", "16:sha256=" + std::string(64, '2')});
+  ASSERT_EQ(quote("sha256:10,16+sha1:10").code, 0);
+  ran = Verify("ak.pub", "/q");
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("the log does not extend sha256 PCR 16: give its value"));
+  EXPECT_EQ(Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"}).code, 0);
+  const auto all = ParsePcrText(*world_.fs.Read("/q/quote.pcrs.txt"), "values");
+  ASSERT_TRUE(all.ok());
+  world_.fs.Write("/16", "PCR-16: " + all->at("sha256").at(16).Hex() + "\n");
+  ran = Verify("ak.pub", "/q", {"--pcrs", "/16"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("matches the PCRs at record 4\n"));
+  // A PCR of the log in one bank and none of it in another.
+  ASSERT_EQ(quote("sha1:0+sha256:10").code, 0);
+  EXPECT_EQ(Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"}).code, 0);
+}
+
+TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsToldApart) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  Measure(3);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  ASSERT_EQ(MakeQuote("ak", "/earlier").code, 0);
+  const uint32_t then = *world_.reset_count;
+  Reboot();
+  Ran ran = Verify("ak.pub", "/earlier");
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_EQ(*world_.reset_count, then + 1);
+  const std::string message = "quote of another boot: its resetCount is " + std::to_string(then) +
+                              ", the log's is " + std::to_string(then + 1);
+  EXPECT_THAT(ran.err, HasSubstr(message));
+  ASSERT_EQ(Run({"take"}).code, 0);  // the count is now in session.json
+  Extend();
+  world_.reset_count = std::nullopt;
+  ran = Verify("ak.pub", "/earlier");
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr(message));
+  // The AK still works, and this boot's quote is taken.
+  ran = MakeQuote("ak", "/now");
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  ran = Verify("ak.pub", "/now", {"--json"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  const Json json = Json::parse(ran.out);
+  EXPECT_EQ(json["quote"]["clock"]["reset_count"], then + 1);
+  EXPECT_EQ(json["quote"]["reset_count_checked"], true);
+  const auto earlier = ParseAttestation(AsBytes(*world_.fs.Read("/earlier/quote.msg")));
+  const auto now = ParseAttestation(AsBytes(*world_.fs.Read("/now/quote.msg")));
+  EXPECT_TRUE(IsOlder({"ak", earlier->clock}, {"ak", now->clock}));
+}
+
+TEST_F(QuoteTest, KeysOfTheOwnerHierarchyNeedTheResetCountIgnored) {
+  Measure(2);
+  MustRun({"tpm2_createprimary", "-C", "o", "-G", "ecc", "-c", "primary.ctx"});
+  MustRun({"tpm2_create", "-C", "primary.ctx", "-G", "ecc256:ecdsa-sha256:null", "-a",
+           "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign", "-u", "ak.pub",
+           "-r", "ak.priv"});
+  MustRun({"tpm2_load", "-C", "primary.ctx", "-u", "ak.pub", "-r", "ak.priv", "-c", "ak.ctx"});
+  MustRun(
+      {"tpm2_quote", "-c", "ak.ctx", "-l", "sha256:10", "-q", kNonce, "-m", "msg", "-s", "sig"});
+  Import("msg", "/q/quote.msg");
+  Import("sig", "/q/quote.sig");
+  Import("ak.pub", kStore + "/ak/owner");
+  Ran ran = Verify("owner", "/q");
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("--ignore-reset-count"));
+  ran = Verify("owner", "/q", {"--ignore-reset-count"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+}
+
+TEST_F(QuoteTest, AnAkIsNeverReplaced) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  const auto before = world_.fs.Read(kStore + "/ak/ak.priv");
+  const Ran ran = CreateAk("rsa", "ak");
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("ak.pub: is an AK already"));
+  EXPECT_EQ(world_.fs.Read(kStore + "/ak/ak.priv"), before);
+  EXPECT_EQ(CreateAk("ecc", "../x").code, 2);
+  EXPECT_EQ(CreateAk("ecc", ".x").code, 2);
+  EXPECT_EQ(CreateAk("dsa", "x").code, 2);
+}
+
+TEST_F(QuoteTest, EveryFailingCallOfAkCreateLeavesNoAkOrAWholeOne) {
+  world_.fs.MakeAll(kStore);
+  for (int call = 1;; ++call) {
+    world_.fs.Remove(kStore + "/ak");
+    world_.fs.Arm({.call = call, .kind = testing::Fault::Kind::kError, .errno_value = EIO});
+    const Ran ran = CreateAk("ecc", "ak");
+    const bool hit = world_.fs.fault_hit();
+    world_.fs.Arm({});
+    EXPECT_EQ(Transient(), "");
+    if (!hit) {
+      EXPECT_EQ(ran.code, 0) << ran.err;
+      break;
+    }
+    EXPECT_NE(ran.code, 0) << world_.fs.fault_call();
+    if (world_.fs.Read(kStore + "/ak/ak.pub")) {
+      EXPECT_EQ(MakeQuote("ak", "/q").code, 0) << world_.fs.fault_call();
+    } else {
+      EXPECT_EQ(CreateAk("ecc", "ak").code, 0) << world_.fs.fault_call();
+    }
+  }
+}
+
+TEST_F(QuoteTest, UsageErrorsAreTwoAndWriteNothing) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"quote", "--out", "/q"},
+           {"quote", "--nonce", "0", "--out", "/q"},
+           {"quote", "--nonce", "", "--out", "/q"},
+           {"quote", "--nonce", std::string(130, 'a'), "--out", "/q"},
+           {"quote", "--nonce", "aa"},
+           {"quote", "--nonce", "aa", "--msg", "/q/m"},
+           {"quote", "--nonce", "aa", "--out", "/q", "--msg", "/q/m", "--sig", "/q/s"},
+           {"quote", "--nonce", "aa", "--out", "/q", "--ak", "none"},
+           {"quote", "--nonce", "aa", "--out", "/q", "--pcrs", "sha256:24"},
+           {"quote", "--nonce", "aa", "--out", "/q", "--pcrs", "sm3:10"},
+           {"quote", "--nonce", "aa", "--msg", kStore, "--sig", "/q/s"},
+           {"ak"},
+           {"verify", "--quote", "/q/m"},
+           {"verify", "--sig", "/q/s"},
+           {"verify", "--ignore-reset-count"},
+           {"verify", "--quote", "/q/m", "--sig", "/q/s", "--ak", "/a", "--nonce", "x"},
+           {"verify", "--tpm", "--quote", "/q/m", "--sig", "/q/s", "--ak", "/a", "--nonce", "aa"},
+       }) {
+    const Ran ran = Run(args);
+    EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(args) << ran.err;
+    EXPECT_NE(ran.err, "");
+  }
+  EXPECT_EQ(Run({"quote", "--nonce", std::string(128, 'a'), "--out", "/q"}).code, 0);
+}
+
+TEST_F(QuoteTest, WhatTheTpmRefusesCannotBeCheckedAndLeavesNothingInIt) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  std::string damaged = *world_.fs.Read(kStore + "/ak/ak.priv");
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  world_.fs.Write(kStore + "/ak/bad.priv", damaged);
+  world_.fs.Write(kStore + "/ak/bad.pub", *world_.fs.Read(kStore + "/ak/ak.pub"));
+  Ran ran = MakeQuote("bad", "/q");
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("made by another TPM, or its files are damaged"));
+  MustRun({"tpm2_changeauth", "-c", "e", "secret"});
+  ran = MakeQuote("ak", "/q");
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("the endorsement hierarchy has a password"));
+  ran = CreateAk("ecc", "another");
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_FALSE(world_.fs.Read(kStore + "/ak/another.priv"));
+  EXPECT_FALSE(world_.fs.Read("/q/quote.msg"));
+  EXPECT_EQ(Transient(), "");
+  tpm_.Stop();
+  ran = MakeQuote("ak", "/q");
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("TPM: opening"));
+}
+
+TEST_F(QuoteTest, ALockedOutTpmStillQuotes) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  MustRun({"tpm2_dictionarylockout", "-s", "-n", "1", "-t", "1000", "-l", "1000"});
+  MustRun({"tpm2_createprimary", "-C", "o", "-c", "guarded.ctx", "-p", "right"});
+  ASSERT_NE(tpm_.Tool({"tpm2_create", "-C", "guarded.ctx", "-P", "wrong", "-u", "x"}).status, 0);
+  ASSERT_EQ(tpm_.Tool({"tpm2_flushcontext", "-t"}).status, 0);
+  const ToolResult locked =
+      tpm_.Tool({"tpm2_create", "-C", "guarded.ctx", "-P", "right", "-u", "x"});
+  ASSERT_THAT(locked.output, HasSubstr("lockout"));
+  ASSERT_EQ(tpm_.Tool({"tpm2_flushcontext", "-t"}).status, 0);
+  EXPECT_EQ(MakeQuote("ak", "/q").code, 0);
+  EXPECT_EQ(Verify("ak.pub", "/q").code, 0);
+}
+
+TEST_F(QuoteTest, JsonHasTheQuoteInHex) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  const Ran ran = Run({"quote", "--nonce", kNonce, "--pcrs", "sha256:10", "--json"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json json = Json::parse(ran.out);
+  EXPECT_EQ(json["nonce"], kNonce);
+  EXPECT_EQ(json["selection"], "sha256:10");
+  EXPECT_EQ(json["pcrs"]["sha256"]["10"], world_.kernel.Pcrs()["sha256"][10].Hex());
+  QuoteEvidence evidence;
+  evidence.message = {"json", *FromHex(json["message"].get<std::string>())};
+  evidence.signature = {"json", *FromHex(json["signature"].get<std::string>())};
+  const std::string pem = *world_.fs.Read(kStore + "/ak/ak.pem");
+  evidence.ak = {"ak", Bytes(AsBytes(pem).begin(), AsBytes(pem).end())};
+  evidence.nonce = *FromHex(kNonce);
+  const auto checked = CheckQuote(evidence);
+  ASSERT_TRUE(checked.ok()) << checked.error().ToString();
+  EXPECT_EQ(checked->moment.ak_id, json["ak_id"]);
+  EXPECT_EQ(checked->attestation.clock.reset_count, json["clock"]["reset_count"]);
+}
+
+}  // namespace
+}  // namespace imasnap::cli
