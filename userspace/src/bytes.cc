@@ -21,10 +21,12 @@ int HexDigit(char c) {
 }
 
 void AppendHexDigits(ByteView bytes, const char* digits, std::string* out) {
+  size_t at = out->size();
+  out->resize(at + 2 * bytes.size());
   for (std::byte b : bytes) {
     const auto value = std::to_integer<unsigned>(b);
-    out->push_back(digits[value >> 4]);
-    out->push_back(digits[value & 15]);
+    (*out)[at++] = digits[value >> 4];
+    (*out)[at++] = digits[value & 15];
   }
 }
 

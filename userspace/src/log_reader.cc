@@ -61,6 +61,9 @@ Result<bool> LogReader::Fill(size_t n) {
 }
 
 Status LogReader::NeedBytes(size_t at, size_t count, const char* what) {
+  if (end_ - begin_ >= at + count) {
+    return {};
+  }
   IMASNAP_ASSIGN(const bool enough, Fill(at + count));
   if (!enough) {
     const size_t have = end_ - begin_;

@@ -4,10 +4,15 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <iterator>
 
 namespace imasnap {
 namespace {
+
+// A record a line makes a format string felt.
+void AppendDecimal(uint64_t value, std::string* out) {
+  const fmt::format_int text(value);
+  out->append(text.data(), text.size());
+}
 
 void AppendField(const FieldType& type, ByteView field, ByteOrder order, std::string* out) {
   switch (type.kind) {
@@ -30,7 +35,7 @@ void AppendField(const FieldType& type, ByteView field, ByteOrder order, std::st
       out->append(StringField(field));
       break;
     case FieldKind::kUint:
-      fmt::format_to(std::back_inserter(*out), "{}", LoadUint(field, order));
+      AppendDecimal(LoadUint(field, order), out);
       break;
   }
 }
@@ -38,7 +43,11 @@ void AppendField(const FieldType& type, ByteView field, ByteOrder order, std::st
 }  // namespace
 
 void AppendAscii(const Record& record, ByteView digest, std::string* out) {
-  fmt::format_to(std::back_inserter(*out), "{:2} ", record.pcr);
+  if (record.pcr < 10) {
+    out->push_back(' ');
+  }
+  AppendDecimal(record.pcr, out);
+  out->push_back(' ');
   AppendHex(digest, out);
   out->push_back(' ');
   out->append(record.template_name);

@@ -8,6 +8,12 @@
 #include "record_format.h"
 
 namespace imasnap {
+namespace {
+
+// Of the digest that a bank is extended with.
+HashAlg DigestAlg(const Bank& bank) { return bank.padded_sha1 ? HashAlg::kSha1 : bank.alg; }
+
+}  // namespace
 
 Digest ResetValue(HashAlg alg, uint32_t pcr) {
   const bool ones = pcr >= 17 && pcr <= 22;
@@ -25,10 +31,9 @@ std::optional<Bank> BankFromName(std::string_view name) {
 
 Result<Replay> Replay::Create(const std::vector<Bank>& banks) {
   Replay replay;
-  replay.hasher_index_.fill(-1);
   for (const Bank& bank : banks) {
     IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(bank.alg));
-    BankState state{bank, std::move(hasher), {}, {}};
+    BankState state{bank, std::move(hasher), {}, {}, 0};
     for (uint32_t pcr = 0; pcr < kMaxPcr; ++pcr) {
       state.pcrs[pcr] = ResetValue(bank.alg, pcr);
     }
@@ -64,62 +69,89 @@ std::vector<uint32_t> Replay::UsedPcrs() const {
   return pcrs;
 }
 
-Result<Digest> Replay::DigestFor(const Record& record, HashAlg alg) {
-  const auto index = static_cast<size_t>(alg);
-  if (digest_done_[index]) {
-    return digests_[index];
+std::vector<HashAlg> Replay::DigestAlgs(HashAlg header_alg) const {
+  std::vector<HashAlg> algs = {header_alg};
+  for (const BankState& state : banks_) {
+    const HashAlg alg = DigestAlg(state.bank);
+    if (std::ranges::find(algs, alg) == algs.end()) {
+      algs.push_back(alg);
+    }
   }
-  if (hasher_index_[index] < 0) {
-    IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(alg));
-    hasher_index_[index] = static_cast<int>(hashers_.size());
-    hashers_.push_back(std::move(hasher));
+  return algs;
+}
+
+void Replay::PlanFor(HashAlg header_alg) {
+  if (planned_ == header_alg) {
+    return;
   }
-  Hasher& hasher = hashers_[static_cast<size_t>(hasher_index_[index])];
-  IMASNAP_ASSIGN(digests_[index], TemplateDigest(record, &hasher));
-  digest_done_[index] = true;
-  return digests_[index];
+  planned_ = header_alg;
+  hashers_.clear();
+  const std::vector<HashAlg> algs = DigestAlgs(header_alg);
+  for (BankState& state : banks_) {
+    const auto it = std::ranges::find(algs, DigestAlg(state.bank));
+    state.digest_index = static_cast<size_t>(it - algs.begin());
+  }
 }
 
 Status Replay::Add(const Record& record, HashAlg header_alg) {
-  digest_done_.fill(false);
-  const bool violation = record.IsViolation();
-  if (!violation) {
-    IMASNAP_ASSIGN(const Digest digest, DigestFor(record, header_alg));
-    if (!std::ranges::equal(digest.view(), record.digest)) {
-      Error error =
-          MakeError(ErrorCode::kMismatch,
-                    fmt::format("the {} template digest is not that of the record's "
-                                "data: recorded {}, computed {}",
-                                HashName(header_alg), ToHex(record.digest), digest.Hex()));
-      error.record = record.number;
-      error.offset = record.offset;
-      error.expected = ToHex(record.digest);
-      error.found = digest.Hex();
-      return error;
+  PlanFor(header_alg);
+  if (hashers_.empty()) {
+    for (const HashAlg alg : DigestAlgs(header_alg)) {
+      IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(alg));
+      hashers_.push_back(std::move(hasher));
+    }
+    digests_.resize(hashers_.size());
+  }
+  if (!record.IsViolation()) {
+    for (size_t i = 0; i < hashers_.size(); ++i) {
+      IMASNAP_ASSIGN(digests_[i], TemplateDigest(record, &hashers_[i]));
     }
   }
+  return Add(record, header_alg, digests_);
+}
+
+Status Replay::Add(const Record& record, HashAlg header_alg, std::span<const Digest> digests) {
+  PlanFor(header_alg);
+  const bool violation = record.IsViolation();
+  if (!violation && !std::ranges::equal(digests[0].view(), record.digest)) {
+    Error error =
+        MakeError(ErrorCode::kMismatch,
+                  fmt::format("the {} template digest is not that of the record's "
+                              "data: recorded {}, computed {}",
+                              HashName(header_alg), ToHex(record.digest), digests[0].Hex()));
+    error.record = record.number;
+    error.offset = record.offset;
+    error.expected = ToHex(record.digest);
+    error.found = digests[0].Hex();
+    return error;
+  }
   for (BankState& state : banks_) {
-    const size_t size = DigestSize(state.bank.alg);
-    Digest extend = Digest::Filled(size, std::byte{0});
-    if (violation) {
-      const size_t ones = state.bank.unmapped ? size_t{20} : size;
-      std::fill_n(extend.bytes.begin(), ones, std::byte{0xff});
-    } else {
-      const HashAlg alg = state.bank.padded_sha1 ? HashAlg::kSha1 : state.bank.alg;
-      IMASNAP_ASSIGN(const Digest digest, DigestFor(record, alg));
-      std::copy_n(digest.bytes.begin(), std::min<size_t>(digest.size, size), extend.bytes.begin());
-    }
-    Digest& value = state.pcrs[record.pcr];
-    state.before = value;
-    // TPM2_PCR_Extend (TPM 2.0 Part 3): new = H(old || digest).
-    state.hasher.Update(value.view());
-    state.hasher.Update(extend.view());
-    IMASNAP_ASSIGN(value, state.hasher.Finish());
+    IMASNAP_RETURN_IF_ERROR(
+        Extend(&state, record, violation ? nullptr : &digests[state.digest_index]));
   }
   last_pcr_ = record.pcr;
   used_ |= uint64_t{1} << record.pcr;
   ++records_;
   violations_ += violation ? 1 : 0;
+  return {};
+}
+
+// `digest` is null for a violation.
+Status Replay::Extend(BankState* state, const Record& record, const Digest* digest) {
+  const size_t size = DigestSize(state->bank.alg);
+  Digest& value = state->pcrs[record.pcr];
+  state->before = value;
+  // TPM2_PCR_Extend (TPM 2.0 Part 3): new = H(old || digest).
+  std::array<std::byte, 2 * kMaxDigestSize> both{};
+  std::copy_n(value.bytes.begin(), size, both.begin());
+  const auto extend = both.begin() + static_cast<ptrdiff_t>(size);
+  if (digest == nullptr) {
+    std::fill_n(extend, state->bank.unmapped ? size_t{20} : size, std::byte{0xff});
+  } else {
+    std::copy_n(digest->bytes.begin(), std::min<size_t>(digest->size, size), extend);
+  }
+  state->hasher.Update(ByteView(both).first(2 * size));
+  IMASNAP_ASSIGN(value, state->hasher.Finish());
   return {};
 }
 

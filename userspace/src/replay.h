@@ -8,6 +8,8 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "hash.h"
@@ -54,6 +56,12 @@ class Replay {
   // and found; nothing is extended then.
   Status Add(const Record& record, HashAlg header_alg);
 
+  // The same with the record's template digests in the algorithms and the order
+  // of DigestAlgs(); those of a violation are not looked at.
+  Status Add(const Record& record, HashAlg header_alg, std::span<const Digest> digests);
+  // What Add() needs of each record: `header_alg`, then those of the banks.
+  std::vector<HashAlg> DigestAlgs(HashAlg header_alg) const;
+
   size_t banks() const { return banks_.size(); }
   const Bank& bank(size_t index) const { return banks_[index].bank; }
   // The PCR (below kMaxPcr) after the last record added.
@@ -61,6 +69,8 @@ class Replay {
   // The same before the last record added: the kernel appends a record to its
   // list before it extends the PCR, so a PCR that is read may be one behind.
   const Digest& ValueBefore(size_t bank, uint32_t pcr) const;
+  // The PCR that the last record extended; kMaxPcr before the first.
+  uint32_t last_pcr() const { return last_pcr_; }
 
   // Whether a record named this PCR.
   bool Used(uint32_t pcr) const { return used_ >> pcr & 1; }
@@ -73,17 +83,18 @@ class Replay {
     Bank bank;
     Hasher hasher;
     std::array<Digest, kMaxPcr> pcrs;
-    Digest before;  // of last_pcr_
+    Digest before;        // of last_pcr_
+    size_t digest_index;  // in DigestAlgs(planned_)
   };
 
   Replay() = default;
-  Result<Digest> DigestFor(const Record& record, HashAlg alg);
+  void PlanFor(HashAlg header_alg);
+  Status Extend(BankState* state, const Record& record, const Digest* digest);
 
   std::vector<BankState> banks_;
-  std::vector<Hasher> hashers_;  // for template digests, by HashAlg
-  std::array<int, kHashAlgCount> hasher_index_{};
-  std::array<Digest, kHashAlgCount> digests_;  // of the current record
-  std::array<bool, kHashAlgCount> digest_done_{};
+  std::optional<HashAlg> planned_;  // the header's algorithm that digest_index is for
+  std::vector<Hasher> hashers_;     // for template digests, as DigestAlgs(planned_)
+  std::vector<Digest> digests_;     // of the current record, the same
   uint64_t used_ = 0;
   uint64_t records_ = 0;
   uint64_t violations_ = 0;

@@ -3,40 +3,18 @@
 
 #include <fmt/format.h>
 
-#include "log_reader.h"
+#include "digest_pipeline.h"
 #include "record_format.h"
 
 namespace imasnap {
 namespace {
 
 constexpr size_t kChunk = size_t{256} * 1024;
-constexpr uint64_t kProgressStep = 256;  // records
-
-// Gathers small pieces into chunks for the sink.
-class Output {
- public:
-  explicit Output(const ByteSink& sink) : sink_(sink) { buffer_.reserve(2 * kChunk); }
-  Bytes* bytes() { return &buffer_; }
-  Status FlushIfFull() {
-    if (buffer_.size() < kChunk) {
-      return {};
-    }
-    return Flush();
-  }
-  Status Flush() {
-    IMASNAP_RETURN_IF_ERROR(sink_(buffer_));
-    buffer_.clear();
-    return {};
-  }
-
- private:
-  const ByteSink& sink_;
-  Bytes buffer_;
-};
+constexpr size_t kRawRecords = 8192;  // so that their bytes decide how much is written at once
 
 class Writer {
  public:
-  Writer(const CatOptions& options, const ByteSink& sink) : options_(options), out_(sink) {}
+  Writer(const CatOptions& options, const ByteSink& sink) : options_(options), sink_(sink) {}
 
   Status Part(const LogPart& part) {
     if (part.discarded) {  // before options_.from
@@ -44,60 +22,77 @@ class Writer {
       return {};
     }
     IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
-    LogReader reader(*file, {}, part.path,
-                     options_.ascii ? LogReader::Check::kStrict : LogReader::Check::kFraming);
+    DigestPipeline pipeline(*file, part.path, PipelineOptions(part));
     while (true) {
-      IMASNAP_ASSIGN(const Record* record, reader.Next());
-      if (record == nullptr) {
-        return {};
+      IMASNAP_ASSIGN(const RecordBatch* batch, pipeline.NextBatch());
+      if (batch == nullptr) {
+        break;
       }
-      if (options_.progress && seen_ % kProgressStep == 0 && !options_.progress(seen_)) {
+      if (options_.progress && !options_.progress(seen_)) {
         return MakeError(ErrorCode::kFailed, "given up");
       }
-      if (++seen_ >= options_.from) {
-        IMASNAP_RETURN_IF_ERROR(Write(*record));
-        ++written_;
-        IMASNAP_RETURN_IF_ERROR(out_.FlushIfFull());
-      }
+      IMASNAP_RETURN_IF_ERROR(Write(*batch));
     }
-  }
-
-  Result<uint64_t> Finish() {
-    IMASNAP_RETURN_IF_ERROR(out_.Flush());
-    return written_;
-  }
-
- private:
-  Status Write(const Record& record) {
-    if (options_.header_alg == HashAlg::kSha1) {
-      Format(record, record.digest);
-      return {};
-    }
-    Digest digest = Digest::Filled(DigestSize(options_.header_alg), std::byte{0});
-    if (!record.IsViolation()) {
-      if (!hasher_) {
-        IMASNAP_ASSIGN(hasher_, Hasher::Create(options_.header_alg));
-      }
-      IMASNAP_ASSIGN(digest, TemplateDigest(record, &*hasher_));
-    }
-    Format(record, digest.view());
     return {};
   }
 
-  void Format(const Record& record, ByteView digest) {
-    if (options_.ascii) {
-      line_.clear();
-      AppendAscii(record, digest, &line_);
-      AppendBytes(AsBytes(line_), out_.bytes());
+  uint64_t written() const { return written_; }
+
+ private:
+  bool as_read() const { return !options_.ascii && options_.header_alg == HashAlg::kSha1; }
+
+  DigestPipeline::Options PipelineOptions(const LogPart& part) const {
+    DigestPipeline::Options pipeline;
+    pipeline.expected_records = part.info ? part.info->records : 0;
+    if (options_.header_alg != HashAlg::kSha1) {
+      pipeline.algs = {options_.header_alg};
+    }
+    pipeline.check = options_.ascii ? LogReader::Check::kStrict : LogReader::Check::kFraming;
+    if (as_read()) {
+      pipeline.limits.threads = 0;  // nothing for them to do
+      pipeline.limits.batch_records = kRawRecords;
     } else {
-      AppendBinary(record, digest, out_.bytes());
+      pipeline.work = [this, before = seen_](RecordBatch* batch) { Format(before, batch); };
+    }
+    return pipeline;
+  }
+
+  // Called on several threads. `before` are the records of the parts before.
+  void Format(uint64_t before, RecordBatch* batch) const {
+    const Digest zeros = Digest::Filled(DigestSize(options_.header_alg), std::byte{0});
+    for (size_t i = 0; i < batch->size(); ++i) {
+      const Record& record = batch->record(i);
+      if (before + record.number < options_.from) {
+        continue;
+      }
+      const ByteView digest = options_.header_alg == HashAlg::kSha1 ? record.digest
+                              : record.IsViolation()                ? zeros.view()
+                                                                    : batch->digests(i)[0].view();
+      if (options_.ascii) {
+        AppendAscii(record, digest, &batch->text);
+      } else {
+        AppendBinary(record, digest, &batch->binary);
+      }
     }
   }
 
+  Status Write(const RecordBatch& batch) {
+    const uint64_t first = seen_ + 1;
+    seen_ += batch.size();
+    if (seen_ < options_.from) {
+      return {};
+    }
+    const size_t skipped = options_.from > first ? options_.from - first : 0;
+    written_ += batch.size() - skipped;
+    if (!as_read()) {
+      return sink_(options_.ascii ? AsBytes(batch.text) : ByteView(batch.binary));
+    }
+    const ByteView raw = batch.raw();
+    return sink_(raw.subspan(static_cast<size_t>(batch.record(skipped).raw.data() - raw.data())));
+  }
+
   const CatOptions options_;
-  Output out_;
-  std::optional<Hasher> hasher_;
-  std::string line_;
+  const ByteSink& sink_;
   uint64_t seen_ = 0;
   uint64_t written_ = 0;
 };
@@ -169,7 +164,7 @@ Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& o
   for (const LogPart& part : parts) {
     IMASNAP_RETURN_IF_ERROR(writer.Part(part));
   }
-  return writer.Finish();
+  return writer.written();
 }
 
 Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from) {

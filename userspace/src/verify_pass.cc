@@ -154,12 +154,7 @@ Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
     Find(std::move(finding));
     return {};
   }
-  Digest covered;
-  if (first_of_part) {
-    covered = *previous_sha256_;
-  } else {
-    IMASNAP_ASSIGN(covered, hasher_->Peek());
-  }
+  const Digest covered = first_of_part ? *previous_sha256_ : *reader_->HashBefore();
   CheckContinuity(record, *aggregate, first_of_part, covered);
   if (!report_.finding) {
     CheckPcrs(record, *aggregate);
@@ -188,7 +183,7 @@ Status VerifyPass::OnRecord(const Record& record) {
   if (first_of_part) {
     IMASNAP_RETURN_IF_ERROR(NoteBoundary(record));
   }
-  Status added = replay_.Add(record, HashAlg::kSha1);
+  Status added = replay_.Add(record, HashAlg::kSha1, reader_->digests());
   if (!added.ok()) {
     if (added.error().code != ErrorCode::kMismatch) {
       return added;
@@ -200,7 +195,6 @@ Status VerifyPass::OnRecord(const Record& record) {
     Find(std::move(finding));
     return {};
   }
-  hasher_->Update(record.raw);
   ++report_.records;
   if (part().segment == 0) {
     ++report_.live_records;
@@ -246,8 +240,11 @@ Status VerifyPass::RunPart(size_t index) {
     return {};
   }
   IMASNAP_ASSIGN(file_, part().open());
-  reader_ = std::make_unique<LogReader>(*file_, LogFormat{}, part().path);
-  IMASNAP_ASSIGN(hasher_, Hasher::Create(HashAlg::kSha256));
+  DigestPipeline::Options pipeline;
+  pipeline.algs = replay_.DigestAlgs(HashAlg::kSha1);
+  pipeline.hash_file = true;
+  pipeline.expected_records = part().info ? part().info->records : 0;
+  reader_ = std::make_unique<DigestPipeline>(*file_, part().path, std::move(pipeline));
   while (!report_.finding) {
     auto record = reader_->Next();
     if (!record.ok()) {
@@ -267,7 +264,7 @@ Status VerifyPass::RunPart(size_t index) {
     IMASNAP_RETURN_IF_ERROR(OnRecord(**record));
   }
   if (!report_.finding) {
-    IMASNAP_ASSIGN(previous_sha256_, hasher_->Peek());
+    previous_sha256_ = reader_->hash();
     CheckInfo(*previous_sha256_);
   }
   if (part().segment != 0 && !report_.finding) {

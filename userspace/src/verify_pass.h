@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "aggregate.h"
-#include "log_reader.h"
+#include "digest_pipeline.h"
 #include "replay.h"
 #include "verify.h"
 
@@ -81,8 +81,7 @@ class VerifyPass {
 
   size_t index_ = 0;
   std::unique_ptr<File> file_;
-  std::unique_ptr<LogReader> reader_;
-  std::optional<Hasher> hasher_;           // over the part's records so far
+  std::unique_ptr<DigestPipeline> reader_;
   std::optional<Digest> previous_sha256_;  // of the part before
   std::optional<uint64_t> last_attempt_;
   uint64_t first_record_ = 0;         // of the part

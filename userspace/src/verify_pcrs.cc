@@ -30,6 +30,11 @@ VerifyPass::Target VerifyPass::ToTarget(const PcrValues& values) {
 
 // Whether every PCR that the log uses so far has the value, and one at least.
 bool VerifyPass::Matches(size_t bank, const std::map<uint32_t, Digest>& pcrs, bool before) const {
+  // Nearly always it is the PCR extended last that has another value.
+  const auto last = pcrs.find(replay_.last_pcr());
+  if (last != pcrs.end() && !before && !(replay_.Value(bank, last->first) == last->second)) {
+    return false;
+  }
   bool any = false;
   for (const auto& [pcr, value] : pcrs) {
     if (replay_.Used(pcr)) {

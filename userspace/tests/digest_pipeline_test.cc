@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "digest_pipeline.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "record_format.h"
+#include "replay.h"
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using testing::BufRecord;
+using testing::BuiltRecord;
+using testing::Concatenate;
+using testing::EveryTemplate;
+using testing::HashOf;
+using testing::NgRecord;
+using testing::Violation;
+using testing::World;
+
+// Gives a log piece by piece: each piece is followed by one end, the last by
+// ends for ever or by an error.
+class PieceSource : public ByteSource {
+ public:
+  explicit PieceSource(std::vector<Bytes> pieces, int last_errno = 0)
+      : pieces_(std::move(pieces)), last_errno_(last_errno) {}
+  Result<size_t> Read(std::span<std::byte> out) override {
+    if (piece_ == pieces_.size()) {
+      return size_t{0};
+    }
+    const ByteView rest = ByteView(pieces_[piece_]).subspan(at_);
+    if (rest.empty() && last_errno_ != 0 && piece_ + 1 == pieces_.size()) {
+      return SystemError("log", "read", last_errno_);
+    }
+    if (rest.empty()) {
+      ++piece_;
+      at_ = 0;
+      return size_t{0};
+    }
+    // Never a whole record at once.
+    const size_t n = std::min({rest.size(), out.size(), size_t{70}});
+    std::copy_n(rest.begin(), n, out.begin());
+    at_ += n;
+    return n;
+  }
+
+ private:
+  const std::vector<Bytes> pieces_;
+  const int last_errno_;
+  size_t piece_ = 0;
+  size_t at_ = 0;
+};
+
+std::vector<DigestPipeline::Limits> AllLimits() {
+  std::vector<DigestPipeline::Limits> all;
+  for (const unsigned threads : {0U, 1U, 3U}) {
+    for (const size_t records : {size_t{1}, size_t{3}, size_t{100}}) {
+      // The smaller number of bytes is less than many a record has.
+      for (const size_t bytes : {size_t{150}, size_t{4000}}) {
+        all.push_back({threads, 0, records, bytes});
+      }
+    }
+    all.push_back({threads, 20, 4, 4000});  // threads begin in the middle
+  }
+  return all;
+}
+
+std::string Name(const DigestPipeline::Limits& limits) {
+  return "threads " + std::to_string(limits.threads) + " from " +
+         std::to_string(limits.threads_from) + ", records " + std::to_string(limits.batch_records) +
+         ", bytes " + std::to_string(limits.batch_bytes);
+}
+
+std::vector<BuiltRecord> ManyRecords() {
+  std::vector<BuiltRecord> records;
+  for (int i = 0; i < 4; ++i) {
+    const auto some = EveryTemplate();
+    records.insert(records.end(), some.begin(), some.end());
+    records.push_back(Violation("/v" + std::to_string(i)));
+    records.push_back(BufRecord("long", std::string(static_cast<size_t>(700 * i), 'x')));
+  }
+  return records;
+}
+
+// The banks that differ in how they are replayed.
+const std::vector<Bank> kBanks = {
+    {.alg = HashAlg::kSha256},
+    {.alg = HashAlg::kSha1},
+    {.alg = HashAlg::kSha512},
+    {.alg = HashAlg::kSha384, .padded_sha1 = true},
+    {.alg = HashAlg::kSha3_256, .padded_sha1 = true, .unmapped = true},
+};
+
+// What a reader of records gives, written down.
+struct Told {
+  std::string records;
+  uint64_t count = 0;
+  std::string error;
+  std::optional<Error> mismatch;
+};
+
+std::string Describe(const Record& record) {
+  std::string text = std::to_string(record.number) + "@" + std::to_string(record.offset) + " " +
+                     record.tmpl->name + " " + ToHex(record.raw) + " ";
+  AppendAscii(record, record.digest, &text);
+  return text;
+}
+
+template <typename Reader, typename Add>
+Told Tell(Reader* reader, const Add& add) {
+  Told told;
+  while (true) {
+    const auto next = reader->Next();
+    if (!next.ok()) {
+      told.error = next.error().ToString();
+      return told;
+    }
+    if (*next == nullptr) {
+      return told;
+    }
+    told.records += Describe(**next);
+    ++told.count;
+    const Status added = add(**next);
+    if (!added.ok()) {
+      told.mismatch = added.error();
+      return told;
+    }
+  }
+}
+
+Replay NewReplay() { return std::move(Replay::Create(kBanks).value()); }
+
+DigestPipeline::Options OptionsFor(const Replay& replay, const DigestPipeline::Limits& limits) {
+  DigestPipeline::Options options;
+  options.algs = replay.DigestAlgs(HashAlg::kSha1);
+  options.hash_file = true;
+  options.limits = limits;
+  return options;
+}
+
+// Replays `pieces` plainly and through the pipeline; both must tell the same.
+void ExpectTheSame(const std::vector<Bytes>& pieces, int last_errno,
+                   const DigestPipeline::Limits& limits) {
+  Replay plain = NewReplay();
+  PieceSource plain_source(pieces, last_errno);
+  LogReader reader(plain_source, {}, "log");
+  Replay piped = NewReplay();
+  PieceSource source(pieces, last_errno);
+  DigestPipeline pipeline(source, "log", OptionsFor(piped, limits));
+  // Once more than there are ends, to see that the last one stays.
+  for (size_t i = 0; i <= pieces.size(); ++i) {
+    const Told expected =
+        Tell(&reader, [&](const Record& record) { return plain.Add(record, HashAlg::kSha1); });
+    const Told told = Tell(&pipeline, [&](const Record& record) {
+      return piped.Add(record, HashAlg::kSha1, pipeline.digests());
+    });
+    ASSERT_EQ(told.count, expected.count);
+    ASSERT_TRUE(told.records == expected.records);
+    ASSERT_EQ(told.error, expected.error);
+    ASSERT_EQ(told.mismatch.has_value(), expected.mismatch.has_value());
+    if (told.mismatch) {
+      ASSERT_EQ(told.mismatch->ToString(), expected.mismatch->ToString());
+      ASSERT_EQ(told.mismatch->record, expected.mismatch->record);
+    }
+    ASSERT_EQ(pipeline.records(), reader.records());
+    ASSERT_EQ(pipeline.bytes(), reader.bytes());
+    ASSERT_EQ(piped.records(), plain.records());
+    ASSERT_EQ(piped.violations(), plain.violations());
+    ASSERT_EQ(piped.UsedPcrs(), plain.UsedPcrs());
+    for (size_t bank = 0; bank < kBanks.size(); ++bank) {
+      for (const uint32_t pcr : plain.UsedPcrs()) {
+        ASSERT_EQ(piped.Value(bank, pcr), plain.Value(bank, pcr));
+        ASSERT_EQ(piped.ValueBefore(bank, pcr), plain.ValueBefore(bank, pcr));
+      }
+    }
+    if (told.mismatch) {
+      return;
+    }
+  }
+}
+
+TEST(DigestPipelineTest, ReplaysEveryTemplateInEveryBankAsWithoutIt) {
+  const Bytes log = Concatenate(ManyRecords());
+  for (const auto& limits : AllLimits()) {
+    SCOPED_TRACE(Name(limits));
+    ExpectTheSame({log}, 0, limits);
+  }
+}
+
+TEST(DigestPipelineTest, AnErrorComesAfterTheRecordsBeforeItWhereverItIs) {
+  std::vector<BuiltRecord> records(9, NgRecord("/file"));
+  for (const auto& limits : AllLimits()) {
+    SCOPED_TRACE(Name(limits));
+    for (size_t bad = 0; bad < records.size(); ++bad) {
+      SCOPED_TRACE(bad);
+      const size_t offset = Concatenate({records.begin(), records.begin() + bad}).size();
+      Bytes wrong_pcr = Concatenate(records);
+      wrong_pcr[offset + 3] = std::byte{0xff};
+      ExpectTheSame({wrong_pcr}, 0, limits);
+      Bytes wrong_digest = Concatenate(records);
+      wrong_digest[offset + 4] ^= std::byte{1};
+      ExpectTheSame({wrong_digest}, 0, limits);
+      Bytes truncated = Concatenate(records);
+      truncated.resize(offset + 50);
+      ExpectTheSame({truncated}, 0, limits);
+      ExpectTheSame({truncated}, EIO, limits);  // a read fails in that record
+      truncated.resize(offset);
+      ExpectTheSame({truncated}, EIO, limits);  // or right before it
+    }
+  }
+}
+
+TEST(DigestPipelineTest, GoesOnWhenTheLogHasGrown) {
+  const auto records = ManyRecords();
+  const auto part = [&](size_t from, size_t to) {
+    return Concatenate({records.begin() + static_cast<ptrdiff_t>(from),
+                        records.begin() + static_cast<ptrdiff_t>(to)});
+  };
+  for (const auto& limits : AllLimits()) {
+    SCOPED_TRACE(Name(limits));
+    ExpectTheSame({part(0, 25), {}, part(25, 26), part(26, records.size())}, 0, limits);
+  }
+}
+
+TEST(DigestPipelineTest, AnErrorStays) {
+  for (const auto& limits : AllLimits()) {
+    PieceSource source({Concatenate({NgRecord("/a")})}, EIO);
+    DigestPipeline pipeline(source, "log", OptionsFor(NewReplay(), limits));
+    ASSERT_TRUE(pipeline.NextBatch().ok());
+    for (int i = 0; i < 2; ++i) {
+      const auto batch = pipeline.NextBatch();
+      ASSERT_FALSE(batch.ok());
+      EXPECT_EQ(batch.error().errno_value, EIO);
+    }
+  }
+}
+
+TEST(DigestPipelineTest, HashesTheFileAndWhatIsBeforeEachAggregate) {
+  const BuiltRecord aggregate = BufRecord("snapshot_aggregate", "anything");
+  std::vector<BuiltRecord> records = {aggregate, NgRecord("/a"),  NgRecord("/b"), aggregate,
+                                      aggregate, Violation("/v"), NgRecord("/c"), aggregate};
+  const Bytes log = Concatenate(records);
+  for (const auto& limits : AllLimits()) {
+    SCOPED_TRACE(Name(limits));
+    PieceSource source({log});
+    DigestPipeline pipeline(source, "log", OptionsFor(NewReplay(), limits));
+    for (const BuiltRecord& record : records) {
+      const auto next = pipeline.Next();
+      ASSERT_TRUE(next.ok() && *next != nullptr);
+      const bool is_aggregate = record.fields == aggregate.fields;
+      ASSERT_EQ(pipeline.HashBefore() != nullptr, is_aggregate);
+      if (is_aggregate) {
+        EXPECT_EQ(*pipeline.HashBefore(),
+                  HashOf(HashAlg::kSha256, ByteView(log).first((*next)->offset)));
+      }
+    }
+    ASSERT_EQ(*pipeline.Next(), nullptr);
+    EXPECT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, log));
+  }
+}
+
+TEST(DigestPipelineTest, AnEmptyFileHasTheHashOfNothing) {
+  for (const auto& limits : AllLimits()) {
+    PieceSource source({});
+    DigestPipeline pipeline(source, "log", OptionsFor(NewReplay(), limits));
+    ASSERT_EQ(*pipeline.Next(), nullptr);
+    EXPECT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, ""));
+  }
+}
+
+TEST(DigestPipelineTest, CanBeLeftInTheMiddle) {
+  const Bytes log = Concatenate(ManyRecords());
+  for (const auto& limits : AllLimits()) {
+    PieceSource source({log});
+    DigestPipeline pipeline(source, "log", OptionsFor(NewReplay(), limits));
+    const auto batch = pipeline.NextBatch();
+    ASSERT_TRUE(batch.ok());
+    EXPECT_EQ((*batch)->record(0).number, 1U);
+  }
+}
+
+// A log in which the program starts threads where there are cores for them.
+class LongLogTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    world.kernel.MeasureFiles(5000);
+    ASSERT_TRUE(world.Take().ok());
+    world.kernel.MeasureFiles(4500);
+  }
+  World world;
+};
+
+TEST_F(LongLogTest, VerifiesAndFindsTheRecordThatWasChanged) {
+  ASSERT_TRUE(world.IsWhole());
+  const uint64_t record = 4700;
+  Bytes& segment = world.fs.Find(world.SegmentPath(1))->data;
+  SpanSource source(segment);
+  LogReader reader(source, {}, "segment");
+  while (reader.records() < record) {
+    ASSERT_TRUE(reader.Next().ok());
+  }
+  segment[reader.bytes() - 2] ^= std::byte{1};  // the name's last letter
+  const auto report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->record, record);
+  EXPECT_EQ(report->finding->segment, 1U);
+  EXPECT_EQ(report->finding->bank, "sha1");
+  EXPECT_EQ(report->records, record - 1);
+}
+
+TEST_F(LongLogTest, IsWrittenAsTheKernelFormatsItInEveryFormat) {
+  const Bytes log = world.kernel.Everything();
+  Hasher sha256 = std::move(Hasher::Create(HashAlg::kSha256).value());
+  for (const uint64_t from : {uint64_t{1}, uint64_t{4750}, uint64_t{9400}}) {
+    std::string sha1_text;
+    std::string sha256_text;
+    Bytes sha1_binary;
+    Bytes sha256_binary;
+    SpanSource source(log);
+    LogReader reader(source, {}, "log");
+    while (true) {
+      const auto next = reader.Next();
+      ASSERT_TRUE(next.ok());
+      if (*next == nullptr) {
+        break;
+      }
+      const Record& record = **next;
+      if (record.number < from) {
+        continue;
+      }
+      const Digest digest = record.IsViolation() ? Digest::Filled(32, std::byte{0})
+                                                 : TemplateDigest(record, &sha256).value();
+      AppendAscii(record, record.digest, &sha1_text);
+      AppendAscii(record, digest.view(), &sha256_text);
+      AppendBytes(record.raw, &sha1_binary);
+      AppendBinary(record, digest.view(), &sha256_binary);
+    }
+    const auto cat = [&](bool ascii, HashAlg alg) {
+      auto out = world.Cat({.ascii = ascii, .header_alg = alg, .from = from});
+      return out.ok() ? *out : Bytes();
+    };
+    EXPECT_TRUE(AsText(cat(true, HashAlg::kSha1)) == sha1_text);
+    EXPECT_TRUE(AsText(cat(true, HashAlg::kSha256)) == sha256_text);
+    EXPECT_TRUE(cat(false, HashAlg::kSha1) == sha1_binary);
+    EXPECT_TRUE(cat(false, HashAlg::kSha256) == sha256_binary);
+  }
+}
+
+}  // namespace
+}  // namespace imasnap
