@@ -62,7 +62,7 @@ demo: deps kernel userspace ## the whole snapshot cycle, told step by step
 vm: deps kernel userspace ## a shell in the guest
 	$(vm) shell
 
-bench: deps kernel stock ## measure size and speed in the guest; PART=reading|slab|tpm|latency for one
+bench: deps $(if $(filter host,$(PART)),,kernel stock) ## measure size and speed; PART=reading|slab|tpm|latency (guest) or host for one
 	$(harness)/bench/run $(PART)
 
 lint: ## check the text of the tree

@@ -17,7 +17,7 @@ from imaharness.bases import BASES, DEFAULT_BASE
 from imaharness.errors import HarnessError
 from imaharness.guest import new_run_directory
 
-from . import latency, reading, slab, tpm
+from . import host, latency, reading, slab, tpm
 from .guests import Setup
 from .tables import Outcome, closing_table
 
@@ -35,6 +35,7 @@ PARTS = {
     "slab": Part(slab.measure, ("patched", "stock")),
     "tpm": Part(tpm.measure, ("patched",)),
     "latency": Part(latency.measure, ("patched",)),
+    "host": Part(host.measure),
 }
 
 _EPILOG = """
