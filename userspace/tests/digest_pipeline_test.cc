@@ -297,7 +297,7 @@ class LongLogTest : public ::testing::Test {
 TEST_F(LongLogTest, VerifiesAndFindsTheRecordThatWasChanged) {
   ASSERT_TRUE(world.IsWhole());
   const uint64_t record = 4700;
-  Bytes& segment = world.fs.Find(world.SegmentPath(1))->data;
+  Bytes& segment = world.fs.Find(world.SegmentPath(1) + ".ima")->data;
   SpanSource source(segment);
   LogReader reader(source, {}, "segment");
   while (reader.records() < record) {
