@@ -6,6 +6,7 @@
 #include "copied_store.h"
 #include "json.h"
 #include "quote_json.h"
+#include "seen_quotes.h"
 #include "session.h"
 #include "stitch.h"
 #include "verify.h"
@@ -90,6 +91,12 @@ Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments) {
   return log;
 }
 
+QuoteSeen MomentOf(const CheckedQuote& quote) {
+  const ClockInfo& clock = quote.moment.clock;
+  return {
+      .reset_count = clock.reset_count, .restart_count = clock.restart_count, .clock = clock.clock};
+}
+
 Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
   FileSystem& fs = context.env.fs;
   const bool stateful = !arguments.state.empty();
@@ -111,6 +118,10 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
       reset_count = context.env.reset_count();
     }
     IMASNAP_ASSIGN(reset_count_checked, CheckBoot(context, arguments.quote, *quote, reset_count));
+    if (from) {
+      IMASNAP_RETURN_IF_ERROR(
+          CheckNotReplayed(*from, quote->moment.ak_id, MomentOf(*quote), arguments.quote.message));
+    }
   }
   const VerifyOptions options{.from = from ? &*from : nullptr,
                               .state_file = arguments.state,
@@ -120,7 +131,11 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
 
   Status saved;
   if (stateful && report.checkpoint) {
-    saved = SaveState(fs, arguments.state, key, *report.checkpoint);
+    Checkpoint next = *report.checkpoint;
+    if (quote) {
+      next.quotes[quote->moment.ak_id] = MomentOf(*quote);
+    }
+    saved = SaveState(fs, arguments.state, key, next);
   }
   const ReportContext told{.stateful = stateful,
                            .saved = saved.ok(),

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
 
 namespace imasnap {
 namespace {
@@ -24,13 +23,6 @@ Result<T> OrMismatch(Result<T> result, const std::string& file) {
 }
 
 }  // namespace
-
-bool IsOlder(const QuoteMoment& moment, const QuoteMoment& seen) {
-  const auto key = [](const ClockInfo& c) {
-    return std::tuple(c.reset_count, c.restart_count, c.clock);
-  };
-  return key(moment.clock) < key(seen.clock);
-}
 
 Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence) {
   auto ak = AttestationKey::Parse(evidence.ak.bytes);

@@ -30,16 +30,13 @@ struct QuoteEvidence {
   Bytes nonce;
 };
 
-// What orders the quotes of one AK in time: a verifier that remembers the last
-// one it saw can refuse an older one, although its own nonce was given to both.
+// What orders the quotes of one AK in time; seen_quotes.h compares them.
 struct QuoteMoment {
   std::string ak_id;  // AttestationKey::id()
   ClockInfo clock;
 
   bool operator==(const QuoteMoment&) const = default;
 };
-// Whether `moment` is before `seen`, both of one AK.
-bool IsOlder(const QuoteMoment& moment, const QuoteMoment& seen);
 
 struct CheckedQuote {
   Attestation attestation;

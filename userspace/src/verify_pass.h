@@ -56,7 +56,7 @@ class VerifyPass {
   bool UsesQuoted(size_t bank, uint32_t pcr) const;
   const Digest& QuotedValue(size_t bank, uint32_t pcr) const;
   Result<bool> MeetsQuoted() const;
-  Status MatchQuoted(uint32_t extended);
+  Status MatchQuoted(std::optional<uint32_t> extended);
   Status FinishQuoted();
   Status NoQuotedMatch();
   Status MatchLive();

@@ -71,13 +71,16 @@ Result<bool> VerifyPass::MeetsQuoted() const {
   return digest == quoted_->digest;
 }
 
-Status VerifyPass::MatchQuoted(uint32_t extended) {
+// `extended`: the PCR that changed; nothing: any may have.
+Status VerifyPass::MatchQuoted(std::optional<uint32_t> extended) {
   if (quoted_ == nullptr || !missing_banks_.empty()) {
     return {};  // VerifyLog() runs again with the missing banks
   }
   // Other PCRs change nothing: the answer stays what it was.
-  const bool selected = std::ranges::any_of(
-      quoted_->selection, [&](const BankSelection& bank) { return bank.pcrs.contains(extended); });
+  const bool selected =
+      !extended || std::ranges::any_of(quoted_->selection, [&](const BankSelection& bank) {
+        return bank.pcrs.contains(*extended);
+      });
   if (selected) {
     IMASNAP_ASSIGN(quoted_meets_, MeetsQuoted());
   }

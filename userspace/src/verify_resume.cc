@@ -77,7 +77,7 @@ Status VerifyPass::Resume(size_t* first) {
   last_attempt_ = from.attempt != 0 ? std::optional<uint64_t>(from.attempt - 1) : std::nullopt;
   previous_sha256_ = from.segment_sha256;
   MatchFixed();
-  return {};
+  return MatchQuoted(std::nullopt);
 }
 
 // Before the boundary moves on, and in the end.

@@ -263,15 +263,5 @@ TEST(PcrSelectionTest, ReadsAndWritesSelections) {
   }
 }
 
-TEST(QuoteMomentTest, OrdersByBootThenResumeThenClock) {
-  const QuoteMoment seen{"k", {1000, 5, 2, true}};
-  EXPECT_FALSE(IsOlder(seen, seen));
-  EXPECT_TRUE(IsOlder({"k", {999, 5, 2, true}}, seen));
-  EXPECT_TRUE(IsOlder({"k", {2000, 5, 1, true}}, seen));
-  EXPECT_TRUE(IsOlder({"k", {2000, 4, 9, true}}, seen));
-  EXPECT_FALSE(IsOlder({"k", {10, 6, 0, false}}, seen));
-  EXPECT_FALSE(IsOlder({"k", {1001, 5, 2, true}}, seen));
-}
-
 }  // namespace
 }  // namespace imasnap

@@ -354,9 +354,15 @@ TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsToldApart) {
   const Json json = Json::parse(ran.out);
   EXPECT_EQ(json["quote"]["clock"]["reset_count"], then + 1);
   EXPECT_EQ(json["quote"]["reset_count_checked"], true);
-  const auto earlier = ParseAttestation(AsBytes(*world_.fs.Read("/earlier/quote.msg")));
-  const auto now = ParseAttestation(AsBytes(*world_.fs.Read("/now/quote.msg")));
-  EXPECT_TRUE(IsOlder({"ak", earlier->clock}, {"ak", now->clock}));
+  // Who remembers it refuses the earlier one, even where the count is ignored.
+  ran = Verify("ak.pub", "/now", {"--state", "/state"});
+  ASSERT_EQ(ran.code, 0) << ran.err;
+  const auto state = world_.fs.Read("/state");
+  ran = Verify("ak.pub", "/earlier", {"--state", "/state", "--ignore-reset-count"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("replayed quote"));
+  EXPECT_EQ(world_.fs.Read("/state"), state);
+  EXPECT_EQ(Verify("ak.pub", "/now", {"--state", "/state"}).code, 0);
 }
 
 TEST_F(QuoteTest, KeysOfTheOwnerHierarchyNeedTheResetCountIgnored) {
