@@ -33,7 +33,7 @@ class Daemon(Scenario):
         bounded = self.out.kernel("bounded")
         self.assertLess(bounded.count, LIMIT)
         self.assertGreater(bounded.total, 3 * LIMIT)
-        taken = re.findall(r"(\d+) records .*\(max_records\)", (self.out / "bounded.log").read_text())
+        taken = re.findall(r"segment \d+: .*?(\d+) records", (self.out / "bounded.log").read_text())
         self.assertGreaterEqual(len(taken), 3)
         for records in map(int, taken):
             self.assertGreaterEqual(records, LIMIT)
