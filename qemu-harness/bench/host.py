@@ -52,7 +52,6 @@ def build() -> None:
 
 def measure(setup: Setup) -> Outcome:
     del setup  # no guest
-    build()
     outcome = Outcome("host", figures={"cores": _cores(), "times": _TIMES, "logs": []})
     for banks in _BANKS:
         for records in _SIZES:
