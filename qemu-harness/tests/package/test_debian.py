@@ -8,11 +8,12 @@ import re
 import shutil
 import stat
 import subprocess
+import tempfile
 import unittest
 from functools import cache
 from pathlib import Path
 
-import support
+import support  # noqa: F401  (puts the harness on the path)
 from imaharness import chroot, package, process
 from imaharness.chroot import Chroot
 
@@ -89,19 +90,42 @@ class Contents(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
 
-class InChroot(support.TemporaryDirectory):
-    """A test with a bare Debian that has what the package depends on, self.system."""
+def everything(root: Path) -> dict[str, str]:
+    """Every file and directory below ROOT but for its /tmp and /proc, with its mode."""
+    found = {}
+    for top, directories, files in os.walk(root):
+        below = Path("/") / Path(top).relative_to(root)
+        if below == Path("/"):
+            directories[:] = [d for d in directories if d not in ("tmp", "proc")]
+        for name in (*directories, *files):
+            found[str(below / name)] = stat.filemode((Path(top) / name).lstat().st_mode)
+    return found
 
+
+class InChroot(unittest.TestCase):
+    """Tests in a bare Debian that has what the package depends on, and the package."""
+
+    tmp: Path
     system: Chroot
+    before: dict[str, str]
 
-    def setUp(self) -> None:
-        super().setUp()
+    @classmethod
+    def boot(cls) -> None:
         if reason := chroot.missing():
-            self.skipTest(reason)
+            raise unittest.SkipTest(reason)
         deb = built()
-        self.system = Chroot(self.tmp / "root", chroot.tarball(_depends()))
-        self.before = self.everything()
-        self.dpkg("--install", deb)
+        archive = chroot.tarball(_depends())
+        cls.tmp = Path(tempfile.mkdtemp(prefix="ima-test-"))
+        cls.system = Chroot(cls.tmp / "root", archive)
+        cls.before = everything(cls.system.root)
+        shutil.copy(deb, cls.system.path("/tmp"))
+        done = cls.system.run("dpkg", "--install", f"/tmp/{deb.name}")
+        if done.returncode != 0:
+            raise AssertionError(f"dpkg --install: {done.stdout}")
+
+    @classmethod
+    def discard(cls) -> None:
+        shutil.rmtree(cls.tmp)
 
     def dpkg(self, action: str, what: Path | str) -> str:
         """Have dpkg do ACTION, and return what it says."""
@@ -118,18 +142,6 @@ class InChroot(support.TemporaryDirectory):
     def path(self, name: str) -> Path:
         return self.system.path(name)
 
-    def everything(self) -> dict[str, str]:
-        """Every file and directory outside /tmp and /proc, with its mode."""
-        found = {}
-        for top, directories, files in os.walk(self.system.root):
-            below = "/" + str(Path(top).relative_to(self.system.root)).removeprefix(".")
-            if below == "/":
-                directories[:] = [d for d in directories if d not in ("tmp", "proc")]
-            for name in (*directories, *files):
-                mode = (Path(top) / name).lstat().st_mode
-                found[f"{below.rstrip('/')}/{name}"] = stat.filemode(mode)
-        return found
-
     def make_segment(self) -> bytes:
         content = b"\x0a\x00\x00\x00segment" * 100
         self.path(_SEGMENT).parent.mkdir(parents=True)
@@ -138,6 +150,12 @@ class InChroot(support.TemporaryDirectory):
 
 
 class Installing(InChroot):
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.boot()
+        cls.addClassCleanup(cls.discard)
+
     def test_the_group_and_the_directories_are_made(self) -> None:
         line = self.run_in(0, "getent", "group", "ima-log").strip()
         number = int(line.split(":")[2])
@@ -184,7 +202,16 @@ class Installing(InChroot):
             self.assertEqual(Path(found), tree / f"man{section}" / f"{name}.{section}.gz")
 
 
-class Upgrading(InChroot):
+class Changing(InChroot):
+    """Each test has a system of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.boot()
+        self.addCleanup(self.discard)
+
+
+class Upgrading(Changing):
     def test_a_changed_configuration_store_and_service_stay(self) -> None:
         content = self.make_segment()
         written = self.path(_SEGMENT).stat()
@@ -215,7 +242,7 @@ class Upgrading(InChroot):
         self.assertEqual(self.path(_CONFIG).read_text(), new)
 
 
-class Removing(InChroot):
+class Removing(Changing):
     def test_removal_keeps_configuration_and_store(self) -> None:
         content = self.make_segment()
         self.path(_CONFIG).write_text("keep_boots = 7\n")
@@ -238,7 +265,7 @@ class Removing(InChroot):
         self.path(f"{_STORE}/boots/00000001").mkdir(parents=True)
         told = self.dpkg("--purge", package.NAME)
         self.assertNotIn("is kept", told)
-        after = self.everything()
+        after = everything(self.system.root)
         changed = {name for name, mode in after.items() if self.before.get(name) != mode}
         self.assertEqual({name for name in changed if not _STAYS.fullmatch(name)}, set())
         self.assertEqual({name for name in set(self.before) - set(after) if not _STAYS.fullmatch(name)}, set())
