@@ -58,6 +58,11 @@ void AddAkCommand(CommandTable* commands) {
       ->type_name("ALG")
       ->check(CLI::IsMember({"rsa", "ecc"}));
   create->add_option("--name", args->name, "What its files are called")->type_name("NAME");
+  const char* examples = R"(Examples:
+  ima-snapshot ak create
+  ima-snapshot ak create --alg ecc --name ecc    a second one, for quote --ak ecc)";
+  ak->footer(examples);
+  create->footer(examples);
 }
 
 }  // namespace imasnap::cli

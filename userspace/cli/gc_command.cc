@@ -69,6 +69,9 @@ void AddGcCommand(CommandTable* commands) {
   gc->add_option("--state-key", args->state_key, "The key of the state")
       ->type_name("FILE")
       ->needs(state);
+  gc->footer(R"(Examples:
+  ima-snapshot gc                           sessions beyond keep_boots
+  ima-snapshot gc --state /root/ima.state   segments verified with it too, if discard permits)");
 }
 
 }  // namespace imasnap::cli

@@ -195,6 +195,9 @@ void AddQuoteCommand(CommandTable* commands) {
                    "Write the PCR values here for tpm2_checkquote, and as text to FILE.txt")
       ->type_name("FILE")
       ->excludes(out);
+  quote->footer(R"(Examples:
+  ima-snapshot quote --nonce 0123456789abcdef --out DIR
+  ima-snapshot quote --nonce 0123456789abcdef --json)");
 }
 
 }  // namespace imasnap::cli

@@ -207,6 +207,11 @@ void AddVerifyCommand(CommandTable* commands) {
       ->type_name("N")
       ->needs(from_dir);
   DeclareQuoteOptions(verify, tpm, &args->quote);
+  verify->footer(R"(Examples:
+  ima-snapshot verify --tpm                           against this machine's PCRs
+  ima-snapshot verify --tpm --state /root/ima.state   only what came since the last time
+  ima-snapshot verify --from-dir COPY --live LIST --pcrs PCRS
+  ima-snapshot verify --quote quote.msg --sig quote.sig --ak AK.pem --nonce HEX)");
 }
 
 }  // namespace imasnap::cli
