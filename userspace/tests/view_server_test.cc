@@ -108,7 +108,7 @@ TEST_F(ViewServerTest, DescriptorThatIsOpenSeesEachRecordAsSoonAsItIsMeasured) {
   ::close(fd);
 }
 
-// The kernel fills the page of the old end with zeros: nobody may see them.
+// The kernel's page cache would fill the page of the old end with zeros.
 TEST_F(ViewServerTest, ReadersAtTheEndNeverSeeAByteThatIsNotOfTheLog) {
   auto server = Mount();
   ASSERT_TRUE(server.ok()) << server.error().ToString();

@@ -19,15 +19,13 @@
 #include "view_files.h"
 #include "whole_log.h"
 
-// How growth reaches readers. Bytes of a log never change, so the kernel caches
-// them. It asks for the size whenever somebody reads beyond the one it knows,
-// and each such question is answered after a refresh. The page that holds the
-// old end, whose rest the kernel filled with zeros, is dropped before any answer
-// tells the new size. The kernel does not believe an answer to a question that
-// is older than that drop, so the new size is also stored with the last byte.
+// Readers bypass the kernel's page cache (direct_io). It would keep the page that
+// holds the log's end with zeros behind it, and a reader that has that page in
+// hand when the size grows would copy those zeros: no order of notifications can
+// prevent it.
 //
-// Dropping a page waits for reads of it, so reads of a log must be answered by
-// threads that wait for nothing: only the refresher's own thread does.
+// Only what reaches the end waits for a refresh, in the refresher's thread; the
+// threads that serve other reads wait for nothing.
 
 namespace imasnap {
 namespace {
@@ -49,7 +47,7 @@ class ViewServer::Impl {
     }
   }
   ~Impl() {
-    // The refresher first: it may wait for a read that the session serves.
+    // The refresher first: it answers requests of the session.
     if (refresher_) {
       refresher_->Stop();
     }
@@ -79,12 +77,12 @@ class ViewServer::Impl {
   Status AwaitInit();
   const ViewFile* FileOf(fuse_ino_t inode) const;
   struct stat AttributesOf(fuse_ino_t inode) const;
-  Extent announced() const;
   Status Refresh();
-  Status Announce();
+  void Announce();
   Error Named(Error error) const;
   void Report(const Error& error);
   void ReadLog(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
+  void ReplyLog(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
   void ReadCount(fuse_req_t request, size_t size, uint64_t offset);
   void ReadKernelFile(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
 
@@ -102,7 +100,6 @@ class ViewServer::Impl {
   std::string reported_;  // the last error, so that it is said once
   std::condition_variable init_changed_;
   bool init_done_ = false;
-  bool init_ok_ = false;
 
   std::unique_ptr<FuseSession> session_;
   std::unique_ptr<Refresher> refresher_;
@@ -149,24 +146,13 @@ Status ViewServer::Impl::AwaitInit() {
   if (!init_done_) {
     return MakeError(ErrorCode::kFailed, "the view was unmounted before it could be read");
   }
-  if (!init_ok_) {
-    return MakeError(ErrorCode::kFailed,
-                     "the kernel's FUSE is too old (Linux 5.2 is needed): it lacks "
-                     "FUSE_EXPLICIT_INVAL_DATA");
-  }
   return {};
 }
 
-void ViewServer::Impl::OnInit(void* impl, fuse_conn_info* connection) {
+void ViewServer::Impl::OnInit(void* impl, fuse_conn_info* /*connection*/) {
   Impl& self = *static_cast<Impl*>(impl);
-  const bool ok = (connection->capable & FUSE_CAP_EXPLICIT_INVAL_DATA) != 0;
-  connection->want &= ~static_cast<unsigned>(FUSE_CAP_AUTO_INVAL_DATA);
-  if (ok) {
-    connection->want |= FUSE_CAP_EXPLICIT_INVAL_DATA;
-  }
   const std::lock_guard<std::mutex> lock(self.mutex_);
   self.init_done_ = true;
-  self.init_ok_ = ok;
   self.init_changed_.notify_all();
 }
 
@@ -184,11 +170,6 @@ fuse_lowlevel_ops ViewServer::Impl::Operations() {
 const ViewFile* ViewServer::Impl::FileOf(fuse_ino_t inode) const {
   return inode < kFirstFile || inode - kFirstFile >= files_.size() ? nullptr
                                                                    : &files_[inode - kFirstFile];
-}
-
-Extent ViewServer::Impl::announced() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return announced_;
 }
 
 struct stat ViewServer::Impl::AttributesOf(fuse_ino_t inode) const {
@@ -230,49 +211,23 @@ void ViewServer::Impl::Report(const Error& error) {
 
 Status ViewServer::Impl::Refresh() {
   Status status = log_->Refresh();
-  if (status.ok()) {
-    status = Announce();
-  }
   if (!status.ok()) {
     Report(status.error());
     return status;
   }
+  Announce();
   const std::lock_guard<std::mutex> lock(mutex_);
   reported_.clear();
   return status;
 }
 
-Status ViewServer::Impl::Announce() {
-  const std::shared_ptr<const LogState> state = log_->state();
-  const Extent before = announced();
-  if (state->end.records == before.records) {
-    return {};
-  }
-  std::vector<fuse_ino_t> known;
-  for (fuse_ino_t inode = kFirstFile; const ViewFile* const file = FileOf(inode); ++inode) {
-    if (file->kind == ViewFile::Kind::kLog &&
-        fuse_lowlevel_notify_inval_inode(session_->get(), inode,
-                                         static_cast<off_t>(before.BytesIn(file->format)),
-                                         0) != -ENOENT) {
-      known.push_back(inode);
-    }
-  }
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    announced_ = state->end;
+void ViewServer::Impl::Announce() {
+  const Extent end = log_->state()->end;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (end.records != announced_.records) {
+    announced_ = end;
     changed_ = std::time(nullptr);
   }
-  for (const fuse_ino_t inode : known) {
-    const ViewFormat& format = FileOf(inode)->format;
-    const uint64_t last = state->end.BytesIn(format) - 1;
-    std::byte byte{};
-    IMASNAP_ASSIGN(const size_t got, state->Read(format, last, {&byte, 1}));
-    fuse_bufvec stored = FUSE_BUFVEC_INIT(got);
-    stored.buf[0].mem = &byte;
-    fuse_lowlevel_notify_store(session_->get(), inode, static_cast<off_t>(last), &stored,
-                               fuse_buf_copy_flags{});
-  }
-  return {};
 }
 
 void ViewServer::Impl::OnLookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
@@ -308,23 +263,33 @@ void ViewServer::Impl::OnGetAttr(fuse_req_t request, fuse_ino_t inode, fuse_file
   });
 }
 
-void ViewServer::Impl::OnOpen(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
-  const ViewFile* const file = Of(request).FileOf(inode);
+void ViewServer::Impl::OnOpen(fuse_req_t request, fuse_ino_t /*inode*/, fuse_file_info* info) {
   if ((info->flags & O_ACCMODE) != O_RDONLY) {
     fuse_reply_err(request, EACCES);
     return;
   }
-  if (file != nullptr && file->kind == ViewFile::Kind::kLog) {
-    info->keep_cache = 1;
-  } else {
-    info->direct_io = 1;  // as in securityfs, a size is not known before reading
-  }
+  info->direct_io = 1;
   info->noflush = 1;
   fuse_reply_open(request, info);
 }
 
 void ViewServer::Impl::ReadLog(fuse_req_t request, const ViewFile& file, size_t size,
                                uint64_t offset) {
+  if (offset + size <= log_->state()->end.BytesIn(file.format)) {
+    ReplyLog(request, file, size, offset);
+    return;
+  }
+  refresher_->Ask([this, request, &file, size, offset](const Status& status) {
+    if (!status.ok()) {
+      fuse_reply_err(request, EIO);
+      return;
+    }
+    ReplyLog(request, file, size, offset);
+  });
+}
+
+void ViewServer::Impl::ReplyLog(fuse_req_t request, const ViewFile& file, size_t size,
+                                uint64_t offset) {
   thread_local Bytes buffer;
   buffer.resize(size);
   const auto got = log_->state()->Read(file.format, offset, buffer);
