@@ -14,7 +14,7 @@ Json ToJson(const ClockInfo& clock) {
 
 Json ToJson(const CheckedQuote& quote, bool reset_count_checked) {
   Json json;
-  json["ak_id"] = quote.moment.ak_id;
+  json["ak_id"] = quote.ak_id;
   json["ak_tpm_name"] = quote.ak_name.empty() ? Json(nullptr) : Json(quote.ak_name);
   json["nonce"] = ToHex(quote.attestation.nonce);
   json["selection"] = ToText(quote.attestation.selection);

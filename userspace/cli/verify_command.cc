@@ -91,8 +91,8 @@ Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments) {
   return log;
 }
 
-QuoteSeen MomentOf(const CheckedQuote& quote) {
-  const ClockInfo& clock = quote.moment.clock;
+QuoteSeen SeenOf(const CheckedQuote& quote) {
+  const ClockInfo& clock = quote.attestation.clock;
   return {
       .reset_count = clock.reset_count, .restart_count = clock.restart_count, .clock = clock.clock};
 }
@@ -108,6 +108,10 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
   std::optional<CheckedQuote> quote;
   if (arguments.quote.given()) {
     IMASNAP_ASSIGN(quote, LoadQuote(context, arguments.quote));
+    if (from) {
+      IMASNAP_RETURN_IF_ERROR(
+          CheckNotReplayed(*from, quote->ak_id, SeenOf(*quote), arguments.quote.message));
+    }
   }
   IMASNAP_ASSIGN(const std::unique_ptr<PcrReader> pcrs, OpenPcrs(context, arguments, quote));
   IMASNAP_ASSIGN(const Log log, OpenLog(context, arguments));
@@ -118,24 +122,19 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
       reset_count = context.env.reset_count();
     }
     IMASNAP_ASSIGN(reset_count_checked, CheckBoot(context, arguments.quote, *quote, reset_count));
-    if (from) {
-      IMASNAP_RETURN_IF_ERROR(
-          CheckNotReplayed(*from, quote->moment.ak_id, MomentOf(*quote), arguments.quote.message));
-    }
   }
   const VerifyOptions options{.from = from ? &*from : nullptr,
                               .state_file = arguments.state,
                               .identity = log.identity,
                               .progress = context.env.on_progress};
-  IMASNAP_ASSIGN(const VerifyReport report, VerifyLog(log.parts, pcrs.get(), options));
+  IMASNAP_ASSIGN(VerifyReport report, VerifyLog(log.parts, pcrs.get(), options));
 
   Status saved;
   if (stateful && report.checkpoint) {
-    Checkpoint next = *report.checkpoint;
     if (quote) {
-      next.quotes[quote->moment.ak_id] = MomentOf(*quote);
+      report.checkpoint->quotes[quote->ak_id] = SeenOf(*quote);
     }
-    saved = SaveState(fs, arguments.state, key, next);
+    saved = SaveState(fs, arguments.state, key, *report.checkpoint);
   }
   const ReportContext told{.stateful = stateful,
                            .saved = saved.ok(),
@@ -150,7 +149,7 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
   } else {
     if (quote) {
       context.host.out << fmt::format("quote       {} of AK {}\n",
-                                      ToText(quote->attestation.selection), quote->moment.ak_id)
+                                      ToText(quote->attestation.selection), quote->ak_id)
                        << ClockLine(quote->attestation.clock);
     }
     PrintReport(report, told, context.host.out);

@@ -56,7 +56,7 @@ Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence) {
   }
   quote.digest_alg = signature.hash;
   quote.ak_name = ak->tpm_name();
-  quote.moment = {ak->id(), attestation.clock};
+  quote.ak_id = ak->id();
   return quote;
 }
 

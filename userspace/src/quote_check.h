@@ -30,19 +30,11 @@ struct QuoteEvidence {
   Bytes nonce;
 };
 
-// What orders the quotes of one AK in time; seen_quotes.h compares them.
-struct QuoteMoment {
-  std::string ak_id;  // AttestationKey::id()
-  ClockInfo clock;
-
-  bool operator==(const QuoteMoment&) const = default;
-};
-
 struct CheckedQuote {
   Attestation attestation;
   HashAlg digest_alg = HashAlg::kSha256;  // of pcr_digest
   std::string ak_name;                    // TPM name in hex; empty for a PEM key
-  QuoteMoment moment;
+  std::string ak_id;                      // AttestationKey::id()
 };
 
 // The signature first: nothing is parsed that the AK did not sign. What is
