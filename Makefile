@@ -10,6 +10,7 @@ BANKS  ?= sha256
 V      ?= 0
 PREFIX ?= /usr/local
 SUITES ?=
+FUZZ_SECONDS ?= 60
 # Logs from other machines, kept beside a checkout where there are any.
 IMA_FOREIGN_LOGS ?= $(wildcard $(abspath ../shared/data/ima-parser))
 export BASE KSRC ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS
@@ -20,8 +21,8 @@ vm      := $(harness)/vm
 build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel stock userspace selftests check demo vm bench lint series \
-	kernel-check kernel-tree kernel-refresh deb install clean
+.PHONY: help deps kernel stock userspace selftests check demo vm bench lint tidy sanitizers fuzz \
+	series kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## this list
 	@echo 'Targets:'
@@ -33,7 +34,9 @@ help: ## this list
 	@echo '  ACCEL=$(ACCEL)      auto, kvm or tcg; auto tries KVM once and falls back'
 	@echo '  TPM=$(TPM)         2.0, 1.2 or none; TPM_IF=$(TPM_IF): tis or crb'
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
-	@echo '  SUITES="..."    what make check runs: lint userspace package harness kernel kunit selftests e2e'
+	@echo '  SUITES="..."    what make check runs: lint userspace sanitizers fuzz tidy package'
+	@echo '                  harness kernel kunit selftests e2e; default: all'
+	@echo '  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long make fuzz runs each target'
 	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists from elsewhere, for the parser'"'"'s tests'
 	@echo '  PREFIX=$(PREFIX)  where make install puts the programs; DESTDIR too'
 	@echo '  V=1             show the compilers at work'
@@ -67,6 +70,15 @@ bench: deps $(if $(filter host,$(PART)),,kernel stock) ## measure size and speed
 
 lint: ## check the text of the tree
 	scripts/lint
+
+tidy: deps ## check the C++ programs with clang-tidy
+	$(harness)/check tidy
+
+sanitizers: deps ## the unit tests under AddressSanitizer and UBSan
+	$(harness)/check sanitizers
+
+fuzz: deps ## fuzz each parser for FUZZ_SECONDS; what breaks one stays in build/fuzz
+	$(harness)/fuzz --seconds $(FUZZ_SECONDS)
 
 kernel-check: ## prove each patch: applies, builds, W=1, sparse, checkpatch, boots
 	scripts/kernel-check

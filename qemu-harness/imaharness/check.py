@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import kernel_check, kunit, lint, paths, pyunit, report, selftests, source, userspace
+from . import fuzz, kernel_check, kunit, lint, paths, pyunit, report, sanitizers, selftests, source, tidy, userspace
 from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import HarnessError
 from .guest import new_run_directory
@@ -30,6 +30,18 @@ def _harness(base: Base, ksrc: Path | None) -> list[Suite]:
 
 def _userspace(base: Base, ksrc: Path | None) -> list[Suite]:
     return [userspace.run()]
+
+
+def _tidy(base: Base, ksrc: Path | None) -> list[Suite]:
+    return [tidy.run()]
+
+
+def _sanitizers(base: Base, ksrc: Path | None) -> list[Suite]:
+    return [sanitizers.run()]
+
+
+def _fuzz(base: Base, ksrc: Path | None) -> list[Suite]:
+    return [fuzz.run()]
 
 
 def _package(base: Base, ksrc: Path | None) -> list[Suite]:
@@ -57,6 +69,9 @@ def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
 SUITES: dict[str, tuple[Runner, bool]] = {
     "lint": (_lint, False),
     "userspace": (_userspace, False),
+    "sanitizers": (_sanitizers, False),
+    "fuzz": (_fuzz, False),
+    "tidy": (_tidy, False),
     "package": (_package, False),
     "harness": (_harness, False),
     "kernel": (_kernel, True),

@@ -5,36 +5,52 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import paths, process, report
 from .errors import HarnessError
 from .report import Status, Suite
 
-_SOURCE = paths.ROOT / "userspace"
+SOURCE = paths.ROOT / "userspace"
 
 
 def present() -> bool:
-    return (_SOURCE / "CMakeLists.txt").is_file()
+    return (SOURCE / "CMakeLists.txt").is_file()
+
+
+def jobs() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def configure(into: Path, options: Sequence[str], verbose: bool = False) -> Path:
+    """Configure with OPTIONS of cmake into the directory INTO; returns the log."""
+    if not present():
+        raise HarnessError("userspace/ has no CMakeLists.txt")
+    into.mkdir(parents=True, exist_ok=True)
+    log = into / "build.log"
+    log.unlink(missing_ok=True)
+    argv: list[str | Path] = ["cmake", "-S", SOURCE, "-B", into, *options]
+    if not (into / "CMakeCache.txt").exists() and shutil.which("ninja"):
+        argv += ["-G", "Ninja"]
+    if shutil.which("ccache"):
+        argv.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+    process.logged(argv, log=log, verbose=verbose)
+    return log
+
+
+def configure_programs(verbose: bool = False) -> Path:
+    """Configure the programs as they are installed into build/userspace; returns the log."""
+    return configure(paths.USERSPACE_BUILD, ["-DCMAKE_BUILD_TYPE=RelWithDebInfo"], verbose)
 
 
 def build(verbose: bool = False) -> Path:
     """Configure and build into build/userspace; returns that directory."""
-    if not present():
-        raise HarnessError("userspace/ has no CMakeLists.txt")
     into = paths.USERSPACE_BUILD
-    into.mkdir(parents=True, exist_ok=True)
-    log = into / "build.log"
-    log.unlink(missing_ok=True)
-    configure: list[str | Path] = ["cmake", "-S", _SOURCE, "-B", into, "-DCMAKE_BUILD_TYPE=RelWithDebInfo"]
-    if not (into / "CMakeCache.txt").exists() and shutil.which("ninja"):
-        configure += ["-G", "Ninja"]
-    if shutil.which("ccache"):
-        configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
-    print(f"userspace: building, log in {log}", flush=True)
-    process.logged(configure, log=log, verbose=verbose)
-    jobs = str(len(os.sched_getaffinity(0)))
-    process.logged(["cmake", "--build", into, "-j", jobs], log=log, verbose=verbose)
+    print(f"userspace: building, log in {into / 'build.log'}", flush=True)
+    log = configure_programs(verbose)
+    process.logged(["cmake", "--build", into, "-j", str(jobs())], log=log, verbose=verbose)
     return into
 
 
@@ -47,8 +63,7 @@ def run() -> Suite:
     into = build()
     xml = into / "ctest.xml"
     xml.unlink(missing_ok=True)
-    jobs = str(len(os.sched_getaffinity(0)))
-    argv = ["ctest", "--test-dir", into, "-j", jobs, "--output-junit", xml, "--output-on-failure"]
+    argv = ["ctest", "--test-dir", into, "-j", str(jobs()), "--output-junit", xml, "--output-on-failure"]
     complaint = ""
     try:
         process.logged(argv, log=into / "ctest.log")
