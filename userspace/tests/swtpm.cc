@@ -116,11 +116,15 @@ bool Swtpm::Start() {
   return false;
 }
 
+// Again and again: swtpm misses a signal that comes between its look at the flag
+// and its poll(2). What it keeps is written with each command.
 void Swtpm::Stop() {
-  if (pid_ > 0) {
+  while (pid_ > 0) {
     ::kill(pid_, SIGTERM);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
+    std::this_thread::sleep_for(kPoll);
+    if (::waitpid(pid_, nullptr, WNOHANG) != 0) {
+      pid_ = -1;
+    }
   }
 }
 
