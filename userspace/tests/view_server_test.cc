@@ -51,13 +51,11 @@ class ViewServerTest : public ::testing::Test {
   std::string LivePath() const { return root_ + "/securityfs/ima/binary_runtime_measurements"; }
   std::string ViewPath(const std::string& name) const { return root_ + "/view/" + name; }
 
-  // In one write(2), as the kernel's list grows by whole records.
+  // By rename(2): the kernel's list grows by whole records, a file by pages.
   void Append(const testing::BuiltRecord& record) {
-    const Bytes bytes = record.Binary();
-    const int fd = ::open(LivePath().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    ASSERT_GE(fd, 0);
-    EXPECT_EQ(::write(fd, bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
-    ::close(fd);
+    AppendBytes(record.Binary(), &live_);
+    std::ofstream(LivePath() + ".new", std::ios::binary) << AsText(live_);
+    std::filesystem::rename(LivePath() + ".new", LivePath());
   }
 
   Result<std::unique_ptr<ViewServer>> Mount() {
@@ -85,6 +83,7 @@ class ViewServerTest : public ::testing::Test {
 
   const std::unique_ptr<FileSystem> fs_ = MakePosixFileSystem();
   std::string root_;
+  Bytes live_;
   std::string logged_;
 };
 
@@ -201,7 +200,7 @@ TEST_F(ViewServerTest, RemovedRecordsAreAnErrorForReadersAndAreLogged) {
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   const int fd = ::open(ViewPath("binary_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_FALSE(ReadAll(fd).empty());
-  std::filesystem::remove(LivePath());
+  live_.clear();
   Append(NgRecord("/file/2"));
   char byte = 0;
   for (int i = 0; i < 2; ++i) {
