@@ -14,7 +14,8 @@ sizes=/out/sizes
 begin_view() {
 	ima-snapshot mount "$view" 2>"/out/$1.stderr" &
 	server=$!
-	until [ -e "$view/runtime_measurements_count" ]; do
+	# Not by its name, which the kernel still knows of a view that died.
+	until cat "$view/runtime_measurements_count" >/tmp/ready 2>&1; do
 		kill -0 "$server" || fail "the view was not mounted: $(cat "/out/$1.stderr")"
 		usleep 20000
 	done
