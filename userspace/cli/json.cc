@@ -41,7 +41,7 @@ std::string Dump(const Json& json) {
 Json ToJson(const SegmentInfo& info) {
   Json json;
   json["segment"] = info.number;
-  json["attempt"] = info.attempt;
+  json["attempt"] = info.attempt == kNoAttempt ? Json(nullptr) : Json(info.attempt);
   json["records"] = info.records;
   json["bytes"] = info.bytes;
   json["sha256"] = info.sha256.Hex();

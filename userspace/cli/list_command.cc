@@ -51,8 +51,8 @@ Result<int> List(const Context& context) {
       const SegmentInfo& info = *segment.info;
       out << fmt::format(
           "{:<9} {:>7} {:>17} {:>9} {:>11}  {:<20} {}{}\n", SegmentName(segment.number),
-          info.attempt, RecordRange(info), info.records, info.bytes, info.taken,
-          StateText(info.state),
+          info.attempt == kNoAttempt ? "-" : std::to_string(info.attempt), RecordRange(info),
+          info.records, info.bytes, info.taken, StateText(info.state),
           segment.has_data || info.state == SegmentState::kDiscarded ? "" : ", MISSING");
     } else {
       out << fmt::format("{:<9} metadata {}\n", SegmentName(segment.number),
@@ -65,17 +65,39 @@ Result<int> List(const Context& context) {
   return kExitOk;
 }
 
+Result<uint64_t> CountRecords(const LogPart& part) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
+  LogReader reader(*file, {}, part.path, LogReader::Check::kFraming);
+  while (true) {
+    IMASNAP_ASSIGN(const Record* record, reader.Next());
+    if (record == nullptr) {
+      return reader.records();
+    }
+  }
+}
+
 Result<int> Show(const Context& context, const std::string& segment) {
   IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
   std::unique_ptr<File> file;
   std::string path;
   uint64_t before = 0;  // records before the file
-  if (segment == "live") {
-    IMASNAP_ASSIGN(file, Spool(context.env.fs, *view.live));
-    path = view.live_path;
+  if (segment == "live" || segment == "staged") {
     if (!view.segments.empty() && view.segments.back().info) {
       before = view.segments.back().info->last_record;
     }
+    const std::vector<LogPart> parts = PartsOf(context.env, view);
+    const LogPart* staged = view.staged ? &parts[parts.size() - 2] : nullptr;
+    if (segment == "staged" && staged == nullptr) {
+      return MakeError(ErrorCode::kUsage, "nothing is staged");
+    }
+    const LogPart& part = segment == "staged" ? *staged : parts.back();
+    path = part.path;
+    if (segment == "live" && staged != nullptr) {
+      IMASNAP_ASSIGN(const uint64_t records, CountRecords(*staged));
+      before += records;
+    }
+    IMASNAP_ASSIGN(const std::unique_ptr<File> kernel, part.open());
+    IMASNAP_ASSIGN(file, Spool(context.env.fs, *kernel));
   } else {
     const auto number = SegmentNumber(segment);
     IMASNAP_ASSIGN(const std::optional<Session> session, context.env.store().LoadNewest());
@@ -135,7 +157,8 @@ void AddListCommands(CommandTable* commands) {
   CLI::App* show =
       commands->Add("show", "The records of one segment, decoded",
                     [segment](const Context& context) { return Show(context, *segment); });
-  show->add_option("SEGMENT", *segment, "Number of the segment, or \"live\"")->required();
+  show->add_option("SEGMENT", *segment, "Number of the segment, \"live\", or \"staged\"")
+      ->required();
   show->footer(R"(Examples:
   ima-snapshot show 1                     the records of the first segment
   ima-snapshot show live | tail -n 1      the last record in the kernel)");

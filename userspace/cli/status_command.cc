@@ -4,26 +4,24 @@
 #include "commands.h"
 #include "json.h"
 #include "session.h"
+#include "staging.h"
 
 namespace imasnap::cli {
 namespace {
-
-const char* BackendName(Backend backend) {
-  switch (backend) {
-    case Backend::kSnapshot:
-      return "snapshot";
-    case Backend::kStaging:
-      return "staging";
-    case Backend::kNone:
-      break;
-  }
-  return "none";
-}
 
 // A counter, or null when the kernel has none or does not let us read it.
 Json Counter(const KernelLog& kernel, const char* name) {
   const auto value = kernel.Counter(name);
   return value.ok() ? OrNull(*value) : Json(nullptr);
+}
+
+// What is staged, or null when the kernel has no staging or it cannot be read now.
+Json Staged(const KernelLog& kernel) {
+  const auto size = StagedSize(kernel);
+  if (!size.ok() || !*size) {
+    return nullptr;
+  }
+  return {{"records", (*size)->records}, {"bytes", (*size)->bytes}};
 }
 
 const char* LockState(const Environment& env) {
@@ -75,6 +73,10 @@ void Print(const Json& json, std::ostream& out) {
                      Text(kernel["records"]), Text(kernel["bytes"]), Text(kernel["total"]));
   out << fmt::format("          {} attempts, {} purges, {} violations\n", Text(kernel["attempts"]),
                      Text(kernel["purges"]), Text(kernel["violations"]));
+  if (const Json& staged = kernel["staged"]; !staged.is_null()) {
+    out << fmt::format("staged    {} records, {} bytes\n", Text(staged["records"]),
+                       Text(staged["bytes"]));
+  }
   out << fmt::format("store     {}: session {}, {} segments, {} bytes, {} bytes free\n",
                      store["path"].get<std::string>(), Text(store["session"]),
                      Text(store["segments"]), Text(store["bytes"]), Text(store["free_bytes"]));
@@ -101,6 +103,7 @@ Result<int> ShowStatus(const Context& context) {
       {"attempts", Counter(kernel, "snapshot_attempts")},
       {"purges", Counter(kernel, "snapshot_purges")},
       {"violations", Counter(kernel, "violations")},
+      {"staged", Staged(kernel)},
   };
   json["lock"] = LockState(context.env);
   json["discard"] = context.env.config.discard == Discard::kVerified ? "verified" : "never";

@@ -8,6 +8,11 @@
 namespace imasnap::cli {
 namespace {
 
+std::string HowTaken(const SegmentInfo& segment) {
+  return segment.attempt == kNoAttempt ? std::string("by staging")
+                                       : fmt::format("attempt {}", segment.attempt);
+}
+
 Result<int> Take(const Context& context, bool mark) {
   const bool only_mark = mark || context.env.config.mode == SnapshotMode::kMark;
   std::vector<std::string> notes;
@@ -20,17 +25,19 @@ Result<int> Take(const Context& context, bool mark) {
   }
   if (context.options.json) {
     Json json;
-    json["attempt"] = result->attempt;
-    json["marked_only"] = !result->segment;
-    json["session"] = result->segment ? Json(result->session) : Json(nullptr);
+    json["attempt"] = result->attempt == kNoAttempt ? Json(nullptr) : Json(result->attempt);
+    json["marked_only"] = only_mark;
+    json["session"] = only_mark ? Json(nullptr) : Json(result->session);
     json["segment"] = result->segment ? ToJson(*result->segment) : Json(nullptr);
     json["notes"] = notes;
     context.host.out << Dump(json);
   } else if (result->segment) {
     const SegmentInfo& segment = *result->segment;
     context.host.out << fmt::format(
-        "segment {}: attempt {}, records {}, {} bytes, purged from the kernel\n",
-        SegmentName(segment.number), segment.attempt, RecordRange(segment), segment.bytes);
+        "segment {}: {}, records {}, {} bytes, purged from the kernel\n",
+        SegmentName(segment.number), HowTaken(segment), RecordRange(segment), segment.bytes);
+  } else if (!only_mark) {
+    context.host.out << "no record was there to take\n";
   } else {
     context.host.out << fmt::format("attempt {}: aggregate recorded, nothing purged\n",
                                     result->attempt);

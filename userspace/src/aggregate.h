@@ -27,6 +27,10 @@
 namespace imasnap {
 
 inline constexpr std::string_view kAggregateEvent = "snapshot_aggregate";
+inline constexpr std::string_view kBootAggregateEvent = "boot_aggregate";
+
+// Attempts count from 1; a segment that was taken by staging has none.
+inline constexpr uint64_t kNoAttempt = 0;
 
 struct Aggregate {
   struct BankValues {

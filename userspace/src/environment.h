@@ -34,13 +34,16 @@ struct Environment {
   uint32_t owner = 0;
   MachineIdentity identity{};
   Progress on_progress{};
+  // Before something that others held up is tried again.
+  Pause pause = SleepFor;
 
-  KernelLog kernel() const { return {fs, securityfs}; }
+  KernelLog kernel() const { return {fs, securityfs, pause}; }
   Store store() const { return {fs, config.store}; }
 };
 
 // Takes the lock of the protocol (ima-snapshot.conf(5)) without waiting; it is
-// held as long as the file. kLocked when another process holds it.
+// held as long as the file. kLocked when another process holds it; kFailed when
+// the lock file is not the owner's, because then anybody could hold it.
 Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode);
 
 }  // namespace imasnap

@@ -55,6 +55,14 @@ Status File::WriteAll(ByteView bytes) {
   return {};
 }
 
+Status File::Rewind() {
+  auto at = Seek(0);
+  if (!at.ok()) {
+    return std::move(at.error());
+  }
+  return {};
+}
+
 Status File::SyncAll() {
   while (true) {
     auto status = Sync();

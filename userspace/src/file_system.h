@@ -70,6 +70,7 @@ class File : public ByteSource {
   // May be called by several threads at once.
   Status ReadAllAt(uint64_t offset, std::span<std::byte> out);
   Status WriteAll(ByteView bytes);
+  Status Rewind();   // Seek(0)
   Status SyncAll();  // Sync(), again after EINTR
 
  private:

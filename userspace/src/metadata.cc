@@ -176,6 +176,8 @@ std::string FormatSession(const SessionInfo& info) {
   json["tpm_reset_count"] = OrNull(info.reset_count);
   json["machine"] = info.machine;
   json["boot"] = info.boot;
+  json["last_boot"] = info.last_boot;
+  json["closed"] = info.closed;
   return Dump(json);
 }
 
@@ -219,6 +221,8 @@ Result<SessionInfo> ParseSession(std::string_view text, const std::string& file)
   }
   info.machine = members.TextIfAny("machine");
   info.boot = members.TextIfAny("boot");
+  info.last_boot = members.TextIfAny("last_boot");
+  info.closed = members.TextIfAny("closed");
   IMASNAP_RETURN_IF_ERROR(members.Finish());
   if (format != kStoreFormat) {
     return FileError(ErrorCode::kMalformed, file,

@@ -32,6 +32,10 @@ struct SessionInfo {
   // nothing.
   std::string machine;
   std::string boot;
+  // The same of the last run that the session was found to go on in: another
+  // than `boot` after a kexec. Empty in files of before: `boot` is meant.
+  std::string last_boot;
+  std::string closed;  // when a later boot's session began; empty: not yet
 
   bool operator==(const SessionInfo&) const = default;
 };
@@ -44,7 +48,7 @@ enum class SegmentState {
 
 struct SegmentInfo {
   uint64_t number = 0;
-  uint64_t attempt = 0;  // of the aggregate that closed it
+  uint64_t attempt = kNoAttempt;  // of the aggregate that closed it
   uint64_t records = 0;
   uint64_t bytes = 0;
   Digest sha256;
@@ -66,7 +70,7 @@ std::string FormatSegment(const SegmentInfo& info);
 const char* StateName(SegmentState state);  // "stored", "purged", "discarded"
 
 // Strict: every member must be there with its type, nothing else may be; only
-// "machine" and "boot" may be absent.
+// "machine", "boot", "last_boot" and "closed" may be absent.
 // `file` is the name errors give.
 Result<SessionInfo> ParseSession(std::string_view text, const std::string& file);
 Result<SegmentInfo> ParseSegment(std::string_view text, const std::string& file);

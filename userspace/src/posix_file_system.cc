@@ -136,7 +136,7 @@ class PosixFileSystem : public FileSystem {
         break;
       case OpenMode::kLockFile:
         flags |= O_RDONLY | O_CREAT | O_NOFOLLOW;
-        permissions = 0644;
+        permissions = 0640;
         break;
     }
     const int fd = ::open(path.c_str(), flags, permissions);

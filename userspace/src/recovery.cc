@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "session.h"
+#include "staging.h"
 
 namespace imasnap {
 namespace {
@@ -27,16 +28,11 @@ Status RemoveLeftovers(const Environment& env, Session* session, Notes* notes) {
   return {};
 }
 
-Result<LiveHead> ReadHead(const Environment& env, const std::optional<SegmentKey>& key) {
-  const KernelLog kernel = env.kernel();
-  IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel.OpenLive());
-  return CompareWithLive(*live, kernel.live_path(), key);
-}
-
 // Whether `later` begins with all records of `earlier`, which was stored, but
 // not purged, when `later` was taken.
 Result<bool> Holds(FileSystem& fs, const Segment& later, const Segment& earlier) {
-  if (!earlier.info) {
+  if (!earlier.info ||
+      (earlier.info->attempt == kNoAttempt && earlier.info->state != SegmentState::kStored)) {
     return false;
   }
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(later.path, OpenMode::kRead));
@@ -45,16 +41,11 @@ Result<bool> Holds(FileSystem& fs, const Segment& later, const Segment& earlier)
 }
 
 // A segment whose metadata did not get written: the kernel's list says which
-// aggregate closed it, its own records whether it supersedes the one before.
+// aggregate closed it, if one did, its own records whether it supersedes the
+// one before.
 Status Adopt(const Environment& env, const LiveHead& head, Session* session, Notes* notes) {
   Segment& segment = session->segments.back();
   IMASNAP_ASSIGN(SegmentInfo info, DescribeSegment(env.fs, segment));
-  info.attempt = head.closing->attempt;
-  info.banks = head.closing->banks;
-  info.last_record = head.closing->record_count;
-  info.first_record = info.last_record - info.records + 1;
-  info.taken = env.now();
-  info.kernel = env.kernel_release;
   const size_t count = session->segments.size();
   if (count > 1) {
     const Segment& before = session->segments[count - 2];
@@ -63,6 +54,19 @@ Status Adopt(const Environment& env, const LiveHead& head, Session* session, Not
       info.supersedes = before.number;
     }
   }
+  if (head.closing) {
+    info.attempt = head.closing->attempt;
+    info.banks = head.closing->banks;
+    info.last_record = head.closing->record_count;
+    info.first_record = info.last_record - info.records + 1;
+  } else {
+    IMASNAP_ASSIGN(const uint64_t before,
+                   RecordsBefore(env.fs, *session, info.supersedes.value_or(info.number)));
+    info.first_record = before + 1;
+    info.last_record = before + info.records;
+  }
+  info.taken = env.now();
+  info.kernel = env.kernel_release;
   IMASNAP_RETURN_IF_ERROR(env.store().WriteSegmentInfo(*session, info));
   segment.info = info;
   segment.info_error.reset();
@@ -84,16 +88,116 @@ SessionInfo DescribeSession(const Environment& env, uint64_t id,
           .kernel = env.kernel_release,
           .reset_count = reset_count,
           .machine = env.identity.machine,
-          .boot = env.identity.boot};
+          .boot = env.identity.boot,
+          .last_boot = env.identity.boot,
+          .closed = {}};
 }
 
-Result<Session> NewSession(const Environment& env, uint64_t id, std::optional<uint32_t> reset_count,
-                           Notes* notes) {
-  const SessionInfo info = DescribeSession(env, id, reset_count);
+Result<Session> NewSession(const Environment& env, uint64_t id, Notes* notes) {
+  const SessionInfo info = DescribeSession(env, id, env.reset_count());
   IMASNAP_ASSIGN(Session session, env.store().CreateSession(info));
   IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
   static_cast<void>(failed);  // noted, and tried again by the next
   return session;
+}
+
+// Notes in the session of an earlier boot that it has ended.
+Status CloseSession(const Environment& env, const Session& session) {
+  if (!session.info || !session.info->closed.empty()) {
+    return {};
+  }
+  SessionInfo info = *session.info;
+  info.closed = env.now();
+  return env.store().WriteSession(session, info);
+}
+
+// Brings session.json up to date with the boot that goes on in it.
+Status ContinueSession(const Environment& env, Session* session) {
+  const std::optional<uint32_t> reset_count = env.reset_count();
+  SessionInfo info = session->info.value_or(DescribeSession(env, session->id, reset_count));
+  if (reset_count) {
+    info.reset_count = reset_count;
+  }
+  if (!env.identity.boot.empty()) {
+    info.last_boot = env.identity.boot;
+  }
+  info.closed.clear();
+  if (session->info != info) {
+    IMASNAP_RETURN_IF_ERROR(env.store().WriteSession(*session, info));
+    session->info = info;
+  }
+  return env.store().PointCurrentTo(session->id);
+}
+
+// Brings the last segment to a state that the next snapshot can go on from.
+class LastSegment {
+ public:
+  LastSegment(const Environment& env, const BootEvidence& evidence, const KernelHead& head,
+              Recovered* out, Notes* notes)
+      : env_(env), evidence_(evidence), head_(head), out_(out), notes_(notes) {}
+
+  Status Settle(SessionMatch match, Backend backend);
+
+ private:
+  Segment& last() { return out_->session.segments.back(); }
+  Status MarkPurged(const std::string& note);
+  Status SettleInKernel();
+
+  const Environment& env_;
+  const BootEvidence& evidence_;
+  const KernelHead& head_;
+  Recovered* out_;
+  Notes* notes_;
+};
+
+Status LastSegment::MarkPurged(const std::string& note) {
+  last().info->state = SegmentState::kPurged;
+  IMASNAP_RETURN_IF_ERROR(env_.store().WriteSegmentInfo(out_->session, *last().info));
+  notes_->push_back(fmt::format("segment {} {}", SegmentName(last().number), note));
+  return {};
+}
+
+Status LastSegment::SettleInKernel() {
+  if (!head_.closing && head_.staged && head_.ends) {
+    IMASNAP_ASSIGN(const bool deleted, DeleteStagedSegment(env_.kernel(), *evidence_.last, notes_));
+    if (!deleted) {
+      return FileError(ErrorCode::kFailed, env_.kernel().staged_path(),
+                       "was changed by another program meanwhile; try again");
+    }
+    out_->staged = false;
+    return MarkPurged("was stored but still staged in the kernel; deleted there now");
+  }
+  out_->to_supersede = last().number;
+  notes_->push_back(
+      fmt::format("segment {} was stored but not purged; the next one holds its "
+                  "records too and takes its place",
+                  SegmentName(last().number)));
+  return {};
+}
+
+Status LastSegment::Settle(SessionMatch match, Backend backend) {
+  if (out_->session.segments.empty()) {
+    return {};
+  }
+  const bool still = StillInKernel(evidence_, head_);
+  const bool by_staging = !head_.closing && (still || backend == Backend::kStaging);
+  if (!last().info && last().has_data && evidence_.last && (head_.closing || by_staging)) {
+    IMASNAP_RETURN_IF_ERROR(Adopt(env_, head_, &out_->session, notes_));
+  }
+  if (match == SessionMatch::kSameGap) {
+    notes_->push_back(
+        fmt::format("the kernel's list does not go on from segment {}: it begins with {}; "
+                    "records between them are not in the store",
+                    SegmentName(last().number), head_.empty ? "nothing" : head_.first_event));
+    return {};
+  }
+  if (still) {
+    return SettleInKernel();
+  }
+  if (last().info && last().info->state == SegmentState::kStored) {
+    return MarkPurged("was purged, though that was not seen to succeed");
+  }
+  return {};
 }
 
 }  // namespace
@@ -102,6 +206,16 @@ Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* note
   const Store store = env.store();
   IMASNAP_ASSIGN(const std::vector<uint64_t> ids, store.Sessions());
   std::vector<Error> failed;
+  auto finished = store.FinishRemovals();
+  if (finished.ok()) {
+    for (const std::string& name : *finished) {
+      notes->push_back(fmt::format("removed {}, whose removal was interrupted", name));
+    }
+  } else {
+    notes->push_back(fmt::format("a session whose removal was interrupted was not removed: {}",
+                                 finished.error().ToString()));
+    failed.push_back(finished.error());
+  }
   const uint64_t keep = env.config.keep_boots;
   for (size_t i = 0; ids.size() - i > keep; ++i) {
     const Status removed = store.RemoveSession(ids[i]);
@@ -116,59 +230,37 @@ Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* note
   return failed;
 }
 
-Result<Recovered> Recover(const Environment& env, Notes* notes) {
+Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes) {
   const Store store = env.store();
-  const std::optional<uint32_t> reset_count = env.reset_count();
+  Recovered out;
+  IMASNAP_ASSIGN(KernelLists lists, KernelLists::Open(env.kernel()));
   IMASNAP_ASSIGN(std::optional<Session> newest, store.LoadNewest());
   if (!newest) {
-    IMASNAP_ASSIGN(Session session, NewSession(env, 1, reset_count, notes));
-    return Recovered{std::move(session), std::nullopt};
+    IMASNAP_ASSIGN(const KernelHead head, lists.Compare(std::nullopt));
+    out.staged = head.staged;
+    IMASNAP_ASSIGN(out.session, NewSession(env, 1, notes));
+    return out;
   }
   Session& session = *newest;
   IMASNAP_RETURN_IF_ERROR(RemoveLeftovers(env, &session, notes));
   IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(env.fs, session));
-  IMASNAP_ASSIGN(const LiveHead head, ReadHead(env, key));
-  const SessionMatch match =
-      MatchSession(session.info ? session.info->reset_count : std::nullopt, reset_count,
-                   !session.segments.empty(), key ? key->attempt : std::nullopt, head);
+  const BootEvidence evidence = EvidenceOf(env, session, key);
+  IMASNAP_ASSIGN(const KernelHead head, lists.Compare(ToFind(evidence)));
+  lists.Close();
+  out.staged = head.staged;
+  const SessionMatch match = MatchSession(evidence, head);
   if (match == SessionMatch::kOtherBoot && (session.info || !session.segments.empty())) {
+    IMASNAP_RETURN_IF_ERROR(CloseSession(env, session));
     notes->push_back(fmt::format("session {} is of an earlier boot; session {} begins",
                                  SegmentName(session.id), SegmentName(session.id + 1)));
-    IMASNAP_ASSIGN(Session fresh, NewSession(env, session.id + 1, reset_count, notes));
-    return Recovered{std::move(fresh), std::nullopt};
-  }
-  if (!session.info || (reset_count && session.info->reset_count != reset_count)) {
-    SessionInfo info = session.info.value_or(DescribeSession(env, session.id, reset_count));
-    info.reset_count = reset_count;
-    IMASNAP_RETURN_IF_ERROR(store.WriteSession(session, info));
-    session.info = info;
-  }
-  IMASNAP_RETURN_IF_ERROR(store.PointCurrentTo(session.id));
-  Recovered out;
-  if (!session.segments.empty()) {
-    if (head.closing && !session.segments.back().info) {
-      IMASNAP_RETURN_IF_ERROR(Adopt(env, head, &session, notes));
-    }
-    Segment& last = session.segments.back();
-    if (match == SessionMatch::kSameGap) {
-      notes->push_back(
-          fmt::format("the kernel's list does not go on from segment {}: it begins with {}; "
-                      "records between them are not in the store",
-                      SegmentName(last.number), head.empty ? "nothing" : head.first_event));
-    } else if (head.start == LiveStart::kContainsSegment) {
-      out.to_supersede = last.number;
-      notes->push_back(
-          fmt::format("segment {} was stored but not purged; the next one holds its "
-                      "records too and takes its place",
-                      SegmentName(last.number)));
-    } else if (last.info && last.info->state != SegmentState::kPurged) {
-      last.info->state = SegmentState::kPurged;
-      IMASNAP_RETURN_IF_ERROR(store.WriteSegmentInfo(session, *last.info));
-      notes->push_back(fmt::format("segment {} was purged, though that was not seen to succeed",
-                                   SegmentName(last.number)));
-    }
+    IMASNAP_ASSIGN(out.session, NewSession(env, session.id + 1, notes));
+    return out;
   }
   out.session = std::move(session);
+  IMASNAP_RETURN_IF_ERROR(ContinueSession(env, &out.session));
+  IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
+  static_cast<void>(failed);  // noted, and tried again by the next
+  IMASNAP_RETURN_IF_ERROR(LastSegment(env, evidence, head, &out, notes).Settle(match, backend));
   return out;
 }
 

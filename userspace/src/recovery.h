@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "environment.h"
+#include "kernel_log.h"
 #include "result.h"
 #include "store.h"
 
@@ -19,12 +20,15 @@ struct Recovered {
   // The last segment, when its records are still in the kernel: the next
   // segment will hold them too.
   std::optional<uint64_t> to_supersede;
+  // Records are staged that no segment holds; to_supersede's are among them.
+  bool staged = false;
 };
 
 // The exclusive lock must be held. Removes what an interrupted snapshot left,
 // describes a segment that has no metadata yet, notes a purge that was not seen
-// to succeed, closes sessions of earlier boots and removes the oldest.
-Result<Recovered> Recover(const Environment& env, std::vector<std::string>* notes);
+// to succeed, deletes what is staged if the last segment holds it, closes the
+// session of an earlier boot and removes the oldest.
+Result<Recovered> Recover(const Environment& env, Backend backend, std::vector<std::string>* notes);
 
 // Removes the oldest sessions down to keep_boots, and says so. Returns why some
 // were not removed.

@@ -5,27 +5,71 @@
 
 namespace imasnap {
 
-Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode) {
-  const std::string& path = env.config.lock_file;
-  // Opened without O_CREAT first: in a sticky directory fs.protected_regular
-  // refuses that to all but the owner of the file.
-  auto file = env.fs.OpenFile(path, OpenMode::kRead);
-  if (!file.ok() && file.error().errno_value == ENOENT) {
-    IMASNAP_RETURN_IF_ERROR(env.fs.MakeDirectories(ParentDirectory(path)));
-    file = env.fs.OpenFile(path, OpenMode::kLockFile);
+BootEvidence EvidenceOf(const Environment& env, const Session& session,
+                        const std::optional<SegmentKey>& key) {
+  BootEvidence evidence;
+  evidence.reset_count_now = env.reset_count();
+  evidence.has_segments = !session.segments.empty();
+  evidence.last = key;
+  if (session.info) {
+    const SessionInfo& info = *session.info;
+    evidence.reset_count_then = info.reset_count;
+    const std::string& boot = info.last_boot.empty() ? info.boot : info.last_boot;
+    evidence.same_run = !boot.empty() && boot == env.identity.boot;
   }
-  if (!file.ok()) {
-    return file;
+  if (evidence.has_segments && session.segments.back().info) {
+    evidence.last_state = session.segments.back().info->state;
   }
-  IMASNAP_RETURN_IF_ERROR((*file)->TryLock(mode));
-  return file;
+  return evidence;
 }
 
-SessionMatch MatchSession(std::optional<uint32_t> stored, std::optional<uint32_t> now,
-                          bool has_segments, std::optional<uint64_t> last_attempt,
-                          const LiveHead& head) {
+std::optional<SegmentKey> ToFind(const BootEvidence& evidence) {
+  const bool staged = evidence.last && evidence.last->attempt == kNoAttempt;
+  return staged && evidence.last_state != SegmentState::kStored ? std::nullopt : evidence.last;
+}
+
+bool StillInKernel(const BootEvidence& evidence, const KernelHead& head) {
+  if (head.start != LiveStart::kContainsSegment) {
+    return false;
+  }
+  if (head.closing) {
+    return true;
+  }
+  // Bytes alone can come again, by violations or after a flush of the hash
+  // table: in the same run they are the segment's only where they were staged.
+  if (evidence.last_state != SegmentState::kStored) {
+    return false;
+  }
+  return !evidence.same_run || (head.staged && head.ends);
+}
+
+namespace {
+
+// Where no aggregate closed the last segment, nothing in the list proves that
+// it goes on from there.
+SessionMatch MatchWithoutAggregate(const BootEvidence& evidence, const KernelHead& head) {
+  if (evidence.same_run) {
+    return SessionMatch::kSame;
+  }
+  if (evidence.reset_count_then && evidence.reset_count_now) {
+    return *evidence.reset_count_then == *evidence.reset_count_now ? SessionMatch::kSame
+                                                                   : SessionMatch::kOtherBoot;
+  }
+  if (StillInKernel(evidence, head)) {
+    return SessionMatch::kSame;
+  }
+  // A kernel's own list begins with boot_aggregate; one that was carried over a
+  // kexec goes on with what was not deleted, if there was anything.
+  return head.first_event == kBootAggregateEvent ? SessionMatch::kOtherBoot : SessionMatch::kSame;
+}
+
+}  // namespace
+
+SessionMatch MatchSession(const BootEvidence& evidence, const KernelHead& head) {
+  const std::optional<uint32_t> stored = evidence.reset_count_then;
+  const std::optional<uint32_t> now = evidence.reset_count_now;
   const bool both = stored && now;
-  if (!has_segments) {
+  if (!evidence.has_segments) {
     // Nothing in it that could be of another boot.
     return both && *stored != *now ? SessionMatch::kOtherBoot : SessionMatch::kSame;
   }
@@ -34,13 +78,19 @@ SessionMatch MatchSession(std::optional<uint32_t> stored, std::optional<uint32_t
   if (head.start == LiveStart::kAfterSegment) {
     return SessionMatch::kSame;
   }
+  const std::optional<uint64_t> last_attempt =
+      evidence.last ? evidence.last->attempt : std::nullopt;
+  const bool contained = head.start == LiveStart::kContainsSegment;
+  if (last_attempt == kNoAttempt || (contained && !head.closing)) {
+    return MatchWithoutAggregate(evidence, head);
+  }
   if (both && *stored != *now) {
     return SessionMatch::kOtherBoot;
   }
-  if (head.start == LiveStart::kContainsSegment) {
+  if (contained) {
     return SessionMatch::kSame;
   }
-  if (both) {
+  if (both || (!last_attempt && evidence.same_run)) {
     return SessionMatch::kSameGap;
   }
   // A list that begins with an aggregate has its beginning somewhere. If it or
@@ -73,12 +123,22 @@ Result<std::optional<SegmentKey>> LastKey(FileSystem& fs, const Session& session
   return std::optional<SegmentKey>({std::nullopt, described->bytes, described->sha256});
 }
 
+namespace {
+
+// The bytes of one that staging took and the kernel deleted can come again.
+bool MayBeUnpurged(const Segment& segment) {
+  return !segment.info || segment.info->attempt != kNoAttempt ||
+         segment.info->state == SegmentState::kStored;
+}
+
+}  // namespace
+
 Status LeaveOutUnpurged(const std::function<Result<std::unique_ptr<File>>()>& open, LiveStart start,
                         std::vector<Segment>* segments) {
   // With a segment go those that it supersedes, which only its metadata would
   // have named.
   bool contained = start == LiveStart::kContainsSegment;
-  while (contained) {
+  while (contained && MayBeUnpurged(segments->back())) {
     segments->pop_back();
     contained = false;
     if (!segments->empty() && segments->back().info) {
@@ -91,6 +151,44 @@ Status LeaveOutUnpurged(const std::function<Result<std::unique_ptr<File>>()>& op
   return {};
 }
 
+namespace {
+
+// Finds the segments of this boot that come before what the kernel holds.
+Status FindSegments(const Environment& env, KernelLists* lists, LogView* view) {
+  IMASNAP_ASSIGN(view->session, env.store().LoadNewest());
+  if (!view->session || view->session->segments.empty()) {
+    view->session.reset();
+    return {};
+  }
+  IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(env.fs, *view->session));
+  const BootEvidence evidence = EvidenceOf(env, *view->session, key);
+  IMASNAP_ASSIGN(const KernelHead head, lists->Compare(ToFind(evidence)));
+  view->match = MatchSession(evidence, head);
+  if (view->match == SessionMatch::kOtherBoot) {
+    view->session.reset();
+    view->match = SessionMatch::kSame;
+    return {};
+  }
+  view->segments = view->session->segments;
+  // The kernel still has a segment that was not purged, and with it those that
+  // it supersedes, which only its metadata would have named.
+  bool contained = StillInKernel(evidence, head);
+  while (contained) {
+    view->segments.pop_back();
+    contained = false;
+    if (!view->segments.empty() && view->segments.back().info) {
+      BootEvidence before = evidence;
+      before.last = KeyOf(*view->segments.back().info);
+      before.last_state = view->segments.back().info->state;
+      IMASNAP_ASSIGN(const KernelHead earlier, lists->Compare(ToFind(before)));
+      contained = StillInKernel(before, earlier);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<LogView> OpenLogView(const Environment& env) {
   IMASNAP_ASSIGN(std::unique_ptr<File> lock, AcquireLock(env, LockMode::kShared));
   IMASNAP_ASSIGN(LogView view, OpenLogViewLocked(env));
@@ -102,25 +200,15 @@ Result<LogView> OpenLogViewLocked(const Environment& env) {
   LogView view;
   const KernelLog kernel = env.kernel();
   view.live_path = kernel.live_path();
-  IMASNAP_ASSIGN(view.session, env.store().LoadNewest());
-  if (view.session && !view.session->segments.empty()) {
-    IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(env.fs, *view.session));
-    IMASNAP_ASSIGN(view.live, kernel.OpenLive());
-    IMASNAP_ASSIGN(const LiveHead head, CompareWithLive(*view.live, view.live_path, key));
-    view.match = MatchSession(view.session->info ? view.session->info->reset_count : std::nullopt,
-                              env.reset_count(), true, key ? key->attempt : std::nullopt, head);
-    if (view.match == SessionMatch::kOtherBoot) {
-      view.session.reset();
-      view.match = SessionMatch::kSame;
-    } else {
-      view.segments = view.session->segments;
-      IMASNAP_RETURN_IF_ERROR(
-          LeaveOutUnpurged([&kernel] { return kernel.OpenLive(); }, head.start, &view.segments));
-    }
-  } else {
-    view.session.reset();
+  view.staged_path = kernel.staged_path();
+  IMASNAP_ASSIGN(KernelLists lists, KernelLists::Open(kernel));
+  view.has_staging = lists.has_staging();
+  if (view.has_staging) {
+    IMASNAP_RETURN_IF_ERROR(lists.Spool());
   }
-  IMASNAP_ASSIGN(view.live, kernel.OpenLive());
+  IMASNAP_RETURN_IF_ERROR(FindSegments(env, &lists, &view));
+  IMASNAP_ASSIGN(view.staged, lists.TakeStaged());
+  IMASNAP_ASSIGN(view.live, lists.TakeLive());
   return view;
 }
 

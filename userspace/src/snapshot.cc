@@ -3,8 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "log_reader.h"
 #include "recovery.h"
+#include "snapshot_source.h"
+#include "staging.h"
 
 namespace imasnap {
 namespace {
@@ -30,25 +34,34 @@ class CopyingSource : public ByteSource {
   Hasher hasher_;
 };
 
+// How many records may pass before the caller is asked whether to go on.
+constexpr uint64_t kProgressStep = 256;
+
 class Taker {
  public:
-  Taker(const Environment& env, std::vector<std::string>* notes)
-      : env_(env), kernel_(env.kernel()), store_(env.store()), notes_(notes) {}
+  Taker(const Environment& env, Backend backend, std::vector<std::string>* notes)
+      : env_(env), backend_(backend), kernel_(env.kernel()), store_(env.store()), notes_(notes) {}
 
   Result<TakeResult> Mark();
   Result<TakeResult> Take();
+  Status Repair();
 
  private:
   Status CheckStore();
   Status CheckSpace(uint64_t needed);
-  Status Copy(File* kernel_file, const std::string& temporary);
-  Result<Aggregate> FindAggregate();
+  Status CheckCounts();
+  Status SaveStaged();
+  Result<bool> TakeFrom(Source* source);
+  Status Copy(Source* source, const std::string& temporary);
+  Status AskToGoOn(uint64_t records) const;
+  Status Describe(Source* source, const std::string& temporary);
   Error Reject(const std::string& temporary, const std::string& why);
-  Status Purge(File* kernel_file);
+  void Finish(Source* source, const std::string& path);
   void Note(std::string text) { notes_->push_back(std::move(text)); }
   void Discard(const std::string& temporary);
 
   const Environment& env_;
+  const Backend backend_;
   const KernelLog kernel_;
   const Store store_;
   std::vector<std::string>* notes_;
@@ -59,9 +72,15 @@ class Taker {
 
 Result<TakeResult> Taker::Mark() {
   IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
-  IMASNAP_ASSIGN(const std::unique_ptr<File> file,
-                 env_.fs.OpenFile(kernel_.snapshot_path(), OpenMode::kRead));
-  IMASNAP_RETURN_IF_ERROR(file->Close());
+  auto file = env_.fs.OpenFile(kernel_.snapshot_path(), OpenMode::kRead);
+  if (!file.ok()) {
+    if (file.error().errno_value == EBUSY) {
+      file.error().message +=
+          ": another program has it open, or records are staged; 'ima-snapshot take' stores those";
+    }
+    return std::move(file.error());
+  }
+  IMASNAP_RETURN_IF_ERROR((*file)->Close());
   TakeResult result;
   IMASNAP_ASSIGN(const std::optional<uint64_t> attempts, kernel_.Counter("snapshot_attempts"));
   result.attempt = attempts.value_or(0);
@@ -100,74 +119,52 @@ Status Taker::CheckSpace(uint64_t needed) {
   return {};
 }
 
-Status Taker::Copy(File* kernel_file, const std::string& temporary) {
+Status Taker::AskToGoOn(uint64_t records) const {
+  if (!env_.on_progress || env_.on_progress(records)) {
+    return {};
+  }
+  return FileError(ErrorCode::kFailed, store_.root(),
+                   "interrupted: the snapshot was given up, nothing was purged");
+}
+
+Status Taker::Copy(Source* source, const std::string& temporary) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> out, env_.fs.OpenFile(temporary, OpenMode::kCreate));
   IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
-  CopyingSource source(*kernel_file, *out, std::move(hasher));
-  LogReader reader(source, {}, kernel_file->path(), LogReader::Check::kFraming);
+  CopyingSource copying(source->records(), *out, std::move(hasher));
+  LogReader reader(copying, {}, source->records().path(), LogReader::Check::kFraming);
   while (true) {
     IMASNAP_ASSIGN(const Record* record, reader.Next());
     if (record == nullptr) {
       break;
     }
+    if (reader.records() % kProgressStep == 0) {
+      IMASNAP_RETURN_IF_ERROR(AskToGoOn(reader.records()));
+    }
   }
   segment_.records = reader.records();
   segment_.bytes = reader.bytes();
-  IMASNAP_ASSIGN(segment_.sha256, source.Finish());
+  IMASNAP_ASSIGN(segment_.sha256, copying.Finish());
   IMASNAP_RETURN_IF_ERROR(out->SyncAll());
-  return out->Close();
+  IMASNAP_RETURN_IF_ERROR(out->Close());
+  IMASNAP_RETURN_IF_ERROR(AskToGoOn(segment_.records));
+  return CheckSpace(0);
 }
 
-// The record after the segment's bytes in the kernel's list.
-Result<Aggregate> Taker::FindAggregate() {
-  IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel_.OpenLive());
-  LogReader reader(*live, {}, kernel_.live_path(), LogReader::Check::kFraming);
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
-  while (true) {
-    IMASNAP_ASSIGN(const Record* record, reader.Next());
-    if (record == nullptr) {
-      return FileError(ErrorCode::kMismatch, kernel_.live_path(),
-                       "ends before the aggregate of this snapshot");
-    }
-    if (record->offset < segment_.bytes) {
-      hasher.Update(record->raw);
-      continue;
-    }
-    IMASNAP_ASSIGN(const Digest head, hasher.Finish());
-    if (record->offset != segment_.bytes || !(head == segment_.sha256)) {
-      return FileError(ErrorCode::kMismatch, kernel_.live_path(),
-                       "does not begin with the bytes of the snapshot file");
-    }
-    if (!IsAggregate(*record)) {
-      Error error =
-          FileError(ErrorCode::kMismatch, kernel_.live_path(),
-                    fmt::format("is {} where {} should be", record->event_name(), kAggregateEvent));
-      error.record = record->number;
-      error.offset = record->offset;
-      return error;
-    }
-    auto aggregate = AggregateFromRecord(*record);
-    if (!aggregate.ok()) {
-      aggregate.error().file = kernel_.live_path();
-      aggregate.error().code = ErrorCode::kMismatch;
-      return aggregate;
-    }
-    if (!(aggregate->segment_hash == segment_.sha256)) {
-      Error error = FileError(
-          ErrorCode::kMismatch, kernel_.live_path(),
-          fmt::format("Segment_Hash of attempt {} is {}, the bytes read have {}",
-                      aggregate->attempt, aggregate->segment_hash.Hex(), segment_.sha256.Hex()));
-      error.record = record->number;
-      error.offset = record->offset;
-      return error;
-    }
-    if (aggregate->record_count < segment_.records) {
-      return FileError(ErrorCode::kMismatch, kernel_.live_path(),
-                       fmt::format("Record_Count of attempt {} is {}, the segment alone has {}",
-                                   aggregate->attempt, aggregate->record_count, segment_.records));
-    }
-    return aggregate;
+// Whatever fails, the copy goes: to the rejected ones if it is not what the
+// kernel says it should be.
+Status Taker::Describe(Source* source, const std::string& temporary) {
+  Status status = Copy(source, temporary);
+  if (status.ok()) {
+    status = source->Complete(&segment_);
   }
+  if (status.ok()) {
+    return status;
+  }
+  if (status.error().code == ErrorCode::kMismatch) {
+    return Reject(temporary, status.error().ToString());
+  }
+  Discard(temporary);
+  return status;
 }
 
 // Keeps the bytes under a name of their own.
@@ -196,37 +193,62 @@ void Taker::Discard(const std::string& temporary) {
   }
 }
 
-Status Taker::Purge(File* kernel_file) {
-  const Status wrote = kernel_file->WriteAll(AsBytes("1"));
-  if (wrote.ok()) {
+// Of the kernel's snapshot file: an aggregate counts the records since cold boot
+// as this kernel knows them. Those that staging deleted under the kernel before
+// a kexec it does not know, and its aggregates would contradict the segments.
+Status Taker::CheckCounts() {
+  const std::vector<Segment>& segments = at_.session.segments;
+  if (segments.empty() || !segments.back().info || segments.back().info->attempt != kNoAttempt ||
+      at_.to_supersede) {
     return {};
   }
-  // Interrupted, or failed after the records had gone: the list knows.
-  const auto purged = [&]() -> Result<bool> {
-    IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel_.OpenLive());
-    IMASNAP_ASSIGN(const LiveHead head,
-                   CompareWithLive(*live, kernel_.live_path(), KeyOf(segment_)));
-    return head.start == LiveStart::kAfterSegment;
-  };
-  const auto gone = purged();
-  if (gone.ok() && *gone) {
-    Note(fmt::format("the kernel purged, though writing answered: {}", wrote.error().ToString()));
+  IMASNAP_ASSIGN(const std::optional<uint64_t> count,
+                 kernel_.Counter("runtime_measurements_count"));
+  IMASNAP_ASSIGN(const std::optional<uint64_t> total,
+                 kernel_.Counter("runtime_measurements_total"));
+  const uint64_t stored = segments.back().info->last_record;
+  if (!count || !total || *total >= stored + *count) {
     return {};
   }
-  Error error = wrote.error();
-  error.message += fmt::format("; segment {} is stored, its records stay in the kernel",
-                               SegmentName(segment_.number));
-  return error;
+  return FileError(
+      ErrorCode::kFailed, at_.session.directory,
+      fmt::format("holds {} records of this boot and the kernel {}, but this kernel counts only {} "
+                  "since cold boot: they were taken by staging under another kernel before a "
+                  "kexec, and an aggregate of this one would contradict them; nothing was done. "
+                  "Take snapshots again after a cold boot, or kexec back",
+                  stored, *count, *total));
 }
 
-Result<TakeResult> Taker::Take() {
-  IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
-  IMASNAP_RETURN_IF_ERROR(store_.Create());
-  IMASNAP_RETURN_IF_ERROR(CheckStore());
-  IMASNAP_ASSIGN(at_, Recover(env_, notes_));
-  IMASNAP_ASSIGN(const std::optional<uint64_t> size, kernel_.Counter("runtime_measurements_size"));
-  IMASNAP_RETURN_IF_ERROR(CheckSpace(size.value_or(0)));
+void Taker::Finish(Source* source, const std::string& path) {
+  // The snapshot is complete; what fails here is repaired by the next.
+  segment_.state = SegmentState::kPurged;
+  if (const Status closed = source->Close(); !closed.ok()) {
+    Note(closed.error().ToString());
+  }
+  if (const Status wrote = store_.WriteSegmentInfo(at_.session, segment_); !wrote.ok()) {
+    Note(fmt::format("the purge was not noted: {}", wrote.error().ToString()));
+  }
+  std::vector<Segment>& segments = at_.session.segments;
+  if (at_.to_supersede) {
+    const Status removed = store_.RemoveSegment(at_.session, segments.back());
+    if (!removed.ok()) {
+      Note(fmt::format("segment {} was not removed: {}", SegmentName(*at_.to_supersede),
+                       removed.error().ToString()));
+    }
+    segments.pop_back();
+    at_.to_supersede.reset();
+  }
+  Segment segment;
+  segment.number = segment_.number;
+  segment.path = path;
+  segment.has_data = true;
+  segment.info = segment_;
+  segments.push_back(std::move(segment));
+}
 
+// False when the source has nothing to take.
+Result<bool> Taker::TakeFrom(Source* source) {
+  segment_ = {};
   segment_.number = at_.session.NextNumber();
   segment_.supersedes = at_.to_supersede;
   segment_.taken = env_.now();
@@ -235,70 +257,98 @@ Result<TakeResult> Taker::Take() {
       fmt::format("{}/{}.ima", at_.session.directory, SegmentName(segment_.number));
   const std::string temporary = path + ".tmp";
 
-  IMASNAP_ASSIGN(const std::unique_ptr<File> kernel_file,
-                 env_.fs.OpenFile(kernel_.snapshot_path(), OpenMode::kReadWrite));
-  Status status = Copy(kernel_file.get(), temporary);
-  if (status.ok()) {
-    status = CheckSpace(0);
+  IMASNAP_ASSIGN(const bool any, source->Open());
+  if (!any) {
+    return false;
   }
-  if (!status.ok()) {
+  IMASNAP_RETURN_IF_ERROR(Describe(source, temporary));
+  const Status renamed = env_.fs.Rename(temporary, path);
+  if (!renamed.ok()) {
     Discard(temporary);
-    return std::move(status.error());
-  }
-  auto aggregate = FindAggregate();
-  if (!aggregate.ok()) {
-    if (aggregate.error().code == ErrorCode::kMismatch) {
-      return Reject(temporary, aggregate.error().ToString());
-    }
-    Discard(temporary);
-    return std::move(aggregate.error());
-  }
-  segment_.attempt = aggregate->attempt;
-  segment_.banks = aggregate->banks;
-  segment_.last_record = aggregate->record_count;
-  segment_.first_record = aggregate->record_count - segment_.records + 1;
-
-  status = env_.fs.Rename(temporary, path);
-  if (!status.ok()) {
-    Discard(temporary);
-    return std::move(status.error());
+    return renamed.error();
   }
   IMASNAP_RETURN_IF_ERROR(env_.fs.SyncDirectory(at_.session.directory));
   IMASNAP_RETURN_IF_ERROR(store_.WriteSegmentInfo(at_.session, segment_));
-  IMASNAP_RETURN_IF_ERROR(Purge(kernel_file.get()));
+  IMASNAP_RETURN_IF_ERROR(source->Purge(segment_, notes_));
+  Finish(source, path);
+  return true;
+}
 
-  // From here on the snapshot is complete; what fails is repaired by the next.
-  segment_.state = SegmentState::kPurged;
-  if (const Status closed = kernel_file->Close(); !closed.ok()) {
-    Note(closed.error().ToString());
+// Takes what a process that died, or another program, left staged.
+Status Taker::SaveStaged() {
+  if (!at_.staged) {
+    return {};
   }
-  if (const Status wrote = store_.WriteSegmentInfo(at_.session, segment_); !wrote.ok()) {
-    Note(fmt::format("the purge was not noted: {}", wrote.error().ToString()));
+  IMASNAP_ASSIGN(const uint64_t before, RecordsBefore(env_.fs, at_.session, at_.to_supersede));
+  StagingSource source(kernel_, StagingSource::What::kLeft, before);
+  IMASNAP_ASSIGN(const bool taken, TakeFrom(&source));
+  if (taken) {
+    Note(fmt::format("stored {} records that were found staged as segment {}", segment_.records,
+                     SegmentName(segment_.number)));
   }
-  if (at_.to_supersede) {
-    const Status removed = store_.RemoveSegment(at_.session, at_.session.segments.back());
-    if (!removed.ok()) {
-      Note(fmt::format("segment {} was not removed: {}", SegmentName(*at_.to_supersede),
-                       removed.error().ToString()));
-    }
+  at_.staged = false;
+  return {};
+}
+
+Status Taker::Repair() {
+  IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
+  IMASNAP_RETURN_IF_ERROR(store_.Create());
+  IMASNAP_RETURN_IF_ERROR(CheckStore());
+  IMASNAP_ASSIGN(at_, Recover(env_, backend_, notes_));
+  if (at_.staged) {
+    IMASNAP_RETURN_IF_ERROR(CheckSpace(0));
+  }
+  return SaveStaged();
+}
+
+Result<TakeResult> Taker::Take() {
+  IMASNAP_RETURN_IF_ERROR(Repair());
+  // Nothing where staging is all there is: then the copy fails when it does not
+  // fit, and the records stay staged.
+  IMASNAP_ASSIGN(const std::optional<uint64_t> size, kernel_.Counter("runtime_measurements_size"));
+  IMASNAP_RETURN_IF_ERROR(CheckSpace(size.value_or(0)));
+  std::unique_ptr<Source> source;
+  if (backend_ == Backend::kSnapshot) {
+    IMASNAP_RETURN_IF_ERROR(CheckCounts());
+    source = std::make_unique<SnapshotSource>(kernel_);
+  } else {
+    IMASNAP_ASSIGN(const uint64_t before, RecordsBefore(env_.fs, at_.session, at_.to_supersede));
+    source = std::make_unique<StagingSource>(kernel_, StagingSource::What::kNew, before);
   }
   TakeResult result;
   result.session = at_.session.id;
-  result.attempt = segment_.attempt;
-  result.segment = segment_;
+  IMASNAP_ASSIGN(const bool taken, TakeFrom(source.get()));
+  if (taken) {
+    result.segment = segment_;
+    result.attempt = segment_.attempt;
+  }
   return result;
+}
+
+Result<BackendChoice> NeedBackend(const Environment& env) {
+  IMASNAP_ASSIGN(BackendChoice choice, env.kernel().ChooseBackend());
+  if (choice.backend == Backend::kNone) {
+    return MakeError(ErrorCode::kFailed, "no snapshot can be taken: " + choice.why);
+  }
+  return choice;
 }
 
 }  // namespace
 
 Result<TakeResult> TakeSnapshot(const Environment& env, bool mark,
                                 std::vector<std::string>* notes) {
-  IMASNAP_ASSIGN(const BackendChoice choice, env.kernel().ChooseBackend());
-  if (choice.backend != Backend::kSnapshot) {
-    return MakeError(ErrorCode::kFailed, "no snapshot can be taken: " + choice.why);
+  IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
+  if (mark && choice.backend != Backend::kSnapshot) {
+    return MakeError(ErrorCode::kFailed,
+                     "no marker can be recorded: staging has none, and " + choice.why);
   }
-  Taker taker(env, notes);
+  Taker taker(env, choice.backend, notes);
   return mark ? taker.Mark() : taker.Take();
+}
+
+Status RepairStore(const Environment& env, std::vector<std::string>* notes) {
+  IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
+  return Taker(env, choice.backend, notes).Repair();
 }
 
 }  // namespace imasnap

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "digest_pipeline.h"
 #include "record_format.h"
 
@@ -97,6 +99,54 @@ class Writer {
   uint64_t written_ = 0;
 };
 
+// A place of its own in a file that others read too, one at a time.
+class SharedFile : public File {
+ public:
+  explicit SharedFile(std::shared_ptr<File> file) : File(file->path()), file_(std::move(file)) {}
+
+  Result<size_t> ReadSome(std::span<std::byte> out) override {
+    IMASNAP_ASSIGN(const uint64_t at, file_->Seek(at_));
+    IMASNAP_ASSIGN(const size_t got, file_->ReadSome(out));
+    at_ = at + got;
+    return got;
+  }
+  Result<size_t> WriteSome(ByteView) override { return SystemError(path(), "write", EBADF); }
+  Result<uint64_t> Seek(uint64_t offset) override { return at_ = offset; }
+  Status Sync() override { return SystemError(path(), "fsync", EBADF); }
+  Result<FileInfo> Stat() override { return file_->Stat(); }
+  Status TryLock(LockMode) override { return SystemError(path(), "flock", EBADF); }
+  Status Close() override { return {}; }
+
+ private:
+  std::shared_ptr<File> file_;
+  uint64_t at_ = 0;
+};
+
+LogPart StagedPart(const LogView& view) {
+  LogPart part;
+  part.path = view.staged_path;
+  part.open = [file = view.staged]() -> Result<std::unique_ptr<File>> {
+    return std::unique_ptr<File>(std::make_unique<SharedFile>(file));
+  };
+  return part;
+}
+
+LogPart LivePart(const Environment& env, const LogView& view) {
+  LogPart part;
+  part.path = view.live_path;
+  if (!view.has_staging) {
+    part.open = [&fs = env.fs, path = view.live_path] {
+      return fs.OpenFile(path, OpenMode::kRead);
+    };
+    return part;
+  }
+  part.open = [kernel = env.kernel()]() -> Result<std::unique_ptr<File>> {
+    IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel.OpenLive());
+    return Spool(kernel.fs(), *live);
+  };
+  return part;
+}
+
 }  // namespace
 
 std::vector<LogPart> PartsOf(const Environment& env, const LogView& view) {
@@ -119,10 +169,10 @@ std::vector<LogPart> PartsOf(const Environment& env, const LogView& view) {
     parts.push_back(std::move(part));
     expected = segment.number + 1;
   }
-  LogPart live;
-  live.path = view.live_path;
-  live.open = [&fs, path = view.live_path] { return fs.OpenFile(path, OpenMode::kRead); };
-  parts.push_back(std::move(live));
+  if (view.staged) {
+    parts.push_back(StagedPart(view));
+  }
+  parts.push_back(LivePart(env, view));
   return parts;
 }
 

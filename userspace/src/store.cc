@@ -12,6 +12,7 @@ namespace imasnap {
 namespace {
 
 constexpr size_t kNumberDigits = 8;
+constexpr std::string_view kRemoved = ".removed";
 
 // "00000012<suffix>" to 12.
 std::optional<uint64_t> NumberFromName(std::string_view name, std::string_view suffix) {
@@ -180,14 +181,39 @@ Status Store::RemoveSegment(const Session& session, const Segment& segment) cons
   return {};
 }
 
-Status Store::RemoveSession(uint64_t id) const {
-  const std::string directory = SessionDirectory(id);
+Status Store::RemoveDirectoryWhole(const std::string& directory) const {
   IMASNAP_ASSIGN(const std::vector<std::string> names, fs_.List(directory));
   for (const std::string& name : names) {
     IMASNAP_RETURN_IF_ERROR(fs_.Unlink(directory + "/" + name));
   }
   IMASNAP_RETURN_IF_ERROR(fs_.RemoveDirectory(directory));
   return fs_.SyncDirectory(root_ + "/boots");
+}
+
+Status Store::RemoveSession(uint64_t id) const {
+  const std::string directory = SessionDirectory(id);
+  const std::string removed = directory + std::string(kRemoved);
+  IMASNAP_RETURN_IF_ERROR(fs_.Rename(directory, removed));
+  IMASNAP_RETURN_IF_ERROR(fs_.SyncDirectory(root_ + "/boots"));
+  return RemoveDirectoryWhole(removed);
+}
+
+Result<std::vector<std::string>> Store::FinishRemovals() const {
+  std::vector<std::string> removed;
+  auto names = fs_.List(root_ + "/boots");
+  if (!names.ok()) {
+    if (names.error().errno_value == ENOENT) {
+      return removed;  // no store yet
+    }
+    return std::move(names.error());
+  }
+  for (const std::string& name : *names) {
+    if (NumberFromName(name, kRemoved)) {
+      IMASNAP_RETURN_IF_ERROR(RemoveDirectoryWhole(root_ + "/boots/" + name));
+      removed.push_back(name);
+    }
+  }
+  return removed;
 }
 
 Result<uint64_t> Store::Size(const Session& session) const {
@@ -218,6 +244,27 @@ Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment) {
   info.bytes = reader.bytes();
   IMASNAP_ASSIGN(info.sha256, hasher.Finish());
   return info;
+}
+
+Result<uint64_t> RecordsBefore(FileSystem& fs, const Session& session,
+                               std::optional<uint64_t> superseded) {
+  uint64_t records = 0;
+  for (const Segment& segment : session.segments) {
+    if (segment.number == superseded) {
+      break;
+    }
+    if (segment.info) {
+      records = segment.info->last_record;
+    } else if (segment.has_data) {
+      auto info = DescribeSegment(fs, segment);
+      if (!info.ok() && info.error().code != ErrorCode::kMalformed) {
+        return std::move(info.error());
+      }
+      // Verification finds what is malformed; numbers need not stop at it.
+      records += info.ok() ? info->records : 0;
+    }
+  }
+  return records;
 }
 
 SegmentKey KeyOf(const SegmentInfo& info) { return {info.attempt, info.bytes, info.sha256}; }

@@ -68,13 +68,17 @@ class Store {
   Status WriteSegmentInfo(const Session& session, const SegmentInfo& info) const;
   // Removes both files of a segment, durably.
   Status RemoveSegment(const Session& session, const Segment& segment) const;
-  // Removes a whole session.
+  // Removes a whole session. What dies on the way leaves none that could be
+  // taken for a boot's, only what FinishRemovals() removes.
   Status RemoveSession(uint64_t id) const;
+  // Names of what was removed.
+  Result<std::vector<std::string>> FinishRemovals() const;
   // Bytes of all segments of the session.
   Result<uint64_t> Size(const Session& session) const;
 
  private:
   std::string SessionDirectory(uint64_t id) const;
+  Status RemoveDirectoryWhole(const std::string& directory) const;
 
   FileSystem& fs_;
   std::string root_;
@@ -86,6 +90,10 @@ Result<Session> LoadSession(FileSystem& fs, const std::string& directory);
 // Describes a segment from its own bytes: records, bytes, sha256, number.
 // Everything else is left empty. Errors name the segment's file.
 Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment);
+
+// The records since cold boot up to the last segment, leaving out `superseded`.
+Result<uint64_t> RecordsBefore(FileSystem& fs, const Session& session,
+                               std::optional<uint64_t> superseded);
 
 // What finds the segment in the kernel's list: from its metadata.
 SegmentKey KeyOf(const SegmentInfo& info);

@@ -26,7 +26,7 @@ namespace imasnap {
 // One file of the log, in order. `open` gives it from its beginning, each time.
 struct LogPart {
   std::string path;
-  uint64_t segment = 0;  // its number; 0 for the kernel's list
+  uint64_t segment = 0;  // its number; 0 for what the kernel holds (staged, live)
   std::function<Result<std::unique_ptr<File>>()> open;
   std::optional<SegmentInfo> info;    // what the store says about it
   std::optional<Error> info_problem;  // the store's metadata is broken

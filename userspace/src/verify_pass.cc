@@ -14,6 +14,18 @@ constexpr uint64_t kProgressStep = 256;  // records
 
 }  // namespace
 
+// Whether this part must begin with the aggregate that closed the one before.
+// What was taken by staging, or is staged now, was closed by none: there the
+// chain is held by the PCRs alone.
+bool VerifyPass::FollowsAnAggregatesSegment() const {
+  if (index_ == 0) {
+    return false;
+  }
+  const LogPart& before = parts_[index_ - 1];
+  const bool staged = before.segment == 0 || (before.info && before.info->attempt == kNoAttempt);
+  return !staged;
+}
+
 Finding VerifyPass::At(const LogPart& where, std::string message) const {
   Finding finding;
   finding.file = where.path;
@@ -145,7 +157,7 @@ Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
     return std::move(aggregate.error());
   }
   ++report_.aggregates;
-  if (first_of_part && index_ == 0) {
+  if (record.number == 1 && index_ == 0) {
     Finding finding = At(record, fmt::format("the log begins with the aggregate of attempt {}: the "
                                              "{} records before it are missing",
                                              aggregate->attempt, aggregate->record_count));
@@ -164,10 +176,10 @@ Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
 }
 
 Status VerifyPass::OnRecord(const Record& record) {
-  const bool first_of_part = record.number == 1;
+  const bool first_of_part = record.number == 1 && FollowsAnAggregatesSegment();
   if (IsAggregate(record)) {
     IMASNAP_RETURN_IF_ERROR(OnAggregate(record, first_of_part));
-  } else if (first_of_part && index_ > 0) {
+  } else if (first_of_part) {
     Finding finding =
         At(record, fmt::format("begins with {}, not with the aggregate that closed the segment "
                                "before it: a segment is missing or this one is not its successor",

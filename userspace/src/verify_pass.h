@@ -64,6 +64,7 @@ class VerifyPass {
   Status Finish();
 
   const LogPart& part() const { return parts_[index_]; }
+  bool FollowsAnAggregatesSegment() const;
   Finding At(const LogPart& where, std::string message) const;
   Finding At(const Record& record, std::string message) const;
   void Find(Finding finding) {

@@ -258,7 +258,7 @@ TEST_F(CliTest, StatusSaysWhichBackendAndWhy) {
   world_.kernel.has_snapshot_file = false;
   EXPECT_THAT(Run({"status"}).out, HasSubstr("backend   none"));
   world_.kernel.has_staging = true;
-  EXPECT_THAT(Run({"status"}).out, HasSubstr("it offers staging"));
+  EXPECT_THAT(Run({"status"}).out, HasSubstr("backend   staging ("));
   const Ran ran = Run({"status", "--securityfs", "/nowhere"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_THAT(ran.out, HasSubstr("/nowhere/ima does not exist"));

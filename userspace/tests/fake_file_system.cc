@@ -129,7 +129,8 @@ class CountedFile : public File {
     return file_->ReadSomeAt(offset, out);
   }
   Result<size_t> WriteSome(ByteView bytes) override {
-    IMASNAP_RETURN_IF_ERROR(fs_->Enter("write", path()));
+    // What is written to the kernel is a word: it tells the calls apart.
+    IMASNAP_RETURN_IF_ERROR(fs_->Enter("write " + std::string(AsText(bytes.first(1))), path()));
     auto result = file_->WriteSome(bytes);
     fs_->Leave();
     return result;
@@ -248,6 +249,9 @@ Status FakeFileSystem::Enter(const std::string& what, const std::string& path, b
     return SystemError(path, what + " (after the crash)", EIO);
   }
   ++calls_;
+  if (fault_.call == 0 && fault_.at == what + " " + path && fault_.skip-- == 0) {
+    fault_.call = calls_;
+  }
   if (fault_.call == 0 || calls_ < fault_.call || calls_ >= fault_.call + fault_.times) {
     return {};
   }
@@ -314,7 +318,8 @@ std::optional<std::string> FakeFileSystem::KernelName(const std::string& path) c
 Result<std::unique_ptr<File>> FakeFileSystem::Open(const std::string& path, OpenMode mode) {
   IMASNAP_RETURN_IF_ERROR(Enter("open", path));
   if (const auto name = KernelName(path)) {
-    IMASNAP_ASSIGN(std::unique_ptr<File> file, kernel_->Open(*name, path));
+    IMASNAP_ASSIGN(std::unique_ptr<File> file,
+                   kernel_->Open(*name, path, mode == OpenMode::kReadWrite));
     Leave();
     return std::unique_ptr<File>(new CountedFile(this, std::move(file)));
   }
@@ -333,7 +338,7 @@ Result<std::unique_ptr<File>> FakeFileSystem::Open(const std::string& path, Open
       return SystemError(path, "open", read_only ? EROFS : ENOENT);
     }
     node = std::make_shared<Node>();
-    node->mode = mode == OpenMode::kCreatePrivate ? 0600 : 0644;
+    node->mode = mode == OpenMode::kCreatePrivate ? 0600 : 0640;
     parent->entries[BaseName(path)] = node;
   }
   Leave();

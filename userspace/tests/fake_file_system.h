@@ -27,6 +27,9 @@ struct Fault {
   int errno_value = 0;
   // The call fails so often; EINTR once, a bad disk for ever.
   int times = 1;
+  // Instead of `call`: the first of this name, "<call> <path>", after `skip`.
+  std::string at{};
+  int skip = 0;
 };
 
 class FakeFileSystem : public FileSystem {

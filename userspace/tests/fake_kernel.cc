@@ -35,15 +35,20 @@ class TextFile : public KernelFile {
 
 }  // namespace
 
-// Keeps its place by counting from the first record ever, as the series does.
-class LiveFile : public KernelFile {
+// Either list. Keeps its place by counting from the first record ever, as the
+// series does.
+class ListFile : public KernelFile {
  public:
-  LiveFile(std::string path, FakeKernel* kernel)
-      : KernelFile(std::move(path)), kernel_(kernel), next_(kernel->purged_) {}
+  ListFile(std::string path, FakeKernel* kernel, bool staged, bool write)
+      : KernelFile(std::move(path)), kernel_(kernel), staged_(staged), write_(write) {}
+  ~ListFile() override { Release(); }
 
   Result<size_t> ReadSome(std::span<std::byte> out) override {
-    if (pending_.empty() && next_ < kernel_->all_.size()) {
-      next_ = std::max(next_, kernel_->purged_);
+    const size_t middle = kernel_->purged_ + kernel_->staged_;
+    const size_t begin = staged_ ? kernel_->purged_ : middle;
+    const size_t end = staged_ ? middle : kernel_->all_.size();
+    next_ = std::max(next_, begin);
+    if (pending_.empty() && next_ < end) {
       pending_ = kernel_->all_[next_++].Binary();
     }
     // Never more than one record, and never more than 50 bytes of it.
@@ -53,9 +58,49 @@ class LiveFile : public KernelFile {
     return n;
   }
 
+  Result<size_t> WriteSome(ByteView bytes) override {
+    const std::string_view request = AsText(bytes);
+    int error = EINVAL;
+    if (write_ && staged_ && request == "A\n") {
+      error = kernel_->Stage();
+    } else if (write_ && staged_ && request == "D\n") {
+      error = kernel_->DeleteStaged();
+    }
+    if (error != 0) {
+      return SystemError(path(), "write", error);
+    }
+    return bytes.size();
+  }
+
+  Result<uint64_t> Seek(uint64_t offset) override {
+    if (offset != 0) {
+      return SystemError(path(), "lseek", EINVAL);
+    }
+    next_ = 0;
+    pending_.clear();
+    return offset;
+  }
+
+  Status Close() override {
+    Release();
+    return {};
+  }
+
  private:
+  void Release() {
+    if (open_ && write_) {
+      kernel_->writer_ = false;
+    } else if (open_) {
+      --kernel_->readers_;
+    }
+    open_ = false;
+  }
+
   FakeKernel* kernel_;
-  size_t next_;
+  const bool staged_;
+  const bool write_;
+  bool open_ = true;
+  size_t next_ = 0;
   Bytes pending_;
 };
 
@@ -116,7 +161,8 @@ FakeKernel::FakeKernel(std::vector<std::string> banks) : banks_(std::move(banks)
 
 void FakeKernel::Boot() {
   all_.clear();
-  purged_ = attempts_ = purges_ = 0;
+  purged_ = attempts_ = purges_ = not_counted = 0;
+  staged_ = 0;
   open_ = false;
   pcrs_.clear();
   for (const std::string& bank : banks_) {
@@ -128,6 +174,46 @@ void FakeKernel::Boot() {
   }
   pcrs_before_ = pcrs_;
   Measure(NgRecord("boot_aggregate"));
+}
+
+void FakeKernel::Kexec() {
+  staged_ = 0;
+  Measure(NgRecord("boot_aggregate"));
+}
+
+int FakeKernel::Stage() {
+  if (staged_ > 0) {
+    return EEXIST;
+  }
+  if (in_memory() == 0) {
+    return ENOENT;
+  }
+  staged_ = in_memory();
+  MeasureFiles(records_after_open);
+  return 0;
+}
+
+int FakeKernel::DeleteStaged() {
+  if (staged_ == 0) {
+    return ENOENT;
+  }
+  if (write_error != 0 && !purge_although_error) {
+    return write_error;
+  }
+  purged_ += staged_;
+  staged_ = 0;
+  ++purges_;
+  return write_error;
+}
+
+// Readers of the lists and one writer to them exclude each other.
+int FakeKernel::EnterList(bool write) {
+  if (writer_ || (write && readers_ > 0)) {
+    return EBUSY;
+  }
+  writer_ = write;
+  readers_ += write ? 0 : 1;
+  return 0;
 }
 
 void FakeKernel::Extend(const BuiltRecord& record, PcrValues* pcrs) {
@@ -196,6 +282,7 @@ std::vector<std::string> FakeKernel::Names() const {
   std::vector<std::string> names = {"binary_runtime_measurements", "runtime_measurements_count",
                                     "violations"};
   if (has_snapshot_file) {
+    // The series' counters come with the file.
     names.insert(names.end(),
                  {"snapshot", "runtime_measurements_size", "runtime_measurements_total",
                   "snapshot_attempts", "snapshot_purges"});
@@ -211,26 +298,33 @@ bool FakeKernel::Has(const std::string& name) const {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-Result<std::unique_ptr<File>> FakeKernel::Open(const std::string& name, const std::string& path) {
+Result<std::unique_ptr<File>> FakeKernel::Open(const std::string& name, const std::string& path,
+                                               bool write) {
   if (!Has(name)) {
     return SystemError(path, "open", ENOENT);
   }
   if (name == "snapshot") {
-    if (open_) {
+    if (open_ || staged_ > 0) {
       return SystemError(path, "open", EBUSY);
     }
     return std::unique_ptr<File>(new SnapshotFile(path, this));
   }
-  if (name == "binary_runtime_measurements") {
-    return std::unique_ptr<File>(new LiveFile(path, this));
+  if (name.starts_with("binary_runtime_measurements")) {
+    if (write && !has_staging) {
+      return SystemError(path, "open", EACCES);
+    }
+    if (const int error = EnterList(write); error != 0) {
+      return SystemError(path, "open", error);
+    }
+    return std::unique_ptr<File>(new ListFile(path, this, name.ends_with("_staged"), write));
   }
   uint64_t value = 0;
   if (name == "runtime_measurements_count") {
-    value = in_memory();
+    value = in_memory() - staged_;
   } else if (name == "runtime_measurements_size") {
     value = InMemory().size();
   } else if (name == "runtime_measurements_total") {
-    value = total();
+    value = total() - not_counted;
   } else if (name == "snapshot_attempts") {
     value = attempts_;
   } else if (name == "snapshot_purges") {

@@ -2,7 +2,8 @@
 //
 // A kernel in memory: the files of /sys/kernel/security/ima with the snapshot
 // file's behaviour (exclusive open that records the aggregate, read, purge on
-// write, nothing lost on close), and PCRs.
+// write, nothing lost on close), or staging's ("A", "D", readers and a writer
+// excluding each other), and PCRs.
 #ifndef IMASNAP_TESTS_FAKE_KERNEL_H_
 #define IMASNAP_TESTS_FAKE_KERNEL_H_
 
@@ -25,13 +26,20 @@ class FakeKernel {
 
   // A boot: empties everything and measures boot_aggregate.
   void Boot();
+  // Into a kernel of the same kind: what is staged comes before the list again,
+  // and the new kernel measures its boot_aggregate.
+  void Kexec();
   void Measure(const BuiltRecord& record);
   void MeasureFiles(int count);  // new names each time
 
   // Every record since the boot, purged or not.
   Bytes Everything() const;
-  // Those still in memory.
+  // Those still in memory, staged or not.
   Bytes InMemory() const;
+  uint64_t staged() const { return staged_; }
+  // As another program's "echo A" and "echo D"; the errno of a refusal.
+  int Stage();
+  int DeleteStaged();
   uint64_t total() const { return all_.size(); }
   uint64_t in_memory() const { return all_.size() - purged_; }
   uint64_t attempts() const { return attempts_; }
@@ -40,28 +48,34 @@ class FakeKernel {
   void ForcePcrs(const PcrValues& values) { pcrs_ = pcrs_before_ = values; }
 
   // A file of the directory ima; ENOENT for what this kernel does not have.
-  Result<std::unique_ptr<File>> Open(const std::string& name, const std::string& path);
+  Result<std::unique_ptr<File>> Open(const std::string& name, const std::string& path, bool write);
   bool Has(const std::string& name) const;
   std::vector<std::string> Names() const;
 
   // Knobs.
   bool has_snapshot_file = true;
-  bool has_staging = false;
+  bool has_staging = false;         // CONFIG_IMA_STAGING, with or without the snapshot file
   bool wrong_segment_hash = false;  // the aggregate lies
-  int write_error = 0;              // the purge's write fails with this
+  int write_error = 0;              // the purge's write, or "D", fails with this
   bool purge_although_error = false;
   int records_after_open = 0;  // measured right after each aggregate
   bool extend_lags = false;    // the last record is listed, not yet extended
+  // Records that a kernel before a kexec deleted by staging: not in the total.
+  uint64_t not_counted = 0;
 
  private:
   friend class SnapshotFile;
-  friend class LiveFile;
+  friend class ListFile;
+  int EnterList(bool write);
   BuiltRecord MakeAggregate(size_t boundary);
   void Extend(const BuiltRecord& record, std::map<std::string, std::map<uint32_t, Digest>>* pcrs);
 
   std::vector<std::string> banks_;
   std::deque<BuiltRecord> all_;
-  size_t purged_ = 0;
+  size_t purged_ = 0;  // where what is in memory begins: first the staged
+  size_t staged_ = 0;
+  int readers_ = 0;  // of the lists
+  bool writer_ = false;
   uint64_t attempts_ = 0;
   uint64_t purges_ = 0;
   int files_ = 0;

@@ -44,6 +44,16 @@ TEST_F(PosixTest, WritesDurablyAndReplaces) {
   EXPECT_EQ(info.mode & 037, 0U) << "segments are nobody else's to read";
 }
 
+TEST_F(PosixTest, SetGroupIdOfADirectoryIsHandedDown) {
+  ASSERT_EQ(::chmod(dir_.c_str(), 02750), 0);
+  ASSERT_TRUE(fs_->MakeDirectories(dir_ + "/boots/00000001").ok());
+  EXPECT_EQ(fs_->Stat(dir_ + "/boots").value().mode, 02750U);
+  EXPECT_EQ(fs_->Stat(dir_ + "/boots/00000001").value().mode, 02750U);
+  const auto lock = fs_->Open(dir_ + "/lock", OpenMode::kLockFile);
+  ASSERT_TRUE(lock.ok());
+  EXPECT_EQ((*lock)->Stat().value().mode & 0137U, 0U) << "whoever opens it can hold it";
+}
+
 TEST_F(PosixTest, CreateDoesNotFollowOrOverwrite) {
   ASSERT_TRUE(fs_->WriteDurably(dir_ + "/victim", "good").ok());
   ASSERT_TRUE(fs_->Symlink("victim", dir_ + "/link").ok());
@@ -75,7 +85,7 @@ TEST_F(PosixTest, TemporaryFileIsReadBack) {
 // Another process holds the lock with plain flock(2), as any client of the
 // protocol would.
 TEST_F(PosixTest, LockHeldByAnotherProcessIsKLockedUntilItDies) {
-  Environment env{.fs = *fs_, .securityfs = "/none"};
+  Environment env{.fs = *fs_, .securityfs = "/none", .owner = ::geteuid()};
   env.config.lock_file = dir_ + "/sub/lock";
   ASSERT_TRUE(AcquireLock(env, LockMode::kExclusive).ok());  // makes it; let go at once
   int ready[2];

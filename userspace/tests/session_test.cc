@@ -7,6 +7,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "world.h"
 
 namespace imasnap {
@@ -17,20 +19,22 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::kBoot1;
+using testing::Kind;
 using testing::kStore;
 using testing::NgRecord;
 using testing::World;
 
-class BootTest : public ::testing::TestWithParam<bool> {
+class BootTest : public ::testing::TestWithParam<std::tuple<bool, Kind>> {
  protected:
-  void SetUp() override { world_.reset_count = Counter(5); }
+  BootTest() : world_(std::get<1>(GetParam())) { world_.reset_count = Counter(5); }
   std::optional<uint32_t> Counter(uint32_t count) const {
-    return GetParam() ? std::optional<uint32_t>(count) : std::nullopt;
+    return std::get<0>(GetParam()) ? std::optional<uint32_t>(count) : std::nullopt;
   }
   // A cold boot; with a TPM its reset count rises.
   void ColdBoot(uint32_t count) {
     world_.kernel.Boot();
     world_.reset_count = Counter(count);
+    world_.identity.boot = std::string(32, static_cast<char>('a' + count));
   }
   World world_;
 };
@@ -94,8 +98,49 @@ TEST_P(BootTest, SegmentStoredButNotPurgedBeforeAColdBootStaysWithItsBoot) {
   EXPECT_TRUE(world_.IsWhole());
 }
 
-INSTANTIATE_TEST_SUITE_P(Tpm, BootTest, ::testing::Bool(),
-                         [](const auto& p) { return p.param ? "With" : "Without"; });
+TEST_P(BootTest, RepairAtAColdBootClosesTheOldSessionWithoutASnapshot) {
+  world_.config.keep_boots = 2;
+  world_.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world_.Take().ok());
+  const std::string file = kBoot1 + "/session.json";
+  EXPECT_EQ(ParseSession(*world_.fs.Read(file), file)->closed, "");
+  ColdBoot(6);
+  const Status repaired = world_.Repair();
+  ASSERT_TRUE(repaired.ok()) << repaired.error().ToString();
+  EXPECT_EQ(ParseSession(*world_.fs.Read(file), file)->closed, "2026-01-02T03:04:05Z");
+  EXPECT_THAT(world_.fs.Names(kStore + "/boots"), ElementsAre("00000001", "00000002"));
+  EXPECT_THAT(world_.fs.Names(kStore + "/boots/00000002"), ElementsAre("session.json"));
+  EXPECT_EQ(world_.fs.Find(kStore + "/current")->target, "boots/00000002");
+  EXPECT_EQ(world_.kernel.attempts(), 0U);
+  EXPECT_EQ(world_.kernel.in_memory(), 1U);
+  EXPECT_TRUE(world_.IsWhole());
+  // keep_boots holds at every recovery, not only at a boot's first.
+  world_.config.keep_boots = 1;
+  ASSERT_TRUE(world_.Repair().ok());
+  EXPECT_THAT(world_.fs.Names(kStore + "/boots"), ElementsAre("00000002"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Tpm, BootTest,
+                         ::testing::Combine(::testing::Bool(),
+                                            ::testing::Values(Kind::kSnapshot, Kind::kStaging)),
+                         [](const auto& p) {
+                           return std::string(std::get<0>(p.param) ? "With" : "Without") +
+                                  (std::get<1>(p.param) == Kind::kSnapshot ? "" : "ByStaging");
+                         });
+
+TEST(RecoveryTest, ClosedSessionThatTheChainProvesIsOpenedAgain) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  const std::string file = kBoot1 + "/session.json";
+  auto info = ParseSession(*world.fs.Read(file), file).value();
+  info.closed = "2026-01-01T00:00:00Z";
+  world.fs.Write(file, FormatSession(info));
+  auto taken = world.Take();
+  ASSERT_TRUE(taken.ok());
+  EXPECT_EQ(taken->session, 1U);
+  EXPECT_EQ(ParseSession(*world.fs.Read(file), file)->closed, "");
+}
 
 TEST(RecoveryTest, ClearedTpmDoesNotEndASessionThatTheChainProves) {
   World world;
@@ -242,8 +287,14 @@ TEST(MetadataTest, RoundTripsAndRefusesWhatItDoesNotKnow) {
   for (size_t n = 0; n + 2 < text.size(); ++n) {
     EXPECT_FALSE(ParseSegment(text.substr(0, n), "f").ok()) << n;
   }
-  const SessionInfo session{9, "2026-01-02T03:04:05Z", "7.3.0", 17, "m", "b"};
-  EXPECT_EQ(ParseSession(FormatSession(session), "f").value(), session);
+  const SessionInfo session{9, "2026-01-02T03:04:05Z", "7.3.0", 17, "m", "b", "c", "d"};
+  const std::string formatted = FormatSession(session);
+  EXPECT_EQ(ParseSession(formatted, "f").value(), session);
+  // Files of before the last two members are read too.
+  std::string old = formatted;
+  old.erase(old.find(",\n  \"last_boot\""), old.find("\n}") - old.find(",\n  \"last_boot\""));
+  EXPECT_EQ(ParseSession(old, "f")->boot, "b");
+  EXPECT_EQ(ParseSession(old, "f")->closed, "");
   EXPECT_FALSE(ParseSession(text, "f").ok());
 }
 

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <tuple>
 
 #include "world.h"
 
@@ -16,6 +17,7 @@ using ::testing::ElementsAre;
 using testing::Fault;
 using ::testing::HasSubstr;
 using testing::kBoot1;
+using testing::Kind;
 using testing::kStore;
 using testing::World;
 
@@ -147,6 +149,61 @@ TEST(SnapshotTest, SharedLocksDoNotExcludeEachOtherButASnapshotExcludesReaders) 
   EXPECT_EQ(cat.error().code, ErrorCode::kLocked);
 }
 
+TEST(SnapshotTest, LockFileOfAnotherIsRefusedAndNothingChanges) {
+  World world;
+  world.fs.Write(world.config.lock_file, "");
+  world.fs.Find(world.config.lock_file)->owner = 1000;
+  auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().code, ErrorCode::kFailed);
+  EXPECT_EQ(taken.error().file, world.config.lock_file);
+  EXPECT_THAT(taken.error().message, HasSubstr("owned by user 1000"));
+  EXPECT_THAT(world.Cat().error().message, HasSubstr("remove it"));
+  EXPECT_EQ(world.kernel.attempts(), 0U);
+  EXPECT_EQ(world.fs.Find(kStore), nullptr);
+}
+
+TEST(SnapshotTest, LockFileIsMadeForTheOwnerAndLeftByNobodyElse) {
+  World world;
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_EQ(world.fs.Find(world.config.lock_file)->mode, 0640U);
+  World other;  // its files belong to user 0, the store should to 1000
+  other.owner = 1000;
+  EXPECT_THAT(other.Cat().error().message, HasSubstr("only user 1000 may make it"));
+  EXPECT_EQ(other.fs.Find(other.config.lock_file), nullptr);
+}
+
+class InterruptTest : public ::testing::TestWithParam<Kind> {};
+
+TEST_P(InterruptTest, GivesUpAtAnyMomentBeforeTheSegmentIsDurable) {
+  for (int asked = 1;; ++asked) {
+    World world(GetParam());
+    world.kernel.MeasureFiles(4);
+    ASSERT_TRUE(world.Take().ok());
+    world.kernel.MeasureFiles(600);
+    const auto before = world.fs.Names(kBoot1);
+    int left = asked;
+    world.progress = [&left](uint64_t) { return --left != 0; };
+    auto taken = world.Take();
+    world.progress = {};
+    EXPECT_TRUE(world.IsWhole());
+    if (taken.ok()) {
+      EXPECT_EQ(asked, 4);  // twice while copying, and at the end
+      break;
+    }
+    EXPECT_THAT(taken.error().message, HasSubstr("interrupted"));
+    EXPECT_EQ(world.fs.Names(kBoot1), before);
+    EXPECT_EQ(world.kernel.purges(), 1U);
+    EXPECT_TRUE(world.Take().ok());
+    EXPECT_TRUE(world.IsWhole());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, InterruptTest, ::testing::Values(Kind::kSnapshot, Kind::kStaging),
+                         [](const auto& p) {
+                           return p.param == Kind::kSnapshot ? "Snapshot" : "Staging";
+                         });
+
 struct StoreRefusal {
   const char* name;
   void (*prepare)(World*);
@@ -235,99 +292,117 @@ struct FaultCase {
   Fault fault;
   bool lose_unsynced;
 };
-class FaultTest : public ::testing::TestWithParam<FaultCase> {};
+class FaultTest : public ::testing::TestWithParam<std::tuple<Kind, FaultCase>> {
+ protected:
+  static Kind kind() { return std::get<0>(GetParam()); }
 
-// Every call of a snapshot fails, or is the last before a crash. Afterwards,
-// with nothing repaired: the log is whole. After one more snapshot: whole too.
-TEST_P(FaultTest, NothingIsLostOrStoredTwiceAtAnyCall) {
-  for (bool first_snapshot : {true, false}) {
-    int call = 1;
-    for (;; ++call) {
-      World world;
-      world.kernel.MeasureFiles(4);
-      if (!first_snapshot) {
-        ASSERT_TRUE(world.Take().ok());
-        world.kernel.MeasureFiles(4);
-      }
-      Fault fault = GetParam().fault;
-      fault.call = call;
-      world.fs.Arm(fault);
-      auto taken = world.Take();
-      const bool hit = world.fs.fault_hit();
-      const bool crashed = world.fs.crashed();
-      const std::string where = "call " + std::to_string(call) + ": " + world.fs.fault_call();
-      world.fs.Restart(crashed && GetParam().lose_unsynced);
-      EXPECT_TRUE(world.IsWhole()) << where;
-      if (!taken.ok() && !crashed) {
-        // A failure is reported, with the error's own number.
-        EXPECT_EQ(taken.error().errno_value, fault.errno_value)
-            << where << ": " << taken.error().ToString();
-      }
-      world.kernel.MeasureFiles(2);
-      auto again = world.Take();
-      EXPECT_TRUE(again.ok()) << where << ": " << again.error().ToString();
-      EXPECT_TRUE(world.IsWhole()) << where;
-      EXPECT_EQ(world.kernel.in_memory(), 1U) << where;
-      for (const std::string& name : world.fs.Names(kBoot1)) {
-        EXPECT_FALSE(name.ends_with(".tmp")) << where << " left " << name;
-      }
-      if (!hit) {
-        break;
-      }
-    }
-    EXPECT_GT(call, 40);
-  }
-}
+  // Brings a world to where the fault is to strike; again for every call.
+  using Prepare = void (*)(World*);
+  // Between the restart and the next snapshot.
+  using Meanwhile = void (*)(World*);
 
-// The same where the last segment was stored, but not purged: the next one
-// takes its place, and whatever happens on the way, none of its records twice.
-TEST_P(FaultTest, NothingIsStoredTwiceWhileASegmentIsSuperseded) {
+  // Every call of a snapshot fails, or is the last before a crash. Afterwards,
+  // with nothing repaired: the log is whole. After one more snapshot: whole too.
+  static void StrikeEveryCall(
+      Prepare prepare, Meanwhile meanwhile = [](World*) {});
+};
+
+void FaultTest::StrikeEveryCall(Prepare prepare, Meanwhile meanwhile) {
+  const FaultCase& param = std::get<1>(GetParam());
   int call = 1;
-  for (;; ++call) {
-    World world;
-    world.kernel.MeasureFiles(2);
-    ASSERT_TRUE(world.Take().ok());
-    world.kernel.MeasureFiles(2);
-    world.kernel.write_error = ESHUTDOWN;
-    ASSERT_FALSE(world.Take().ok());
-    world.kernel.write_error = 0;
-    world.kernel.MeasureFiles(2);
-    Fault fault = GetParam().fault;
+  for (bool hit = true; hit; ++call) {
+    World world(kind());
+    prepare(&world);
+    Fault fault = param.fault;
     fault.call = call;
     world.fs.Arm(fault);
-    static_cast<void>(world.Take());
-    const bool hit = world.fs.fault_hit();
+    auto taken = world.Take();
+    hit = world.fs.fault_hit();
     const bool crashed = world.fs.crashed();
     const std::string where = "call " + std::to_string(call) + ": " + world.fs.fault_call();
-    world.fs.Restart(crashed && GetParam().lose_unsynced);
+    world.fs.Restart(crashed && param.lose_unsynced);
+    EXPECT_TRUE(world.IsWhole()) << where;
+    if (!taken.ok() && !crashed) {
+      // A failure is reported, with the error's own number.
+      EXPECT_EQ(taken.error().errno_value, fault.errno_value)
+          << where << ": " << taken.error().ToString();
+    }
+    meanwhile(&world);
     EXPECT_TRUE(world.IsWhole()) << where;
     world.kernel.MeasureFiles(2);
     auto again = world.Take();
     EXPECT_TRUE(again.ok()) << where << ": " << again.error().ToString();
     EXPECT_TRUE(world.IsWhole()) << where;
-    EXPECT_EQ(world.kernel.in_memory(), 1U) << where;
-    if (!hit) {
-      break;
+    // The snapshot's own aggregate; staging has none.
+    EXPECT_EQ(world.kernel.in_memory(), kind() == Kind::kSnapshot ? 1U : 0U) << where;
+    for (const std::string& name : world.fs.Names(kBoot1)) {
+      EXPECT_FALSE(name.ends_with(".tmp")) << where << " left " << name;
     }
   }
   EXPECT_GT(call, 40);
 }
 
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceInTheFirstSnapshot) {
+  StrikeEveryCall([](World* world) { world->kernel.MeasureFiles(4); });
+}
+
+void TakeOne(World* world) {
+  world->kernel.MeasureFiles(4);
+  ASSERT_TRUE(world->Take().ok());
+  world->kernel.MeasureFiles(4);
+}
+
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceInTheSecondSnapshot) { StrikeEveryCall(TakeOne); }
+
+// The last segment was stored, but not purged: the next one takes its place, or
+// what is staged is deleted, and whatever happens on the way, nothing is twice.
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceAfterARefusedPurge) {
+  StrikeEveryCall([](World* world) {
+    TakeOne(world);
+    world->kernel.write_error = ESHUTDOWN;
+    ASSERT_FALSE(world->Take().ok());
+    world->kernel.write_error = 0;
+    world->kernel.MeasureFiles(2);
+  });
+}
+
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhenAKexecFollows) {
+  StrikeEveryCall(TakeOne, [](World* world) {
+    world->kernel.Kexec();
+    world->identity.boot = std::string(32, 'c');
+  });
+}
+
+// A kernel may have both; the snapshot file wins, and gives way to what is staged.
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhereRecordsWereLeftStaged) {
+  StrikeEveryCall([](World* world) {
+    world->kernel.has_staging = true;
+    TakeOne(world);
+    ASSERT_EQ(world->kernel.Stage(), 0);
+    world->kernel.MeasureFiles(2);
+  });
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Kinds, FaultTest,
-    ::testing::Values(
-        FaultCase{"Eio", {.kind = Fault::Kind::kError, .errno_value = EIO}, false},
-        FaultCase{"EioForEver",
-                  {.kind = Fault::Kind::kError, .errno_value = EIO, .times = 1000000},
-                  false},
-        FaultCase{"Enospc", {.kind = Fault::Kind::kError, .errno_value = ENOSPC}, false},
-        FaultCase{"Eintr", {.kind = Fault::Kind::kError, .errno_value = EINTR}, false},
-        FaultCase{"Short", {.kind = Fault::Kind::kShort}, false},
-        FaultCase{"KilledBefore", {.kind = Fault::Kind::kCrashBefore}, false},
-        FaultCase{"KilledAfter", {.kind = Fault::Kind::kCrashAfter}, false},
-        FaultCase{"UnsyncedLostBefore", {.kind = Fault::Kind::kCrashBefore}, true},
-        FaultCase{"UnsyncedLostAfter", {.kind = Fault::Kind::kCrashAfter}, true}),
-    [](const auto& p) { return p.param.name; });
+    ::testing::Combine(
+        ::testing::Values(Kind::kSnapshot, Kind::kStaging),
+        ::testing::Values(
+            FaultCase{"Eio", {.kind = Fault::Kind::kError, .errno_value = EIO}, false},
+            FaultCase{"EioForEver",
+                      {.kind = Fault::Kind::kError, .errno_value = EIO, .times = 1000000},
+                      false},
+            FaultCase{"Enospc", {.kind = Fault::Kind::kError, .errno_value = ENOSPC}, false},
+            FaultCase{"Eintr", {.kind = Fault::Kind::kError, .errno_value = EINTR}, false},
+            FaultCase{"Short", {.kind = Fault::Kind::kShort}, false},
+            FaultCase{"KilledBefore", {.kind = Fault::Kind::kCrashBefore}, false},
+            FaultCase{"KilledAfter", {.kind = Fault::Kind::kCrashAfter}, false},
+            FaultCase{"UnsyncedLostBefore", {.kind = Fault::Kind::kCrashBefore}, true},
+            FaultCase{"UnsyncedLostAfter", {.kind = Fault::Kind::kCrashAfter}, true})),
+    [](const auto& p) {
+      return std::string(std::get<0>(p.param) == Kind::kSnapshot ? "Snapshot" : "Staging") +
+             std::get<1>(p.param).name;
+    });
 
 }  // namespace
 }  // namespace imasnap

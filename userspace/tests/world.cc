@@ -21,13 +21,22 @@ Environment World::Env() {
           .now = [] { return std::string("2026-01-02T03:04:05Z"); },
           .kernel_release = "7.3.0-test",
           .reset_count = [this] { return reset_count; },
-          .identity = identity};
+          .owner = owner,
+          .identity = identity,
+          .on_progress = progress,
+          .pause = [this](std::chrono::milliseconds) { ++pauses; }};
 }
 
 Result<TakeResult> World::Take(bool mark) {
   notes.clear();
   const Environment env = Env();
   return TakeSnapshot(env, mark, &notes);
+}
+
+Status World::Repair() {
+  notes.clear();
+  const Environment env = Env();
+  return RepairStore(env, &notes);
 }
 
 Result<Bytes> World::Cat(const CatOptions& options) {

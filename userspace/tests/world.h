@@ -34,22 +34,31 @@ class FakeTpm : public PcrReader {
   FakeKernel* kernel_;
 };
 
+enum class Kind { kSnapshot, kStaging };
+
 inline const std::string kStore = "/var/lib/ima-snapshot";
 inline const std::string kBoot1 = kStore + "/boots/00000001";
 
 struct World {
-  World() : fs(&kernel), tpm(&kernel) {}
+  explicit World(Kind kind = Kind::kSnapshot) : fs(&kernel), tpm(&kernel) {
+    kernel.has_snapshot_file = kind == Kind::kSnapshot;
+    kernel.has_staging = kind == Kind::kStaging;
+  }
 
   FakeKernel kernel;
   FakeFileSystem fs;
   FakeTpm tpm;
   std::optional<uint32_t> reset_count = 5;
   MachineIdentity identity{std::string(32, 'a'), std::string(32, 'b')};
-  std::vector<std::string> notes;  // of the last Take()
+  std::vector<std::string> notes;  // of the last Take() or Repair()
   Config config;
+  uint32_t owner = 0;
+  Progress progress;
+  int pauses = 0;  // tries again after something was held up
 
   Environment Env();
   Result<TakeResult> Take(bool mark = false);
+  Status Repair();
   Result<Bytes> Cat(const CatOptions& options = {});
   Result<VerifyReport> Verify(PcrReader* pcrs);
   // The stitched log is every record since boot, once, and replays to the PCRs.

@@ -19,6 +19,11 @@ counter() {
 	echo "$value"
 }
 
+# Of records measured: a stock kernel counts only those in its list, which is as
+# good as long as nobody takes them.
+measured_counter=runtime_measurements_total
+[ -e "$ima/$measured_counter" ] || measured_counter=runtime_measurements_count
+
 prepare_load() {
 	mkdir -p "$load"
 	mount -t ramfs ramfs "$load"
@@ -91,9 +96,35 @@ end_load() {
 
 # grow N: until N more records were measured.
 grow() {
-	goal=$(($(counter runtime_measurements_total) + $1))
-	while [ "$(counter runtime_measurements_total)" -lt "$goal" ]; do
+	goal=$(($(counter "$measured_counter") + $1))
+	while [ "$(counter "$measured_counter")" -lt "$goal" ]; do
 		usleep 10000
+	done
+}
+
+# In hundredths of a second since boot.
+now() {
+	read -r up rest </proc/uptime
+	echo "${up%.*}${up#*.}"
+}
+
+# kill_snapshots N SPAN: kill N snapshots at points spread over SPAN
+# microseconds, the time that one takes.
+kill_snapshots() {
+	kill_number=0
+	while [ "$kill_number" -lt "$1" ]; do
+		kill_number=$((kill_number + 1))
+		grow 20
+		ima-snapshot take >"/out/kill$kill_number.stdout" 2>"/out/kill$kill_number.stderr" &
+		pid=$!
+		# shellcheck disable=SC3028 # busybox has RANDOM
+		usleep $(($2 * (kill_number - 1) / $1 + $2 * (RANDOM % 1000) / 1000 / $1))
+		if ! kill -9 "$pid" 2>/dev/null; then
+			echo "snapshot $kill_number had ended before"
+		fi
+		status=0
+		wait "$pid" || status=$?
+		echo "$status" >"/out/kill$kill_number.status"
 	done
 }
 
@@ -109,12 +140,13 @@ run() {
 	echo "$run_status" >"/out/$run_name.status"
 }
 
-# copy_kernel DIR: the list in memory and the counters, as they are now.
+# copy_kernel DIR: the list in memory and the counters that this kernel has, as
+# they are now.
 copy_kernel() {
 	mkdir -p "$1"
 	for name in binary_runtime_measurements ascii_runtime_measurements runtime_measurements_count \
 		runtime_measurements_total runtime_measurements_size snapshot_attempts snapshot_purges; do
-		cat "$ima/$name" >"$1/$name"
+		[ ! -e "$ima/$name" ] || cat "$ima/$name" >"$1/$name"
 	done
 }
 

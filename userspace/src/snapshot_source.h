@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef IMASNAP_SNAPSHOT_SOURCE_H_
+#define IMASNAP_SNAPSHOT_SOURCE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "aggregate.h"
+#include "kernel_log.h"
+#include "source.h"
+
+namespace imasnap {
+
+// The kernel's snapshot file: opening it records an aggregate, which says what
+// is to be read, and writing purges.
+class SnapshotSource : public Source {
+ public:
+  explicit SnapshotSource(KernelLog kernel) : kernel_(std::move(kernel)) {}
+
+  Result<bool> Open() override;
+  File& records() override { return *file_; }
+  Status Complete(SegmentInfo* segment) override;
+  Status Purge(const SegmentInfo& segment, std::vector<std::string>* notes) override;
+  Status Close() override { return file_->Close(); }
+
+ private:
+  Result<Aggregate> FindAggregate(const SegmentInfo& segment) const;
+
+  const KernelLog kernel_;
+  std::unique_ptr<File> file_;
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_SNAPSHOT_SOURCE_H_

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// STORE.md numbers the steps by which a store goes from one state to the next.
+// For each there is a death right after it here: what is found then, and what
+// the next snapshot says that it did about it. With a power failure in place of
+// the death, what was not synced is lost too.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::ElementsAreArray;
+using testing::Fault;
+using ::testing::HasSubstr;
+using testing::kBoot1;
+using testing::Kind;
+using testing::kStore;
+using testing::World;
+
+const std::string kSnapshotFile = "/sys/kernel/security/ima/snapshot";
+const std::string kStagedFile = "/sys/kernel/security/ima/binary_runtime_measurements_staged";
+const std::string kBoots = kStore + "/boots";
+const std::string kBoot2 = kBoots + "/00000002";
+const std::string kTwo = kBoot1 + "/00000002";
+
+// Dies after the call instead of taking the snapshot.
+void DieAfter(World* world, const std::string& call, int skip, bool lose_unsynced) {
+  Fault fault;
+  fault.kind = Fault::Kind::kCrashAfter;
+  fault.at = call;
+  fault.skip = skip;
+  world->fs.Arm(fault);
+  static_cast<void>(world->Take());
+  ASSERT_TRUE(world->fs.crashed()) << call << " was not reached";
+  world->fs.Restart(lose_unsynced);
+}
+
+void OneSegment(World* world) {
+  world->kernel.MeasureFiles(4);
+  ASSERT_TRUE(world->Take().ok());
+  world->kernel.MeasureFiles(4);
+}
+
+// Segment 2 is stored, its records stayed in the kernel and went over a kexec.
+void CarriedOver(World* world) {
+  OneSegment(world);
+  world->kernel.write_error = EIO;
+  ASSERT_FALSE(world->Take().ok());
+  world->kernel.write_error = 0;
+  world->kernel.Kexec();
+  world->identity.boot = std::string(32, 'c');
+}
+
+std::string PurgeOf(const World& world) {
+  return world.kernel.has_snapshot_file ? "write 1 " + kSnapshotFile : "write D " + kStagedFile;
+}
+
+void DiedCopying(World* world) {
+  OneSegment(world);
+  DieAfter(world, "open " + kTwo + ".ima.tmp", 0, false);
+}
+
+void DiedBeforeMetadata(World* world) {
+  OneSegment(world);
+  DieAfter(world, "fsync " + kBoot1, 0, false);
+}
+
+void DiedBeforePurging(World* world) {
+  OneSegment(world);
+  DieAfter(world, "fsync " + kBoot1, 1, false);
+}
+
+void DiedBeforeNoting(World* world) {
+  OneSegment(world);
+  DieAfter(world, PurgeOf(*world), 0, false);
+}
+
+void DiedBeforeRemovingTheSuperseded(World* world) {
+  CarriedOver(world);
+  DieAfter(world, PurgeOf(*world), 0, false);
+}
+
+void LeftStaged(World* world) {
+  OneSegment(world);
+  ASSERT_EQ(world->kernel.Stage(), 0);
+  world->kernel.MeasureFiles(2);
+}
+
+void NextBoot(World* world) {
+  world->config.keep_boots = 1;
+  OneSegment(world);
+  world->kernel.Boot();
+  world->kernel.MeasureFiles(3);
+  world->reset_count = 6;
+  world->identity.boot = std::string(32, 'd');
+}
+
+struct Arrow {
+  std::string name;
+  void (*prepare)(World*);
+  std::string after;
+  int skip = 0;
+  std::string where;               // a directory, and what is
+  std::vector<std::string> found;  // found in it after the death
+  std::string note;                // of the next snapshot; empty: none
+};
+
+const std::vector<std::string> kSegment1 = {"00000001.ima", "00000001.json"};
+
+std::vector<std::string> Files(std::vector<std::string> more) {
+  more.insert(more.end(), kSegment1.begin(), kSegment1.end());
+  more.emplace_back("session.json");
+  std::ranges::sort(more);
+  return more;
+}
+
+// T: a snapshot is taken.
+std::vector<Arrow> Taking(bool snapshot) {
+  const std::string open = snapshot ? "open " + kSnapshotFile : "write A " + kStagedFile;
+  const std::string purge = snapshot ? "write 1 " + kSnapshotFile : "write D " + kStagedFile;
+  const std::string staged = snapshot ? "" : "that were found staged as segment 00000002";
+  const std::string stored = snapshot ? "segment 00000002 was stored but not purged"
+                                      : "segment 00000002 was stored but still staged";
+  const std::vector<std::string> data = Files({"00000002.ima"});
+  const std::vector<std::string> whole = Files({"00000002.ima", "00000002.json"});
+  const std::vector<std::string> both =
+      Files({"00000002.ima", "00000002.json", "00000003.ima", "00000003.json"});
+  const std::string unseen = "was purged, though that was not seen to succeed";
+  return {
+      {"T1", OneSegment, open, 0, kBoot1, Files({}), staged},
+      {"T2", OneSegment, "open " + kTwo + ".ima.tmp", 0, kBoot1, Files({"00000002.ima.tmp"}),
+       "00000002.ima.tmp, left by a snapshot that was interrupted"},
+      {"T3", OneSegment, "fsync " + kTwo + ".ima.tmp", 0, kBoot1, Files({"00000002.ima.tmp"}),
+       "00000002.ima.tmp, left by a snapshot that was interrupted"},
+      {"T4", OneSegment, "rename " + kTwo + ".ima.tmp", 0, kBoot1, data,
+       "wrote the metadata of segment 00000002 anew"},
+      {"T5", OneSegment, "fsync " + kBoot1, 0, kBoot1, data,
+       "wrote the metadata of segment 00000002 anew"},
+      {"T6", OneSegment, "rename " + kTwo + ".json.tmp", 0, kBoot1, whole, stored},
+      {"T7", OneSegment, "fsync " + kBoot1, 1, kBoot1, whole, stored},
+      {"T8", OneSegment, purge, 0, kBoot1, whole, unseen},
+      {"T9", OneSegment, "rename " + kTwo + ".json.tmp", 1, kBoot1, whole, ""},
+      {"T10", CarriedOver, purge, 0, kBoot1, both, "removed segment 00000002, whose records"},
+      {"T11", CarriedOver, "unlink " + kTwo + ".ima", 0, kBoot1,
+       Files({"00000002.json", "00000003.ima", "00000003.json"}),
+       "removed segment 00000002, whose records"},
+      {"T12", CarriedOver, "unlink " + kTwo + ".json", 0, kBoot1,
+       Files({"00000003.ima", "00000003.json"}), ""},
+  };
+}
+
+// R: the next snapshot recovers, and dies too.
+std::vector<Arrow> Recovering(bool snapshot) {
+  const std::vector<std::string> whole = Files({"00000002.ima", "00000002.json"});
+  std::vector<Arrow> arrows = {
+      {"R1", DiedCopying, "unlink " + kTwo + ".ima.tmp", 0, kBoot1, Files({}),
+       snapshot ? "" : "that were found staged as segment 00000002"},
+      {"R2", DiedBeforeRemovingTheSuperseded, "unlink " + kTwo + ".ima", 0, kBoot1,
+       Files({"00000002.json", "00000003.ima", "00000003.json"}),
+       "removed segment 00000002, whose records"},
+      {"R3", DiedBeforeRemovingTheSuperseded, "unlink " + kTwo + ".json", 0, kBoot1,
+       Files({"00000003.ima", "00000003.json"}),
+       "segment 00000003 was purged, though that was not seen to succeed"},
+      {"R4", DiedBeforeMetadata, "rename " + kTwo + ".json.tmp", 0, kBoot1, whole,
+       "segment 00000002 was stored but"},
+      {"R5", DiedBeforeNoting, "rename " + kTwo + ".json.tmp", 0, kBoot1, whole, ""},
+  };
+  if (!snapshot) {
+    arrows.push_back({"R6", DiedBeforePurging, "write D " + kStagedFile, 0, kBoot1, whole,
+                      "was purged, though that was not seen to succeed"});
+  }
+  // With either file: what was left staged goes through T2 to T9 first.
+  arrows.push_back({"R7", LeftStaged, "fsync " + kBoot1, 1, kBoot1, whole,
+                    "segment 00000002 was stored but still staged"});
+  arrows.push_back({"R8", LeftStaged, "write D " + kStagedFile, 0, kBoot1, whole,
+                    "was purged, though that was not seen to succeed"});
+  return arrows;
+}
+
+// B: the first snapshot of another boot; keep_boots is 1.
+std::vector<Arrow> Booting() {
+  const std::vector<std::string> one = {"00000001"};
+  const std::vector<std::string> two = {"00000001", "00000002"};
+  const std::vector<std::string> removing = {"00000001.removed", "00000002"};
+  const std::string begins = "session 00000001 is of an earlier boot";
+  const std::string finished = "removed 00000001.removed, whose removal was interrupted";
+  const std::string removed = "removed session 00000001 of an earlier boot";
+  return {
+      {"B1", NextBoot, "rename " + kBoot1 + "/session.json.tmp", 0, kBoots, one, begins},
+      {"B2", NextBoot, "mkdir " + kBoot2, 0, kBoots, two, removed},
+      {"B3", NextBoot, "rename " + kBoot2 + "/session.json.tmp", 0, kBoots, two, removed},
+      {"B4", NextBoot, "symlink " + kStore + "/current.tmp", 0, kBoots, two, removed},
+      {"B5", NextBoot, "rename " + kStore + "/current.tmp", 0, kBoots, two, removed},
+      {"B6", NextBoot, "rename " + kBoot1, 0, kBoots, removing, finished},
+      {"B7", NextBoot, "unlink " + kBoot1 + ".removed/00000001.ima", 0, kBoots, removing, finished},
+      {"B8", NextBoot, "unlink " + kBoot1 + ".removed/session.json", 0, kBoots, removing, finished},
+      {"B9", NextBoot, "rmdir " + kBoot1 + ".removed", 0, kBoots, {"00000002"}, ""},
+  };
+}
+
+struct Case {
+  Kind kind = Kind::kSnapshot;
+  Arrow arrow;
+};
+
+std::vector<Case> Cases() {
+  std::vector<Case> cases;
+  for (Kind kind : {Kind::kSnapshot, Kind::kStaging}) {
+    const bool snapshot = kind == Kind::kSnapshot;
+    for (const auto& arrows : {Taking(snapshot), Recovering(snapshot), Booting()}) {
+      for (const Arrow& arrow : arrows) {
+        cases.push_back({kind, arrow});
+      }
+    }
+  }
+  return cases;
+}
+
+class ArrowTest : public ::testing::TestWithParam<Case> {
+ protected:
+  // The last segment of the next snapshots is whole and nothing is left over.
+  static void ExpectGoodEnd(World* world) {
+    EXPECT_TRUE(world->IsWhole());
+    world->kernel.MeasureFiles(2);
+    const auto taken = world->Take();
+    ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+    EXPECT_TRUE(world->IsWhole());
+    for (const std::string& directory : {kStore, kBoots, kBoot1, kBoot2}) {
+      for (const std::string& name : world->fs.Names(directory)) {
+        EXPECT_FALSE(name.ends_with(".tmp") || name.ends_with(".removed")) << name;
+      }
+    }
+    EXPECT_EQ(world->fs.Find(kStore + "/current")->target, "boots/" + SegmentName(taken->session));
+  }
+};
+
+TEST_P(ArrowTest, DeathAfterItIsMadeUpFor) {
+  const Arrow& arrow = GetParam().arrow;
+  World world(GetParam().kind);
+  world.kernel.has_staging = true;
+  arrow.prepare(&world);
+  DieAfter(&world, arrow.after, arrow.skip, /*lose_unsynced=*/false);
+  EXPECT_THAT(world.fs.Names(arrow.where), ElementsAreArray(arrow.found));
+  ExpectGoodEnd(&world);
+  if (arrow.note.empty()) {
+    EXPECT_THAT(world.notes, ElementsAre());
+  } else {
+    EXPECT_THAT(world.notes, Contains(HasSubstr(arrow.note)));
+  }
+}
+
+TEST_P(ArrowTest, PowerFailureAfterItIsMadeUpFor) {
+  const Arrow& arrow = GetParam().arrow;
+  World world(GetParam().kind);
+  world.kernel.has_staging = true;
+  arrow.prepare(&world);
+  DieAfter(&world, arrow.after, arrow.skip, /*lose_unsynced=*/true);
+  ExpectGoodEnd(&world);
+}
+
+INSTANTIATE_TEST_SUITE_P(Store, ArrowTest, ::testing::ValuesIn(Cases()), [](const auto& p) {
+  return (p.param.kind == Kind::kSnapshot ? "Snapshot" : "Staging") + p.param.arrow.name;
+});
+
+}  // namespace
+}  // namespace imasnap
