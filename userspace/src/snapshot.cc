@@ -45,6 +45,7 @@ class Taker {
   Result<TakeResult> Mark();
   Result<TakeResult> Take();
   Status Repair();
+  const Session& session() const { return at_.session; }
 
  private:
   Status CheckStore();
@@ -346,9 +347,11 @@ Result<TakeResult> TakeSnapshot(const Environment& env, bool mark,
   return mark ? taker.Mark() : taker.Take();
 }
 
-Status RepairStore(const Environment& env, std::vector<std::string>* notes) {
+Result<Session> RepairStore(const Environment& env, std::vector<std::string>* notes) {
   IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
-  return Taker(env, choice.backend, notes).Repair();
+  Taker taker(env, choice.backend, notes);
+  IMASNAP_RETURN_IF_ERROR(taker.Repair());
+  return taker.session();
 }
 
 }  // namespace imasnap

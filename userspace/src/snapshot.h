@@ -13,6 +13,7 @@
 #include "environment.h"
 #include "metadata.h"
 #include "result.h"
+#include "store.h"
 
 namespace imasnap {
 
@@ -41,8 +42,9 @@ Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, std::vector<s
 
 // What TakeSnapshot() does before it takes anything, for a service that starts:
 // repairs the store, closes the sessions of earlier boots and removes the
-// oldest, stores what was left staged. `notes` as above.
-Status RepairStore(const Environment& env, std::vector<std::string>* notes);
+// oldest, stores what was left staged. `notes` as above. Returns the session of
+// this boot as it is then.
+Result<Session> RepairStore(const Environment& env, std::vector<std::string>* notes);
 
 }  // namespace imasnap
 

@@ -99,16 +99,18 @@ class Writer {
   uint64_t written_ = 0;
 };
 
-// A place of its own in a file that others read too, one at a time.
+// A place of its own in a file that others read too.
 class SharedFile : public File {
  public:
   explicit SharedFile(std::shared_ptr<File> file) : File(file->path()), file_(std::move(file)) {}
 
   Result<size_t> ReadSome(std::span<std::byte> out) override {
-    IMASNAP_ASSIGN(const uint64_t at, file_->Seek(at_));
-    IMASNAP_ASSIGN(const size_t got, file_->ReadSome(out));
-    at_ = at + got;
+    IMASNAP_ASSIGN(const size_t got, file_->ReadSomeAt(at_, out));
+    at_ += got;
     return got;
+  }
+  Result<size_t> ReadSomeAt(uint64_t offset, std::span<std::byte> out) override {
+    return file_->ReadSomeAt(offset, out);
   }
   Result<size_t> WriteSome(ByteView) override { return SystemError(path(), "write", EBADF); }
   Result<uint64_t> Seek(uint64_t offset) override { return at_ = offset; }

@@ -16,7 +16,7 @@ namespace imasnap {
 
 // The segments of `view`, what was staged (with number 0), and the kernel's list
 // as parts of one log. Segments that should be there and are not become parts
-// that are missing. A staged part is read from one copy: not by two at once.
+// that are missing.
 std::vector<LogPart> PartsOf(const Environment& env, const LogView& view);
 
 // For whoever needs the log from record `from` on: kCannotCheck when a part with

@@ -105,7 +105,7 @@ TEST_P(BootTest, RepairAtAColdBootClosesTheOldSessionWithoutASnapshot) {
   const std::string file = kBoot1 + "/session.json";
   EXPECT_EQ(ParseSession(*world_.fs.Read(file), file)->closed, "");
   ColdBoot(6);
-  const Status repaired = world_.Repair();
+  const auto repaired = world_.Repair();
   ASSERT_TRUE(repaired.ok()) << repaired.error().ToString();
   EXPECT_EQ(ParseSession(*world_.fs.Read(file), file)->closed, "2026-01-02T03:04:05Z");
   EXPECT_THAT(world_.fs.Names(kStore + "/boots"), ElementsAre("00000001", "00000002"));

@@ -202,7 +202,7 @@ TEST(StagingTest, RepairStoreSavesWhatIsStagedAndTakesNothing) {
   world.kernel.MeasureFiles(3);
   ASSERT_EQ(world.kernel.Stage(), 0);
   world.kernel.MeasureFiles(2);
-  const Status repaired = world.Repair();
+  const auto repaired = world.Repair();
   ASSERT_TRUE(repaired.ok()) << repaired.error().ToString();
   EXPECT_EQ(world.kernel.staged(), 0U);
   EXPECT_EQ(world.kernel.in_memory(), 2U);

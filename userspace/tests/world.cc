@@ -33,7 +33,7 @@ Result<TakeResult> World::Take(bool mark) {
   return TakeSnapshot(env, mark, &notes);
 }
 
-Status World::Repair() {
+Result<Session> World::Repair() {
   notes.clear();
   const Environment env = Env();
   return RepairStore(env, &notes);

@@ -58,7 +58,7 @@ struct World {
 
   Environment Env();
   Result<TakeResult> Take(bool mark = false);
-  Status Repair();
+  Result<Session> Repair();
   Result<Bytes> Cat(const CatOptions& options = {});
   Result<VerifyReport> Verify(PcrReader* pcrs);
   // The stitched log is every record since boot, once, and replays to the PCRs.

@@ -132,7 +132,10 @@ Status Growth::AddSegment(const LogPart& part) {
                      "does not have the SHA-256 that its metadata records");
   }
   IMASNAP_RETURN_IF_ERROR(CheckChain(part.path, begin));
-  before_ = digest;
+  before_.reset();
+  if (!part.info || part.info->attempt != kNoAttempt) {
+    before_ = digest;  // else staging took it, and no aggregate closed it
+  }
   next_.segments.push_back(part.segment);
   next_.kernel_begin = end;
   moved_ = true;
