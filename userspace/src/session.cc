@@ -96,9 +96,9 @@ SessionMatch MatchSession(const BootEvidence& evidence, const KernelHead& head) 
   // A list that begins with an aggregate has its beginning somewhere. If it or
   // the last segment does not tell its attempt any more, that may be here: what
   // was damaged must not be taken for a store of an earlier boot and removed.
-  const bool damaged = !head.first_aggregate || !last_attempt;
+  const uint64_t least = last_attempt ? *last_attempt : 0;
   const bool later = head.first_event == kAggregateEvent &&
-                     (damaged || head.first_aggregate->attempt >= *last_attempt);
+                     (!head.first_aggregate || head.first_aggregate->attempt >= least);
   return later ? SessionMatch::kSameGap : SessionMatch::kOtherBoot;
 }
 

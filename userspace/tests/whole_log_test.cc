@@ -307,7 +307,7 @@ TEST(WholeLogTest, PurgeOutsideOfTheProtocolIsAnErrorThatStays) {
   const auto before = (*log)->state();
   world.kernel.MeasureFiles(3);
   {
-    auto file = world.kernel.Open("snapshot", "snapshot");
+    auto file = world.kernel.Open("snapshot", "snapshot", true);
     ASSERT_TRUE(file.ok());
     Bytes buffer(4096);
     while ((*file)->Read(buffer).value() > 0) {

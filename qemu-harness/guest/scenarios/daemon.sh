@@ -14,12 +14,6 @@ limits() {
 	configure /disk/store "max_records = $1" 'max_bytes = 0' 'check_interval = 1'
 }
 
-# In hundredths of a second since boot.
-now() {
-	read -r up rest </proc/uptime
-	echo "${up%.*}${up#*.}"
-}
-
 # said TEXT: how many lines of the log have it.
 said() {
 	grep -cF "$1" "$log" || [ $? -eq 1 ]
