@@ -18,7 +18,7 @@ _CORPUS = userspace.SOURCE / "fuzz" / "corpus"
 _WORK = paths.BUILD / "fuzz"
 _PREFIX = "fuzz_"
 # What a target of 'make check' does: so many inputs, the same each time.
-_RUNS = 5000
+_RUNS = 2000
 
 
 @dataclass(frozen=True)
