@@ -110,6 +110,7 @@ Status Run(const std::string& log, const std::vector<std::string>& banks) {
 }  // namespace
 }  // namespace imasnap
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a tool for developers may abort
 int main(int argc, char** argv) {
   std::string log;
   std::vector<std::string> banks = {"sha256"};

@@ -290,6 +290,7 @@ Status Run(const Arguments& arguments) {
 }  // namespace
 }  // namespace imasnap
 
+// NOLINTNEXTLINE(bugprone-exception-escape): a tool for developers may abort
 int main(int argc, char** argv) {
   imasnap::Arguments arguments;
   CLI::App app("Make a store, a kernel's list and PCRs of a given size, for benchmarks.");

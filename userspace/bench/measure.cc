@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include <chrono>
+#include <cinttypes>
 #include <cstdio>
 #include <cstring>
 
@@ -20,7 +21,7 @@ int64_t Nanoseconds(const timeval& time) {
 }
 
 int Fail(const char* what, int error) {
-  std::fprintf(stderr, "measure: %s: %s\n", what, std::strerror(error));
+  static_cast<void>(std::fprintf(stderr, "measure: %s: %s\n", what, std::strerror(error)));
   return 1;
 }
 
@@ -28,7 +29,7 @@ int Fail(const char* what, int error) {
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::fprintf(stderr, "usage: measure OUT ERR PROGRAM [ARG...]\n");
+    static_cast<void>(std::fprintf(stderr, "usage: measure OUT ERR PROGRAM [ARG...]\n"));
     return 2;
   }
   constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
@@ -51,9 +52,9 @@ int main(int argc, char** argv) {
   }
   const std::chrono::nanoseconds wall = std::chrono::steady_clock::now() - begin;
   const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  std::printf("{\"status\": %d, \"wall_ns\": %lld, \"cpu_ns\": %lld, \"peak_kib\": %ld}\n", code,
+  std::printf("{\"status\": %d, \"wall_ns\": %lld, \"cpu_ns\": %jd, \"peak_kib\": %ld}\n", code,
               static_cast<long long>(wall.count()),
-              static_cast<long long>(Nanoseconds(usage.ru_utime) + Nanoseconds(usage.ru_stime)),
+              static_cast<intmax_t>(Nanoseconds(usage.ru_utime) + Nanoseconds(usage.ru_stime)),
               usage.ru_maxrss);
   return 0;
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "loop.h"
 
-#include <signal.h>
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
+
+#include <csignal>
+#include <ctime>
 
 namespace imasnap::daemon {
 namespace {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <csignal>
+#include <cstdio>
+#include <exception>
 #include <iostream>
 
 #include "app.h"
@@ -29,9 +31,9 @@ imasnap::Result<std::unique_ptr<imasnap::daemon::ServedView>> MountView(
 
 }  // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   // A log that nobody reads any more is no reason to end.
-  std::signal(SIGPIPE, SIG_IGN);
+  static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   const std::unique_ptr<imasnap::FileSystem> fs = imasnap::MakePosixFileSystem();
   const imasnap::daemon::Host host{
       .fs = *fs,
@@ -46,4 +48,8 @@ int main(int argc, char** argv) {
       .mount = MountView,
   };
   return imasnap::daemon::RunDaemon({argv + 1, argv + argc}, host);
+} catch (const std::exception& problem) {
+  // The project throws nothing; its libraries do when memory ends.
+  static_cast<void>(std::fprintf(stderr, "ima-snapshotd: %s\n", problem.what()));
+  return 1;
 }

@@ -3,9 +3,9 @@
 
 #include <fmt/format.h>
 #include <syslog.h>
-#include <time.h>
 
 #include <algorithm>
+#include <ctime>
 
 namespace imasnap::daemon {
 namespace {
@@ -46,7 +46,7 @@ Service::Service(Environment env, Parts parts)
 Status Service::Start(Time now) {
   IMASNAP_ASSIGN(env_.config, parts_.load_config());
   last_snapshot_ = now;
-  const Status prepared = PrepareStore(now);
+  Status prepared = PrepareStore(now);
   if (!prepared.ok() && IsRefusal(prepared.error())) {
     return prepared;
   }
@@ -126,7 +126,7 @@ Time Service::Tick(Time now) {
     return std::min(not_before_, now + limits_.check_interval);
   }
   if (!prepared_) {
-    const Status prepared = PrepareStore(now);
+    Status prepared = PrepareStore(now);
     if (!prepared.ok()) {
       if (IsRefusal(prepared.error())) {
         Failed(prepared.error(), now);
@@ -292,7 +292,7 @@ void Service::Adopt(const Config& config, Time now) {
   last_error_.reset();
   locked_since_.reset();
   if (other_store) {
-    const Status prepared = PrepareStore(now);
+    Status prepared = PrepareStore(now);
     if (!prepared.ok() && IsRefusal(prepared.error())) {
       env_.config = old;
       log_->Write(LOG_ERR, fmt::format("{}; the old configuration stays in force",

@@ -14,7 +14,7 @@
 #include "pcr_selection.h"
 #include "result.h"
 
-typedef struct evp_pkey_st EVP_PKEY;
+using EVP_PKEY = struct evp_pkey_st;
 
 namespace imasnap {
 

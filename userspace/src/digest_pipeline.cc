@@ -13,7 +13,7 @@ namespace {
 // More workers than this wait for the extends.
 constexpr unsigned kMaxWorkers = 8;
 // A batch that held a record of megabytes gives that memory back.
-constexpr size_t kKeptBytes = 1024 * 1024;
+constexpr size_t kKeptBytes = size_t{1024} * 1024;
 
 template <typename T>
 std::span<const T> Moved(std::span<const T> view, const std::byte* from, const std::byte* to) {

@@ -74,7 +74,7 @@ class DigestPipeline {
     unsigned threads = 0;          // workers; 0: none, the caller does it all
     uint64_t threads_from = 4096;  // records before threads are started
     size_t batch_records = 512;
-    size_t batch_bytes = 256 * 1024;
+    size_t batch_bytes = size_t{256} * 1024;
   };
   // For this machine.
   static Limits DefaultLimits();

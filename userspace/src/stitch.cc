@@ -16,7 +16,7 @@ constexpr size_t kRawRecords = 8192;  // so that their bytes decide how much is 
 
 class Writer {
  public:
-  Writer(const CatOptions& options, const ByteSink& sink) : options_(options), sink_(sink) {}
+  Writer(CatOptions options, const ByteSink& sink) : options_(std::move(options)), sink_(sink) {}
 
   Status Part(const LogPart& part) {
     if (part.discarded) {  // before options_.from

@@ -11,7 +11,7 @@
 namespace imasnap {
 namespace {
 
-constexpr size_t kChunk = 256 * 1024;
+constexpr size_t kChunk = size_t{256} * 1024;
 constexpr uint64_t kProgressEvery = 4096;
 
 // Hashes what is read through it.
@@ -57,8 +57,8 @@ class PartsSource : public ByteSource {
 
 }  // namespace
 
-Growth::Growth(FileSystem& fs, const Progress& progress, const LogState& known)
-    : fs_(fs), progress_(progress), next_(known) {}
+Growth::Growth(FileSystem& fs, const Progress& progress, LogState known)
+    : fs_(fs), progress_(progress), next_(std::move(known)) {}
 
 Status Growth::CompareKnown(ByteSource& from, const std::string& name, uint64_t begin,
                             uint64_t end) {

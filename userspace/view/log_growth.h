@@ -25,7 +25,7 @@ inline constexpr std::string_view kFirstEvent = "boot_aggregate";
 // list is not what goes on from it.
 class Growth {
  public:
-  Growth(FileSystem& fs, const Progress& progress, const LogState& known);
+  Growth(FileSystem& fs, const Progress& progress, LogState known);
 
   Status AddSegment(const LogPart& part);
   // The lists that the kernel still has, in the order of their records.
