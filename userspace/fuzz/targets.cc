@@ -10,7 +10,8 @@ std::span<const NamedTarget> Targets() {
   static constexpr std::array kTargets = {
       NamedTarget{"log", Log},          NamedTarget{"aggregate", Aggregate},
       NamedTarget{"config", Config},    NamedTarget{"metadata", Metadata},
-      NamedTarget{"pcr_text", PcrText}, NamedTarget{"state", State},
+      NamedTarget{"pcr_text", PcrText}, NamedTarget{"quote", Quote},
+      NamedTarget{"state", State},
   };
   return kTargets;
 }

@@ -25,6 +25,8 @@ Status Config(ByteView input);
 // session.json or <segment>.json.
 Status Metadata(ByteView input);
 Status PcrText(ByteView input);
+// One byte that says which, then a TPMS_ATTEST, a TPMT_SIGNATURE or a key.
+Status Quote(ByteView input);
 // The first line of a verifier's state file.
 Status State(ByteView input);
 
