@@ -192,7 +192,7 @@ Status VerifyPass::OnRecord(const Record& record) {
   if (report_.finding) {
     return {};
   }
-  if (first_of_part) {
+  if (record.number == 1 && (index_ == 0 || parts_[index_ - 1].segment != 0)) {
     IMASNAP_RETURN_IF_ERROR(NoteBoundary(record));
   }
   Status added = replay_.Add(record, HashAlg::kSha1, reader_->digests());
