@@ -23,9 +23,13 @@ namespace {
 constexpr std::chrono::seconds kStartLimit(60);
 constexpr std::chrono::milliseconds kPoll(5);
 
-// The child of a fork(); ends with its parent.
+// The child of a fork(); ends with its parent. A test before may have blocked
+// signals.
 [[noreturn]] void Exec(const std::vector<std::string>& command, const std::string& output) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
   const int fd = ::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   if (fd >= 0) {
     ::dup2(fd, STDOUT_FILENO);
@@ -116,15 +120,11 @@ bool Swtpm::Start() {
   return false;
 }
 
-// Again and again: swtpm misses a signal that comes between its look at the flag
-// and its poll(2). What it keeps is written with each command.
 void Swtpm::Stop() {
-  while (pid_ > 0) {
+  if (pid_ > 0) {
     ::kill(pid_, SIGTERM);
-    std::this_thread::sleep_for(kPoll);
-    if (::waitpid(pid_, nullptr, WNOHANG) != 0) {
-      pid_ = -1;
-    }
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
   }
 }
 
