@@ -51,8 +51,8 @@ class ListFile : public KernelFile {
     if (pending_.empty() && next_ < end) {
       pending_ = kernel_->all_[next_++].Binary();
     }
-    // Never more than one record, and never more than 50 bytes of it.
-    const size_t n = std::min({out.size(), pending_.size(), size_t{50}});
+    // Never more than one record, and never more than 500 bytes of it.
+    const size_t n = std::min({out.size(), pending_.size(), size_t{500}});
     std::copy_n(pending_.begin(), n, out.begin());
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(n));
     return n;
@@ -119,7 +119,7 @@ class SnapshotFile : public KernelFile {
     if (purged_) {
       return size_t{0};
     }
-    const size_t n = std::min({out.size(), bytes_.size() - at_, size_t{100}});
+    const size_t n = std::min({out.size(), bytes_.size() - at_, size_t{1000}});
     std::copy_n(bytes_.begin() + static_cast<ptrdiff_t>(at_), n, out.begin());
     at_ += n;
     at_end_ = at_end_ || n == 0;
