@@ -25,11 +25,15 @@ class EndSignals {
       sigaddset(&set_, number);
     }
     pthread_sigmask(SIG_BLOCK, &set_, &before_);
-    fd_ = ::signalfd(-1, &set_, SFD_CLOEXEC);
+    fd_ = ::signalfd(-1, &set_, SFD_CLOEXEC | SFD_NONBLOCK);
   }
   EndSignals(const EndSignals&) = delete;
   EndSignals& operator=(const EndSignals&) = delete;
   ~EndSignals() {
+    // One that is still pending would end the program once it is let through.
+    signalfd_siginfo taken{};
+    while (fd_ >= 0 && ::read(fd_, &taken, sizeof(taken)) > 0) {
+    }
     if (fd_ >= 0) {
       ::close(fd_);
     }

@@ -97,24 +97,22 @@ void UniqueFd::reset(int fd) {
 
 Result<std::string> PrepareMountPoint(const std::string& directory,
                                       const std::function<void(const std::string&)>& log) {
-  struct stat st;
-  int result = ::stat(directory.c_str(), &st);
+  // statfs(2) asks the file system; what stat(2) says may be remembered.
+  struct statfs fs;
+  int result = ::statfs(directory.c_str(), &fs);
   if (result != 0 && errno == ENOTCONN) {
     if (::umount2(directory.c_str(), MNT_DETACH) != 0) {
       return SystemError(directory, "umount of a view whose process is gone", errno);
     }
     log(directory + ": unmounted a view whose process is gone");
-    result = ::stat(directory.c_str(), &st);
+    result = ::statfs(directory.c_str(), &fs);
   }
-  if (result != 0) {
+  struct stat st;
+  if (result != 0 || ::stat(directory.c_str(), &st) != 0) {
     return SystemError(directory, "stat", errno);
   }
   if (!S_ISDIR(st.st_mode)) {
     return FileError(ErrorCode::kUsage, directory, "is not a directory");
-  }
-  struct statfs fs;
-  if (::statfs(directory.c_str(), &fs) != 0) {
-    return SystemError(directory, "statfs", errno);
   }
   if (fs.f_type == FUSE_SUPER_MAGIC && IsMountPoint(directory, st)) {
     return FileError(ErrorCode::kUsage, directory,

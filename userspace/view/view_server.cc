@@ -34,6 +34,8 @@ constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 constexpr double kForEver = 86400;
 constexpr std::chrono::milliseconds kInitInterval{50};
 
+std::string CountText(const Extent& end) { return std::to_string(end.records) + "\n"; }
+
 int ErrnoOf(const Error& error) { return error.errno_value != 0 ? error.errno_value : EIO; }
 
 }  // namespace
@@ -76,7 +78,9 @@ class ViewServer::Impl {
 
   Status AwaitInit();
   const ViewFile* FileOf(fuse_ino_t inode) const;
+  // sendfile(2) reads no more of a file than its size.
   struct stat AttributesOf(fuse_ino_t inode) const;
+  Result<std::string> KernelText(const ViewFile& file) const;
   Status Refresh();
   void Announce();
   Error Named(Error error) const;
@@ -179,13 +183,23 @@ struct stat ViewServer::Impl::AttributesOf(fuse_ino_t inode) const {
   st.st_gid = group_;
   st.st_nlink = file == nullptr ? 2 : 1;
   st.st_mode = file == nullptr ? S_IFDIR | 0550U : S_IFREG | file->mode;
+  if (file != nullptr && file->kind == ViewFile::Kind::kKernel) {
+    const auto text = KernelText(*file);
+    st.st_size = text.ok() ? static_cast<off_t>(text->size()) : 0;
+  }
   const std::lock_guard<std::mutex> lock(mutex_);
   if (file != nullptr && file->kind == ViewFile::Kind::kLog) {
     st.st_size = static_cast<off_t>(announced_.BytesIn(file->format));
+  } else if (file != nullptr && file->kind == ViewFile::Kind::kCount) {
+    st.st_size = static_cast<off_t>(CountText(announced_).size());
   }
   st.st_mtime = changed_;
   st.st_ctime = changed_;
   return st;
+}
+
+Result<std::string> ViewServer::Impl::KernelText(const ViewFile& file) const {
+  return env_.fs.ReadFile(env_.securityfs + "/ima/" + file.name);
 }
 
 // The kernel's files by the name they were given, not by that of our own mount.
@@ -248,9 +262,9 @@ void ViewServer::Impl::OnLookup(fuse_req_t request, fuse_ino_t parent, const cha
 void ViewServer::Impl::OnGetAttr(fuse_req_t request, fuse_ino_t inode, fuse_file_info* /*info*/) {
   Impl& self = Of(request);
   const ViewFile* const file = self.FileOf(inode);
-  if (file == nullptr || file->kind != ViewFile::Kind::kLog) {
+  if (file == nullptr || file->kind == ViewFile::Kind::kKernel) {
     const struct stat st = self.AttributesOf(inode);
-    fuse_reply_attr(request, &st, kForEver);
+    fuse_reply_attr(request, &st, file == nullptr ? kForEver : 0);
     return;
   }
   self.refresher_->Ask([&self, request, inode](const Status& status) {
@@ -317,13 +331,13 @@ void ViewServer::Impl::ReadCount(fuse_req_t request, size_t size, uint64_t offse
       fuse_reply_err(request, EIO);
       return;
     }
-    ReplyText(request, std::to_string(log_->state()->end.records) + "\n", size, offset);
+    ReplyText(request, CountText(log_->state()->end), size, offset);
   });
 }
 
 void ViewServer::Impl::ReadKernelFile(fuse_req_t request, const ViewFile& file, size_t size,
                                       uint64_t offset) {
-  const auto text = env_.fs.ReadFile(env_.securityfs + "/ima/" + file.name);
+  const auto text = KernelText(file);
   if (!text.ok()) {
     fuse_reply_err(request, ErrnoOf(text.error()));
     return;

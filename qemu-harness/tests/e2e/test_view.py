@@ -106,7 +106,7 @@ class View(unittest.TestCase):
             self.assertTrue(self.ascii[: int(size)].endswith(b"\n"), name)
             taken = self.out.told(f"take{name[0]}").json
             lines_read = self.ascii[: int(size)].count(b"\n")
-            self.assertGreater(lines_read, taken["last_record"], name)
+            self.assertGreater(lines_read, taken["segment"]["last_record"], name)
 
     def test_reads_at_an_offset_give_the_bytes_there(self) -> None:
         slices = sorted((self.out / "slices").iterdir())
