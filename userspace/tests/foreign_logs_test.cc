@@ -107,7 +107,7 @@ TEST_P(ForeignLogTest, EveryTruncationIsPlacedAndNoRecordIsInvented) {
 }
 
 TEST_P(ForeignLogTest, EveryBitFlipFailsOrChangesThePcrs) {
-  const auto replay = [this](std::string_view log) -> std::optional<std::string> {
+  const auto replay = [](std::string_view log) -> std::optional<std::string> {
     SpanSource source(AsBytes(log));
     LogReader reader(source, {GetParam()}, "foreign");
     Replay pcrs = std::move(Replay::Create({{.alg = HashAlg::kSha256}}).value());
