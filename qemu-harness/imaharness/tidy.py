@@ -4,8 +4,9 @@
 clang-tidy spends nearly all its time on the headers of libraries, anew for each
 file. So files of one directory are checked as one translation unit that includes
 them, which takes a tenth of the time; where their names collide the unit is
-halved, which the compiler tells sooner than clang-tidy would. A file that was clean is checked again only when it, a header of this
-tree that it includes, the configuration, the flags or clang-tidy changed.
+halved, which the compiler tells sooner than clang-tidy would. A file that was
+clean is checked again only when it, a header of this tree that it includes, the
+configuration, the flags or clang-tidy changed.
 """
 
 from __future__ import annotations
