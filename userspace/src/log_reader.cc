@@ -8,6 +8,7 @@
 namespace imasnap {
 namespace {
 
+constexpr size_t kFirstReadSize = size_t{8} * 1024;
 constexpr size_t kReadSize = size_t{256} * 1024;
 
 }  // namespace
@@ -21,7 +22,15 @@ std::string_view Record::event_name() const {
 }
 
 LogReader::LogReader(ByteSource& source, LogFormat format, std::string file, Check check)
-    : source_(source), format_(format), file_(std::move(file)), check_(check) {}
+    : source_(&source), format_(format), file_(std::move(file)), check_(check) {}
+
+LogReader::LogReader(ByteView records, LogFormat format, std::string file, Check check)
+    : source_(nullptr),
+      format_(format),
+      file_(std::move(file)),
+      check_(check),
+      held_(records),
+      end_(records.size()) {}
 
 Error LogReader::Malformed(size_t at, std::string message) const {
   Error error = FileError(ErrorCode::kMalformed, file_, std::move(message));
@@ -32,17 +41,24 @@ Error LogReader::Malformed(size_t at, std::string message) const {
 
 Result<bool> LogReader::Fill(size_t n) {
   while (end_ - begin_ < n) {
+    if (source_ == nullptr) {
+      return false;
+    }
+    const bool filled = end_ == buffer_.size();  // by the source, which has more then
     if (begin_ > 0 && buffer_.size() - begin_ < std::max(n, kReadSize)) {
       std::copy(buffer_.begin() + static_cast<ptrdiff_t>(begin_),
                 buffer_.begin() + static_cast<ptrdiff_t>(end_), buffer_.begin());
       end_ -= begin_;
       begin_ = 0;
     }
-    if (end_ == buffer_.size()) {
-      // Grows with what is read, never with what a length claims.
-      buffer_.resize(std::max(2 * buffer_.size(), kReadSize));
+    // Grows with what is read, never with what a length claims.
+    if (filled && buffer_.size() < kReadSize) {
+      buffer_.resize(std::clamp(4 * buffer_.size(), kFirstReadSize, kReadSize));
+    } else if (end_ == buffer_.size()) {
+      buffer_.resize(2 * buffer_.size());
     }
-    auto got = source_.Read(std::span(buffer_).subspan(end_));
+    held_ = buffer_;
+    auto got = source_->Read(std::span(buffer_).subspan(end_));
     if (!got.ok()) {
       Error error = std::move(got.error());
       if (error.file.empty()) {
@@ -81,7 +97,7 @@ Result<const Record*> LogReader::Next() {
   const ByteOrder order = format_.order;
   const size_t digest_size = DigestSize(format_.header_alg);
   const auto at = [this](size_t offset) {
-    return ByteView(buffer_).subspan(begin_ + offset, end_ - begin_ - offset);
+    return held_.subspan(begin_ + offset, end_ - begin_ - offset);
   };
 
   IMASNAP_RETURN_IF_ERROR(NeedBytes(0, 4, "the PCR number"));

@@ -62,6 +62,8 @@ class LogReader {
 
   // `source` must outlive the reader. `file` is the name errors give.
   LogReader(ByteSource& source, LogFormat format, std::string file, Check check = Check::kStrict);
+  // Reads `records`, which must outlive the reader, where they are.
+  LogReader(ByteView records, LogFormat format, std::string file, Check check = Check::kStrict);
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
 
@@ -83,15 +85,16 @@ class LogReader {
   Error Malformed(size_t at, std::string message) const;
   Status NeedBytes(size_t at, size_t count, const char* what);
 
-  ByteSource& source_;
+  ByteSource* const source_;  // null where `held_` is all there is
   const LogFormat format_;
   const std::string file_;
   const Check check_;
   TemplateCache templates_;
   Record record_;
   Bytes buffer_;
-  size_t begin_ = 0;  // of the current record in buffer_
-  size_t end_ = 0;    // of the valid bytes in buffer_
+  ByteView held_;     // buffer_, or what was given
+  size_t begin_ = 0;  // of the current record in held_
+  size_t end_ = 0;    // of the valid bytes in held_
   uint64_t next_offset_ = 0;
 };
 

@@ -221,13 +221,15 @@ Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& o
 
 Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from) {
   IMASNAP_ASSIGN(std::unique_ptr<File> file, fs.OpenTemporary());
-  Bytes buffer(kChunk);
+  // Most of it is never touched for a short list.
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(kChunk);
+  const std::span<std::byte> buffer(memory.get(), kChunk);
   while (true) {
     IMASNAP_ASSIGN(const size_t got, from.Read(buffer));
     if (got == 0) {
       break;
     }
-    IMASNAP_RETURN_IF_ERROR(file->WriteAll(ByteView(buffer).first(got)));
+    IMASNAP_RETURN_IF_ERROR(file->WriteAll(buffer.first(got)));
   }
   IMASNAP_ASSIGN(const uint64_t start, file->Seek(0));
   static_cast<void>(start);
