@@ -20,7 +20,7 @@ int main(int argc, char** argv) try {
       .caller = ::geteuid(),
       .now = imasnap::UtcNow,
       .kernel_release = imasnap::KernelRelease(),
-      .identity = imasnap::ReadMachineIdentity(),
+      .identity = imasnap::ReadMachineIdentity(*fs),
       .uncover_securityfs = true,
       .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
       .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,

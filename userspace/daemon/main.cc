@@ -42,7 +42,7 @@ int main(int argc, char** argv) try {
       .owner = 0,
       .now = imasnap::UtcNow,
       .kernel_release = imasnap::KernelRelease(),
-      .identity = imasnap::ReadMachineIdentity(),
+      .identity = imasnap::ReadMachineIdentity(*fs),
       .uncover_securityfs = true,
       .reset_count = imasnap::ReadResetCount,
       .mount = MountView,

@@ -2,14 +2,10 @@
 #include "checkpoint.h"
 
 #include <fmt/format.h>
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 namespace imasnap {
@@ -21,38 +17,10 @@ constexpr size_t kMaxStateSize = 1U << 20;
 constexpr size_t kMinKey = 16;
 constexpr size_t kMaxKey = 4096;
 
-struct MacDeleter {
-  void operator()(EVP_MAC* mac) const { EVP_MAC_free(mac); }
-  void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
-};
-
-Result<Digest> HmacSha256(std::string_view key, std::string_view text) {
-  const std::unique_ptr<EVP_MAC, MacDeleter> mac(EVP_MAC_fetch(nullptr, "HMAC", nullptr));
-  const std::unique_ptr<EVP_MAC_CTX, MacDeleter> context(
-      mac == nullptr ? nullptr : EVP_MAC_CTX_new(mac.get()));
-  std::string digest_name = "SHA256";
-  const std::array<OSSL_PARAM, 2> params = {
-      OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest_name.data(), 0),
-      OSSL_PARAM_construct_end()};
-  Digest digest;
-  size_t size = 0;
-  const auto* key_bytes = reinterpret_cast<const unsigned char*>(key.data());
-  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
-  if (context == nullptr ||
-      EVP_MAC_init(context.get(), key_bytes, key.size(), params.data()) != 1 ||
-      EVP_MAC_update(context.get(), bytes, text.size()) != 1 ||
-      EVP_MAC_final(context.get(), reinterpret_cast<unsigned char*>(digest.bytes.data()), &size,
-                    digest.bytes.size()) != 1) {
-    return MakeError(ErrorCode::kFailed, "OpenSSL cannot compute HMAC-SHA-256");
-  }
-  digest.size = static_cast<uint8_t>(size);
-  return digest;
-}
-
 // The second line for `body`.
 Result<std::string> SealOf(std::string_view body, std::string_view key) {
   if (!key.empty()) {
-    IMASNAP_ASSIGN(const Digest digest, HmacSha256(key, body));
+    IMASNAP_ASSIGN(const Digest digest, HmacSha256(AsBytes(key), AsBytes(body)));
     return fmt::format("hmac-sha256 {}\n", digest.Hex());
   }
   IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));

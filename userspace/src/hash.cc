@@ -156,4 +156,17 @@ Result<Digest> Hasher::Peek() const {
   return copy.Finish();
 }
 
+Result<Digest> HmacSha256(ByteView key, ByteView text) {
+  Digest digest;
+  size_t size = 0;
+  if (EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key.data(), key.size(),
+                reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+                reinterpret_cast<unsigned char*>(digest.bytes.data()), digest.bytes.size(),
+                &size) == nullptr) {
+    return MakeError(ErrorCode::kFailed, "OpenSSL cannot compute HMAC-SHA-256");
+  }
+  digest.size = static_cast<uint8_t>(size);
+  return digest;
+}
+
 }  // namespace imasnap

@@ -87,6 +87,9 @@ class Hasher {
   std::unique_ptr<EVP_MD_CTX, ContextDeleter> ctx_;
 };
 
+// RFC 2104 with SHA-256; `key` must not be empty.
+Result<Digest> HmacSha256(ByteView key, ByteView text);
+
 }  // namespace imasnap
 
 #endif  // IMASNAP_HASH_H_

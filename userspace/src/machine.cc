@@ -2,23 +2,46 @@
 #include "machine.h"
 
 #include <sys/utsname.h>
-#include <systemd/sd-id128.h>
 
 #include <array>
 #include <ctime>
 
+#include "bytes.h"
+#include "hash.h"
 #include "tpm.h"
 
 namespace imasnap {
 namespace {
 
-// Of this program, for sd_id128_get_machine_app_specific(3).
-constexpr sd_id128_t kApplication =
-    SD_ID128_MAKE(6e, 1b, 93, 4c, 0a, 5d, 4f, 27, 8c, 3e, b1, 70, 2f, d4, 96, 58);
+// libsystemd could tell all this, but loading it and what it needs takes longer
+// than checking some thousand records.
+constexpr const char* kMachineIdFile = "/etc/machine-id";
+constexpr const char* kBootIdFile = "/proc/sys/kernel/random/boot_id";
+constexpr size_t kIdSize = 16;
+// Of this program: APP-ID of systemd-id128(1).
+constexpr std::array<uint8_t, kIdSize> kApplication = {
+    0x6e, 0x1b, 0x93, 0x4c, 0x0a, 0x5d, 0x4f, 0x27, 0x8c, 0x3e, 0xb1, 0x70, 0x2f, 0xd4, 0x96, 0x58};
 
-std::string ToText(sd_id128_t id) {
-  std::array<char, SD_ID128_STRING_MAX> text{};
-  return sd_id128_to_string(id, text.data());
+// 32 hex digits, with dashes or without; empty where there are none.
+Bytes ReadId(FileSystem& fs, const char* path) {
+  auto text = fs.ReadFile(path);
+  if (!text.ok()) {
+    return {};
+  }
+  std::erase_if(*text, [](char c) { return c == '-' || c == '\n'; });
+  auto id = FromHex(*text);
+  return id && id->size() == kIdSize ? std::move(*id) : Bytes();
+}
+
+// A UUID of version 4, variant DCE.
+std::string ForApplication(ByteView machine) {
+  auto id = HmacSha256(machine, std::as_bytes(std::span(kApplication)));
+  if (!id.ok()) {
+    return "";
+  }
+  id->bytes[6] = (id->bytes[6] & std::byte{0x0f}) | std::byte{0x40};
+  id->bytes[8] = (id->bytes[8] & std::byte{0x3f}) | std::byte{0x80};
+  return ToHex(id->view().first(kIdSize));
 }
 
 }  // namespace
@@ -37,15 +60,13 @@ std::string KernelRelease() {
   return ::uname(&name) == 0 ? name.release : "";
 }
 
-MachineIdentity ReadMachineIdentity() {
+MachineIdentity ReadMachineIdentity(FileSystem& fs) {
   MachineIdentity identity;
-  sd_id128_t id;
-  if (sd_id128_get_machine_app_specific(kApplication, &id) == 0) {
-    identity.machine = ToText(id);
+  const Bytes machine = ReadId(fs, kMachineIdFile);
+  if (!machine.empty()) {
+    identity.machine = ForApplication(machine);
   }
-  if (sd_id128_get_boot(&id) == 0) {
-    identity.boot = ToText(id);
-  }
+  identity.boot = ToHex(ReadId(fs, kBootIdFile));
   return identity;
 }
 

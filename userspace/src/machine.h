@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 
+#include "file_system.h"
+
 namespace imasnap {
 
 std::string UtcNow();         // ISO 8601
@@ -15,15 +17,15 @@ std::string KernelRelease();  // uname(2); empty when it fails
 
 // Which machine and which kernel's run; empty where the system does not tell.
 struct MachineIdentity {
-  // 32 hex digits derived from machine-id(5) for this program alone
-  // (sd_id128_get_machine_app_specific(3)): the machine-id itself is a secret.
+  // 32 hex digits derived from machine-id(5) for this program alone, as
+  // sd_id128_get_machine_app_specific(3) does: the machine-id itself is a secret.
   std::string machine;
   // /proc/sys/kernel/random/boot_id as 32 hex digits: new after a kexec too.
   std::string boot;
 
   bool operator==(const MachineIdentity&) const = default;
 };
-MachineIdentity ReadMachineIdentity();
+MachineIdentity ReadMachineIdentity(FileSystem& fs);
 
 // TPMS_CLOCK_INFO.resetCount of TPM2_ReadClock; nothing without a TPM 2.0 that
 // answers. `tcti` as for Tpm::Open().
