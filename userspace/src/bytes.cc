@@ -2,6 +2,7 @@
 #include "bytes.h"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 
 namespace imasnap {
@@ -20,13 +21,25 @@ int HexDigit(char c) {
   return -1;
 }
 
-void AppendHexDigits(ByteView bytes, const char* digits, std::string* out) {
-  size_t at = out->size();
+using HexPairs = std::array<std::array<char, 2>, 256>;
+
+constexpr HexPairs MakeHexPairs(std::string_view digits) {
+  HexPairs pairs{};
+  for (size_t value = 0; value < pairs.size(); ++value) {
+    pairs[value] = {digits[value >> 4], digits[value & 15]};
+  }
+  return pairs;
+}
+
+constexpr HexPairs kLowerPairs = MakeHexPairs("0123456789abcdef");
+constexpr HexPairs kUpperPairs = MakeHexPairs("0123456789ABCDEF");
+
+void AppendHexPairs(ByteView bytes, const HexPairs& pairs, std::string* out) {
+  const size_t at = out->size();
   out->resize(at + 2 * bytes.size());
-  for (std::byte b : bytes) {
-    const auto value = std::to_integer<unsigned>(b);
-    (*out)[at++] = digits[value >> 4];
-    (*out)[at++] = digits[value & 15];
+  char* to = out->data() + at;
+  for (const std::byte b : bytes) {
+    to = std::ranges::copy(pairs[std::to_integer<size_t>(b)], to).out;
   }
 }
 
@@ -56,9 +69,7 @@ void AppendBytes(ByteView bytes, Bytes* out) {
   out->insert(out->end(), bytes.begin(), bytes.end());
 }
 
-void AppendHex(ByteView bytes, std::string* out) {
-  AppendHexDigits(bytes, "0123456789abcdef", out);
-}
+void AppendHex(ByteView bytes, std::string* out) { AppendHexPairs(bytes, kLowerPairs, out); }
 
 std::string ToHex(ByteView bytes) {
   std::string text;
@@ -68,7 +79,7 @@ std::string ToHex(ByteView bytes) {
 
 std::string ToHexUpper(ByteView bytes) {
   std::string text;
-  AppendHexDigits(bytes, "0123456789ABCDEF", &text);
+  AppendHexPairs(bytes, kUpperPairs, &text);
   return text;
 }
 
