@@ -27,6 +27,7 @@ struct FileInfo {
   uint32_t mode = 0;  // permission bits
   uint64_t size = 0;
   uint32_t group = 0;
+  int64_t changed = 0;  // st_ctim, in ns
 };
 
 struct FileSystemInfo {

@@ -17,6 +17,8 @@
 namespace imasnap {
 namespace {
 
+constexpr int64_t kNanoseconds = 1'000'000'000;
+
 FileInfo ToInfo(const struct stat& st) {
   FileInfo info;
   info.type = S_ISREG(st.st_mode)   ? FileType::kRegular
@@ -27,6 +29,7 @@ FileInfo ToInfo(const struct stat& st) {
   info.mode = st.st_mode & 07777;
   info.size = static_cast<uint64_t>(st.st_size);
   info.group = st.st_gid;
+  info.changed = st.st_ctim.tv_sec * kNanoseconds + st.st_ctim.tv_nsec;
   return info;
 }
 

@@ -14,6 +14,14 @@ constexpr std::string_view kKernelDirectory = "/sys/kernel/security/ima";
 
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
+FileInfo InfoOf(const Node& node) {
+  return {.type = node.type,
+          .owner = node.owner,
+          .mode = node.mode,
+          .size = node.data.size(),
+          .changed = node.changed};
+}
+
 class FakeFile : public File {
  public:
   FakeFile(std::string path, FakeFileSystem* fs, std::shared_ptr<Node> node)
@@ -55,6 +63,7 @@ class FakeFile : public File {
     }
     node_->data.resize(at_);
     AppendBytes(bytes.first(n), &node_->data);
+    ++node_->changed;
     at_ += n;
     fs_->Leave();
     return n;
@@ -74,7 +83,7 @@ class FakeFile : public File {
 
   Result<FileInfo> Stat() override {
     IMASNAP_RETURN_IF_ERROR(fs_->Enter("fstat", path()));
-    return FileInfo{node_->type, node_->owner, node_->mode, node_->data.size()};
+    return InfoOf(*node_);
   }
 
   Status TryLock(LockMode mode) override {
@@ -443,7 +452,7 @@ Result<FileInfo> FakeFileSystem::Stat(const std::string& path) {
   if (!node) {
     return SystemError(path, "stat", ENOENT);
   }
-  return FileInfo{node->type, node->owner, node->mode, node->data.size()};
+  return InfoOf(*node);
 }
 
 Result<FileSystemInfo> FakeFileSystem::StatFileSystem(const std::string& path) {

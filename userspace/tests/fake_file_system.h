@@ -38,6 +38,7 @@ class FakeFileSystem : public FileSystem {
     FileType type = FileType::kRegular;
     uint32_t owner = 0;
     uint32_t mode = 0644;
+    int64_t changed = 0;
     Bytes data;
     Bytes durable_data;
     std::string target;

@@ -5,7 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
+#include "every_call.h"
 #include "view_files.h"
 #include "world.h"
 
@@ -13,6 +16,7 @@ namespace imasnap {
 namespace {
 
 using testing::EveryTemplate;
+using testing::FakeFileSystem;
 using testing::Fault;
 using ::testing::HasSubstr;
 using testing::kStore;
@@ -197,6 +201,20 @@ TEST(WholeLogTest, LockThatIsNotToBeHadIsAnErrorThatPasses) {
   ExpectWhole(&world, **log);
 }
 
+TEST(WholeLogTest, WaitingForTheLockIsGivenUpWhenTold) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  auto log = WholeLog::Open(world.Env(), std::chrono::hours(1));
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE(world.Take().ok());
+  const auto lock = AcquireLock(world.Env(), LockMode::kExclusive);
+  std::thread stopper([&] { (*log)->StopWaiting(); });
+  const Status refreshed = (*log)->Refresh();
+  stopper.join();
+  ASSERT_FALSE(refreshed.ok());
+  EXPECT_EQ(refreshed.error().code, ErrorCode::kLocked);
+}
+
 // The lock is held for a moment, and the kernel's files are not kept open.
 TEST(WholeLogTest, SnapshotsGoOnWhileItIsOpen) {
   World world;
@@ -217,7 +235,9 @@ struct Broken {
 class BrokenLogTest : public ::testing::TestWithParam<Broken> {};
 
 void FlipByte(World* world, uint64_t segment, size_t at) {
-  world->fs.Find(world->SegmentPath(segment) + ".ima")->data.at(at) ^= std::byte{1};
+  FakeFileSystem::Node* const node = world->fs.Find(world->SegmentPath(segment) + ".ima");
+  node->data.at(at) ^= std::byte{1};
+  ++node->changed;
 }
 
 TEST_P(BrokenLogTest, IsRefused) {
@@ -298,6 +318,22 @@ TEST(WholeLogTest, SegmentThatChangesLaterIsAnErrorWhereItIsRead) {
   EXPECT_THAT(got.error().ToString(), HasSubstr("early"));
 }
 
+TEST(WholeLogTest, SegmentWhoseInodeAloneChangesIsReadOn) {
+  World world;
+  world.kernel.MeasureFiles(300);
+  ASSERT_TRUE(world.Take().ok());
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  FakeFileSystem::Node* const node = world.fs.Find(world.SegmentPath(1) + ".ima");
+  ++node->changed;
+  const size_t length = node->data.size() - 100;
+  Bytes buffer(length);
+  const auto got = (*log)->state()->Read({}, 7, buffer);
+  ASSERT_TRUE(got.ok());
+  ASSERT_EQ(*got, length);
+  EXPECT_TRUE(std::equal(buffer.begin(), buffer.end(), node->data.begin() + 7));
+}
+
 TEST(WholeLogTest, PurgeOutsideOfTheProtocolIsAnErrorThatStays) {
   World world;
   world.kernel.MeasureFiles(5);
@@ -339,7 +375,7 @@ TEST(WholeLogTest, SegmentTakenAwayLaterIsAnErrorThatStays) {
 // Whatever call fails: an error, nothing half taken in, and all is well after.
 TEST(WholeLogTest, FailureOfAnyCallOfARefreshChangesNothing) {
   for (const bool snapshot : {false, true}) {
-    for (int call = 1;; ++call) {
+    for (int call = testing::FirstCall();; call += testing::kCallStep) {
       World world;
       world.kernel.MeasureFiles(150);
       auto log = Open(&world);

@@ -121,7 +121,7 @@ Status Growth::AddSegment(const LogPart& part) {
   }
   const bool all = known == next_.end.raw;
   next_.pieces.insert(all ? next_.pieces.end() : next_.pieces.end() - 1,
-                      {begin, end, std::move(file), 0});
+                      {begin, end, std::move(file), 0, info.changed});
   if (all) {
     std::erase_if(next_.pieces, [](const Piece& piece) { return piece.begin == piece.end; });
     IMASNAP_RETURN_IF_ERROR(TakeRecords(source, part.path, known - begin, /*keep=*/false));

@@ -9,20 +9,7 @@ namespace {
 // Where a name is needed for bytes of more than one file.
 constexpr const char* kWholeLog = "the whole log";
 
-// The stride's bytes, if they are still those that were indexed.
-Status Load(const LogState& state, const Stride& stride, std::span<std::byte> out) {
-  IMASNAP_RETURN_IF_ERROR(state.ReadRaw(stride.begin.raw, out));
-  IMASNAP_ASSIGN(const uint64_t checksum, Checksum(out));
-  if (checksum != stride.checksum) {
-    const auto piece = std::ranges::find_if(
-        state.pieces, [&](const Piece& p) { return p.end > stride.begin.raw; });
-    Error error = FileError(ErrorCode::kMismatch, piece->file->path(),
-                            "has changed since it was first read; verify the store");
-    error.offset = stride.begin.raw - piece->begin + piece->at;
-    return error;
-  }
-  return {};
-}
+bool IsStored(const ViewFormat& format) { return !format.ascii && format.alg == HashAlg::kSha1; }
 
 }  // namespace
 
@@ -52,6 +39,53 @@ Status LogState::ReadRaw(uint64_t offset, std::span<std::byte> out) const {
   return {};
 }
 
+// Whether the files that hold [from, to) are as they were when first read.
+Result<bool> LogState::Unchanged(uint64_t from, uint64_t to) const {
+  auto piece = std::ranges::upper_bound(pieces, from, {}, &Piece::end);
+  for (; piece != pieces.end() && piece->begin < to; ++piece) {
+    if (piece->changed) {
+      IMASNAP_ASSIGN(const FileInfo info, piece->file->Stat());
+      if (info.changed != *piece->changed) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+// By each stride's checksum.
+Status LogState::ReadChecked(uint64_t offset, std::span<std::byte> out) const {
+  const uint64_t wanted_end = offset + out.size();
+  const auto stride_end = [](const Stride& stride) { return stride.end.raw; };
+  Bytes raw;
+  for (auto stride = std::ranges::upper_bound(strides, offset, {}, stride_end);
+       stride != strides.end() && stride->begin.raw < wanted_end; ++stride) {
+    raw.resize(stride->end.raw - stride->begin.raw);
+    IMASNAP_RETURN_IF_ERROR(ReadRaw(stride->begin.raw, raw));
+    IMASNAP_ASSIGN(const uint64_t checksum, Checksum(raw));
+    if (checksum != stride->checksum) {
+      const auto piece = std::ranges::upper_bound(pieces, stride->begin.raw, {}, &Piece::end);
+      Error error = FileError(ErrorCode::kMismatch, piece->file->path(),
+                              "has changed since it was first read; verify the store");
+      error.offset = stride->begin.raw - piece->begin + piece->at;
+      return error;
+    }
+    const uint64_t from = std::max(offset, stride->begin.raw);
+    const uint64_t to = std::min(wanted_end, stride->end.raw);
+    std::ranges::copy(ByteView(raw).subspan(from - stride->begin.raw, to - from),
+                      out.subspan(from - offset).begin());
+  }
+  return {};
+}
+
+Status LogState::ReadIndexed(uint64_t offset, std::span<std::byte> out) const {
+  IMASNAP_RETURN_IF_ERROR(ReadRaw(offset, out));
+  // Afterwards: what is written meanwhile has changed the file by now.
+  IMASNAP_ASSIGN(const bool unchanged, Unchanged(offset, offset + out.size()));
+  // It may have been the file's mode or name alone.
+  return unchanged ? Status() : ReadChecked(offset, out);
+}
+
 Result<size_t> LogState::Read(const ViewFormat& format, uint64_t offset,
                               std::span<std::byte> out) const {
   const uint64_t size = end.BytesIn(format);
@@ -59,22 +93,19 @@ Result<size_t> LogState::Read(const ViewFormat& format, uint64_t offset,
     return size_t{0};
   }
   out = out.first(std::min<uint64_t>(out.size(), size - offset));
+  if (IsStored(format)) {
+    IMASNAP_RETURN_IF_ERROR(ReadIndexed(offset, out));
+    return out.size();
+  }
   const auto ends = [&](const Stride& stride) { return stride.end.BytesIn(format); };
   const auto first = std::ranges::upper_bound(strides, offset, {}, ends);
   const auto last = std::ranges::lower_bound(strides, offset + out.size(), {}, ends);
   const uint64_t begin = first->begin.raw;
-  Bytes raw(last->end.raw - begin);
-  for (auto stride = first; stride <= last; ++stride) {
-    IMASNAP_RETURN_IF_ERROR(Load(
-        *this, *stride,
-        std::span(raw).subspan(stride->begin.raw - begin, stride->end.raw - stride->begin.raw)));
-  }
-  if (!format.ascii && format.alg == HashAlg::kSha1) {
-    std::ranges::copy(ByteView(raw).subspan(offset - begin, out.size()), out.begin());
-  } else {
-    IMASNAP_RETURN_IF_ERROR(
-        Render(raw, kWholeLog, format, first->begin.BytesIn(format), offset, out));
-  }
+  thread_local Bytes raw;
+  raw.resize(last->end.raw - begin);
+  IMASNAP_RETURN_IF_ERROR(ReadIndexed(begin, raw));
+  IMASNAP_RETURN_IF_ERROR(
+      Render(raw, kWholeLog, format, first->begin.BytesIn(format), offset, out));
   return out.size();
 }
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "file_system.h"
@@ -20,10 +21,13 @@ struct Piece {
   uint64_t end = 0;
   std::shared_ptr<File> file;
   uint64_t at = 0;
+  // FileInfo::changed before it was read first; nothing for a file that no other
+  // process can reach.
+  std::optional<int64_t> changed{};
 };
 
 // Records of a stride; only the last one has fewer.
-inline constexpr uint64_t kStrideRecords = 128;
+inline constexpr uint64_t kStrideRecords = 32;
 
 // Some records in a row: the grain of the index.
 struct Stride {
@@ -53,6 +57,12 @@ struct LogState {
   // Reads at most `out.size()` bytes of the log in `format`; less at its end
   // alone. kMismatch when the bytes are not those first seen.
   Result<size_t> Read(const ViewFormat& format, uint64_t offset, std::span<std::byte> out) const;
+
+ private:
+  // As ReadRaw(), and the bytes are those that were indexed.
+  Status ReadIndexed(uint64_t offset, std::span<std::byte> out) const;
+  Status ReadChecked(uint64_t offset, std::span<std::byte> out) const;
+  Result<bool> Unchanged(uint64_t from, uint64_t to) const;
 };
 
 // The raw log from an offset on.

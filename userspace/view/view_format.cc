@@ -37,22 +37,27 @@ Result<Digest> HeaderDigest(const Record& record, const ViewFormat& format) {
   return digest;
 }
 
-// One record in the format; its size does not depend on the digest's value.
+// One record after the other in the format.
 class Formatter {
  public:
   explicit Formatter(const ViewFormat& format) : format_(format) {}
 
+  // Which does not depend on the digest's value.
   uint64_t Size(const Record& record) {
+    const uint64_t longer = DigestSize(format_.alg) - kSha1Size;
     if (!format_.ascii) {
-      return record.raw.size() + DigestSize(format_.alg) - kSha1Size;
+      return record.raw.size() + longer;
     }
     line_.clear();
     AppendAscii(record, record.digest, &line_);
-    return line_.size() + 2 * (DigestSize(format_.alg) - kSha1Size);
+    return line_.size() + 2 * longer;
   }
 
-  // Valid until the next call.
+  // Of the record whose Size() was asked last; valid until the next call.
   Result<ByteView> Bytes(const Record& record) {
+    if (format_.ascii && format_.alg == HashAlg::kSha1) {
+      return AsBytes(line_);
+    }
     IMASNAP_ASSIGN(const Digest digest, HeaderDigest(record, format_));
     if (format_.ascii) {
       line_.clear();
@@ -85,8 +90,7 @@ uint64_t AsciiMeter::Measure(const Record& record) {
 
 Status Render(ByteView raw, const std::string& name, const ViewFormat& format, uint64_t begin,
               uint64_t offset, std::span<std::byte> out) {
-  SpanSource source(raw);
-  LogReader reader(source, {}, name);
+  LogReader reader(raw, {}, name);
   Formatter formatter(format);
   uint64_t at = begin;
   while (!out.empty()) {

@@ -32,6 +32,9 @@ namespace {
 
 constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 constexpr double kForEver = 86400;
+// What readers take at once where they ask stat(2), as stdio and cat do: each
+// read is a request of its own.
+constexpr blksize_t kReadSize = blksize_t{128} * 1024;
 constexpr std::chrono::milliseconds kInitInterval{50};
 
 std::string CountText(const Extent& end) { return std::to_string(end.records) + "\n"; }
@@ -51,6 +54,7 @@ class ViewServer::Impl {
   ~Impl() {
     // The refresher first: it answers requests of the session.
     if (refresher_) {
+      log_->StopWaiting();
       refresher_->Stop();
     }
     if (session_) {
@@ -181,6 +185,7 @@ struct stat ViewServer::Impl::AttributesOf(fuse_ino_t inode) const {
   const ViewFile* const file = FileOf(inode);
   st.st_ino = inode;
   st.st_gid = group_;
+  st.st_blksize = kReadSize;
   st.st_nlink = file == nullptr ? 2 : 1;
   st.st_mode = file == nullptr ? S_IFDIR | 0550U : S_IFREG | file->mode;
   if (file != nullptr && file->kind == ViewFile::Kind::kKernel) {

@@ -108,7 +108,7 @@ Result<LogView> WholeLog::OpenView() {
   const auto end = std::chrono::steady_clock::now() + patience_;
   while (true) {
     auto view = OpenLogView(env_);
-    if (view.ok() || view.error().code != ErrorCode::kLocked ||
+    if (view.ok() || view.error().code != ErrorCode::kLocked || impatient_ ||
         std::chrono::steady_clock::now() >= end) {
       return view;
     }

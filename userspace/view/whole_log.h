@@ -5,6 +5,7 @@
 #ifndef IMASNAP_VIEW_WHOLE_LOG_H_
 #define IMASNAP_VIEW_WHOLE_LOG_H_
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
@@ -32,6 +33,10 @@ class WholeLog {
   // not known.
   Status Refresh();
 
+  // Ends a Refresh() that waits for the lock, in another thread, with kLocked;
+  // later ones do not wait.
+  void StopWaiting() { impatient_ = true; }
+
   // What there is now: valid as long as it is held, whatever comes.
   std::shared_ptr<const LogState> state() const;
 
@@ -47,6 +52,7 @@ class WholeLog {
 
   Environment env_;
   const std::chrono::milliseconds patience_;
+  std::atomic<bool> impatient_ = false;
   std::optional<Error> broken_;
   mutable std::mutex mutex_;  // for state_
   std::shared_ptr<const LogState> state_ = std::make_shared<const LogState>();
