@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "startup.h"
 
-#include <time.h>
+#include <ctime>
 
 #include "snapshot.h"
 

@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "kernel_log.h"
 #include "result.h"
@@ -37,7 +38,7 @@ class KernelLists {
   Result<std::unique_ptr<File>> TakeLive();
 
  private:
-  explicit KernelLists(const KernelLog& kernel) : kernel_(kernel) {}
+  explicit KernelLists(KernelLog kernel) : kernel_(std::move(kernel)) {}
   Status Reopen();
 
   KernelLog kernel_;

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "every_call.h"
 #include "tampering.h"
 #include "world.h"
 
@@ -262,8 +263,8 @@ class DiscardFaultTest : public ::testing::TestWithParam<FaultCase> {};
 // Every call fails, or is the last before a crash. A segment is there or said to
 // be discarded; the next gc finishes it.
 TEST_P(DiscardFaultTest, SegmentsAreWholeOrSaidToBeGoneAtAnyCall) {
-  int call = 1;
-  for (;; ++call) {
+  int call = testing::FirstCall();
+  for (;; call += testing::kCallStep) {
     Verified world(1);
     std::vector<Bytes> bytes;
     for (uint64_t number = 1; number <= 3; ++number) {

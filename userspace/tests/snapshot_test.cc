@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <tuple>
 
+#include "every_call.h"
 #include "world.h"
 
 namespace imasnap {
@@ -261,7 +262,7 @@ TEST(SnapshotTest, VolatileStoreIsTakenWhenAllowed) {
 // A full disk, at every byte: nothing is lost, nothing purged, and when there
 // is room again the next snapshot is whole.
 TEST(SnapshotTest, FullDiskAtEveryStageLosesNothing) {
-  for (uint64_t room = 0;; room += 37) {
+  for (uint64_t room = 0;; room += uint64_t{37} * testing::kCallStep) {
     World world;
     world.kernel.MeasureFiles(4);
     ASSERT_TRUE(world.Take().ok());
@@ -309,8 +310,8 @@ class FaultTest : public ::testing::TestWithParam<std::tuple<Kind, FaultCase>> {
 
 void FaultTest::StrikeEveryCall(Prepare prepare, Meanwhile meanwhile) {
   const FaultCase& param = std::get<1>(GetParam());
-  int call = 1;
-  for (bool hit = true; hit; ++call) {
+  int call = testing::FirstCall();
+  for (bool hit = true; hit; call += testing::kCallStep) {
     World world(kind());
     prepare(&world);
     Fault fault = param.fault;
