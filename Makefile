@@ -66,7 +66,7 @@ demo: deps kernel userspace ## the whole snapshot cycle, told step by step
 vm: deps kernel userspace ## a shell in the guest
 	$(vm) shell
 
-bench: deps $(if $(filter host,$(PART)),,kernel stock) ## measure size and speed; PART=reading|slab|tpm|latency (guest) or host for one
+bench: deps $(if $(filter host view,$(PART)),,kernel stock) ## measure size and speed; PART=reading|slab|tpm|latency (guest), host or view for one
 	$(harness)/bench/run $(PART)
 
 lint: ## check the text of the tree

@@ -20,8 +20,8 @@ from .guests import Setup
 from .hostlogs import HostLog
 from .tables import Outcome, Table, Target
 
-_BUILD = paths.BUILD / "userspace-release"
-_LOGS = paths.BUILD / "bench" / "host"
+BUILD = paths.BUILD / "userspace-release"
+LOGS = paths.BUILD / "bench" / "host"
 _SIZES = (10_000, 100_000, 1_000_000)
 _BANKS = (("sha256",), ("sha1", "sha256"))
 _TIMES = 5
@@ -31,23 +31,25 @@ _FLAT = 1.1  # of the peak at the longest log to that at the shortest
 _CHECKPOINT = 100.0
 _EVMCTL = "evmctl"
 _OURS = ("verify", "cat")
+_START = "the program's start"
+_EVMCTL_START = "the start of evmctl"
 
 Figures = dict[str, Any]
 
 
 def build() -> None:
     """The programs as they are released, in a directory of their own: tests may be built without optimization."""
-    _BUILD.mkdir(parents=True, exist_ok=True)
-    log = _BUILD / "build.log"
-    configure: list[str | Path] = ["cmake", "-S", paths.ROOT / "userspace", "-B", _BUILD]
+    BUILD.mkdir(parents=True, exist_ok=True)
+    log = BUILD / "build.log"
+    configure: list[str | Path] = ["cmake", "-S", paths.ROOT / "userspace", "-B", BUILD]
     configure += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DIMASNAP_TESTS=OFF"]
-    if not (_BUILD / "CMakeCache.txt").exists() and shutil.which("ninja"):
+    if not (BUILD / "CMakeCache.txt").exists() and shutil.which("ninja"):
         configure += ["-G", "Ninja"]
     if shutil.which("ccache"):
         configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     process.logged(configure, log=log)
-    targets = ["ima-snapshot", "make_log", "hash_floor", "measure"]
-    process.logged(["cmake", "--build", _BUILD, "-j", str(_cores()), "--target", *targets], log=log)
+    targets = ["ima-snapshot", "make_log", "hash_floor", "measure", "read_at"]
+    process.logged(["cmake", "--build", BUILD, "-j", str(_cores()), "--target", *targets], log=log)
 
 
 def measure(setup: Setup) -> Outcome:
@@ -55,7 +57,7 @@ def measure(setup: Setup) -> Outcome:
     outcome = Outcome("host", figures={"cores": _cores(), "times": _TIMES, "logs": []})
     for banks in _BANKS:
         for records in _SIZES:
-            log = hostlogs.make(_BUILD / "bench", _LOGS / f"{records}-{'-'.join(banks)}", records, banks)
+            log = hostlogs.make(BUILD / "bench", LOGS / f"{records}-{'-'.join(banks)}", records, banks)
             hostlogs.check_referee(log)
             outcome.figures["logs"].append({"records": records, "banks": list(banks), **_measure(log)})
     logs: list[Figures] = outcome.figures["logs"]
@@ -65,7 +67,7 @@ def measure(setup: Setup) -> Outcome:
     if profile is not None:
         outcome.figures["profile"] = profile
         outcome.tables.append(hostprofile.table(profile))
-    shutil.rmtree(_LOGS)
+    shutil.rmtree(LOGS)
     return outcome
 
 
@@ -73,12 +75,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _program() -> str:
-    return str(_BUILD / "ima-snapshot")
+def program() -> str:
+    return str(BUILD / "ima-snapshot")
 
 
 def _commands(log: HostLog) -> dict[str, list[str]]:
-    base = [_program(), *log.options()]
+    base = [program(), *log.options()]
     commands = {
         _EVMCTL: log.evmctl(),
         "verify": [*base, "verify", *log.pcrs()],
@@ -86,7 +88,8 @@ def _commands(log: HostLog) -> dict[str, list[str]]:
         "cat": [*base, "cat"],
         "cat --hash sha256": [*base, "cat", "--hash", "sha256"],
         "cat --ascii": [*base, "cat", "--ascii"],
-        "the program's start": [_program(), "--version"],
+        _START: [program(), "--version"],
+        _EVMCTL_START: [_EVMCTL, "--version"],
     }
     if _has_state():
         state = log.directory / "state"
@@ -95,14 +98,14 @@ def _commands(log: HostLog) -> dict[str, list[str]]:
         )
         if done.returncode != 0:
             raise HarnessError(f"verify --state: {done.stderr.strip()}")
-        later = [_program(), *log.options(later=True), "verify", *log.pcrs(later=True)]
+        later = [program(), *log.options(later=True), "verify", *log.pcrs(later=True)]
         commands["verify after more"] = later
         commands["verify --state after more"] = [*later, "--state", str(state)]
     return commands
 
 
 def _has_state() -> bool:
-    return "--state" in process.output([_program(), "verify", "--help"])
+    return "--state" in process.output([program(), "verify", "--help"])
 
 
 def _measure(log: HostLog) -> Figures:
@@ -117,7 +120,7 @@ def _measure(log: HostLog) -> Figures:
             if before is not None:
                 state.write_bytes(before)
             runs[name].append(_once(argv))
-        floor = [str(_BUILD / "bench/hash_floor"), str(log.whole), "--banks", ",".join(log.banks)]
+        floor = [str(BUILD / "bench/hash_floor"), str(log.whole), "--banks", ",".join(log.banks)]
         floors.append(json.loads(process.output(floor)))
     _check_cat(log)
     return {
@@ -128,7 +131,7 @@ def _measure(log: HostLog) -> Figures:
 
 
 def _once(argv: Sequence[str]) -> Figures:
-    told: Figures = json.loads(process.output([str(_BUILD / "bench/measure"), "/dev/null", "/dev/null", *argv]))
+    told: Figures = json.loads(process.output([str(BUILD / "bench/measure"), "/dev/null", "/dev/null", *argv]))
     if told["status"] != 0:
         raise HarnessError(f"{' '.join(argv)}: exit {told['status']}")
     return told
@@ -148,15 +151,15 @@ def _check_cat(log: HostLog) -> None:
     """What cat writes is the log."""
     out = log.directory / "cat.bin"
     with out.open("wb") as f:
-        subprocess.run([_program(), *log.options(), "cat"], stdout=f, check=True)
+        subprocess.run([program(), *log.options(), "cat"], stdout=f, check=True)
     if subprocess.run(["cmp", "-s", str(out), str(log.whole)], check=False).returncode != 0:
         raise HarnessError(f"{log.whole}: cat writes something else")
     out.unlink()
 
 
 def _profiled() -> list[str]:
-    log = HostLog(100_000, _BANKS[0], _LOGS / f"100000-{'-'.join(_BANKS[0])}")
-    return ["taskset", "-c", "0", _program(), *log.options(), "verify", *log.pcrs()]
+    log = HostLog(100_000, _BANKS[0], LOGS / f"100000-{'-'.join(_BANKS[0])}")
+    return ["taskset", "-c", "0", program(), *log.options(), "verify", *log.pcrs()]
 
 
 def _by_banks(logs: Sequence[Figures]) -> list[list[Figures]]:
@@ -172,6 +175,23 @@ def _times_evmctl(log: Figures, name: str) -> float:
     return float(log["runs"][_EVMCTL]["wall_ns"] / log["runs"][name]["wall_ns"])
 
 
+def _work(log: Figures, name: str) -> float:
+    """Nanoseconds of a run without what its program takes to start."""
+    start = _EVMCTL_START if name == _EVMCTL else _START
+    return float(max(log["runs"][name]["wall_ns"] - log["runs"][start]["wall_ns"], 1))
+
+
+def _times(log: Figures, slow: str, fast: str) -> tuple[float, str]:
+    """How many times faster, and that in words: of short runs the start is most."""
+    ratio = float(log["runs"][slow]["wall_ns"] / log["runs"][fast]["wall_ns"])
+    alone = _work(log, slow) / _work(log, fast)
+    return ratio, f"{ratio:.{_digits(ratio)}f} times; {alone:.{_digits(alone)}f} without the programs' start"
+
+
+def _digits(ratio: float) -> int:
+    return 1 if ratio < 20 else 0
+
+
 def _table(logs: Sequence[Figures]) -> Table:
     banks = "+".join(logs[0]["banks"])
     head = [f"{banks}: records a second"]
@@ -182,7 +202,7 @@ def _table(logs: Sequence[Figures]) -> Table:
         row = [name]
         for log in logs:
             run = log["runs"][name]
-            if name.startswith("the program"):
+            if name in (_START, _EVMCTL_START):
                 row += [f"{run['wall_ns'] / 1e6:.1f} ms", "", f"{run['peak_kib'] / 1024:.1f}"]
             else:
                 row += [f"{_rate(log, name):,.0f}", f"{_times_evmctl(log, name):.1f}", f"{run['peak_kib'] / 1024:.1f}"]
@@ -209,20 +229,19 @@ def _targets(logs: Sequence[Figures]) -> list[Target]:
     targets = []
     for log in logs:
         for name in _OURS:
-            ratio = _times_evmctl(log, name)
+            ratio, measured = _times(log, _EVMCTL, name)
             promise = f"{name} of {log['records']} records, {'+'.join(log['banks'])}, "
             promise += f"{_FASTER_THAN_EVMCTL:g} times as fast as evmctl"
-            targets.append(Target(promise, f"{ratio:.1f} times", ratio >= _FASTER_THAN_EVMCTL))
+            targets.append(Target(promise, measured, ratio >= _FASTER_THAN_EVMCTL))
     for of_banks in _by_banks(logs):
         for name in _OURS:
             targets.append(_memory_target(of_banks, name))
         longest = of_banks[-1]
         if "verify --state after more" in longest["runs"]:
-            runs = longest["runs"]
-            ratio = runs["verify after more"]["wall_ns"] / runs["verify --state after more"]["wall_ns"]
+            ratio, measured = _times(longest, "verify after more", "verify --state after more")
             promise = f"verify --state, {hostlogs.LATER} records after {longest['records']}, "
             promise += f"{'+'.join(longest['banks'])}, {_CHECKPOINT:g} times as fast as the whole"
-            targets.append(Target(promise, f"{ratio:.0f} times", ratio >= _CHECKPOINT))
+            targets.append(Target(promise, measured, ratio >= _CHECKPOINT))
     return targets
 
 

@@ -17,7 +17,7 @@ from imaharness.bases import BASES, DEFAULT_BASE
 from imaharness.errors import HarnessError
 from imaharness.guest import new_run_directory
 
-from . import host, latency, reading, slab, tpm
+from . import host, latency, reading, slab, tpm, view
 from .guests import Setup
 from .tables import Outcome, closing_table
 
@@ -36,6 +36,7 @@ PARTS = {
     "tpm": Part(tpm.measure, ("patched",)),
     "latency": Part(latency.measure, ("patched",)),
     "host": Part(host.measure),
+    "view": Part(view.measure),
 }
 
 _EPILOG = """
@@ -63,7 +64,7 @@ def _build(parts: Sequence[str], setup: Setup) -> None:
     """Build what is measured, before anything is: afterwards it would go first."""
     for flavour in sorted({flavour for name in parts for flavour in PARTS[name].flavours}):
         setup.image(flavour)
-    if "host" in parts:
+    if {"host", "view"} & set(parts):
         host.build()
 
 

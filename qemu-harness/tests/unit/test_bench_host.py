@@ -90,12 +90,19 @@ class Runs(unittest.TestCase):
             return {
                 "records": records,
                 "banks": ["sha256"],
-                "runs": {"evmctl": {**run, "wall_ns": 5000}, "verify": run, "cat": {**run, "wall_ns": 1001}},
+                "runs": {
+                    "evmctl": {**run, "wall_ns": 5000},
+                    "verify": run,
+                    "cat": {**run, "wall_ns": 1001},
+                    "the start of evmctl": {**run, "wall_ns": 1400},
+                    "the program's start": {**run, "wall_ns": 900},
+                },
             }
 
         with mock.patch.object(host, "_BANKS", (("sha256",),)):
             targets = host._targets([log(10, 20), log(1000, 23)])
         self.assertEqual([t.met for t in targets], [True, False, True, False, False, False])
+        self.assertEqual(targets[0].measured, "5.0 times; 36 without the programs' start")
         self.assertEqual(targets[-1].measured, "23.0 MiB, 1.15 times")
 
 

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How fast the FUSE view of a long log is read, beside plain files of the same bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from imaharness import process
+from imaharness.errors import HarnessError
+
+from . import host, hostlogs
+from .guests import Setup
+from .hostlogs import HostLog
+from .tables import Outcome, Table, Target
+
+_RECORDS = 1_000_000
+_FILES = (
+    "binary_runtime_measurements",
+    "ascii_runtime_measurements",
+    "binary_runtime_measurements_sha256",
+)
+_TIMES = 3
+_SLOWER_AT_MOST = 3.0
+_MOUNTED_WITHIN = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """How a file is read; 128 KiB are what stat(2) of the view's files asks for."""
+
+    name: str
+    size: int
+    reads: int = 0  # at offsets; 0: all of it, in order
+
+    def options(self) -> list[str]:
+        return [f"--size={self.size}", *([f"--at-offsets={self.reads}"] if self.reads else [])]
+
+
+_PATTERNS = (
+    Pattern("in order, 128 KiB", 128 << 10),
+    Pattern("at offsets, 128 KiB", 128 << 10, 1000),
+    Pattern("at offsets, 4 KiB", 4 << 10, 10_000),
+)
+
+Figures = dict[str, Any]
+
+
+def measure(setup: Setup) -> Outcome:
+    del setup  # no guest
+    if os.geteuid() != 0 or not Path("/dev/fuse").exists():
+        raise HarnessError("the view needs root and /dev/fuse")
+    directory = host.LOGS / "view"
+    log = hostlogs.make(host.BUILD / "bench", directory, _RECORDS, ("sha1", "sha256"))
+    outcome = Outcome("view", figures={"records": _RECORDS, "times": _TIMES, "files": []})
+    with _mounted(log) as (view, seconds):
+        outcome.figures["mount_seconds"] = seconds
+        for name in _FILES:
+            plain = directory / name
+            shutil.copyfile(view / name, plain)
+            if name == _FILES[0] and plain.stat().st_size != log.whole.stat().st_size:
+                raise HarnessError(f"{view / name} is not the whole log")
+            for pattern in _PATTERNS:
+                outcome.figures["files"].append(_compare(plain, view / name, pattern))
+            plain.unlink()
+    shutil.rmtree(directory)
+    outcome.tables = [_table(outcome.figures)]
+    outcome.targets = [_target(outcome.figures["files"])]
+    return outcome
+
+
+@contextmanager
+def _mounted(log: HostLog) -> Iterator[tuple[Path, float]]:
+    """The view of the log, and after how many seconds it could be read."""
+    view = log.directory / "view"
+    view.mkdir()
+    config = log.directory / "config"
+    config.write_text(f'lock_file = "{log.directory}/lock"\n')
+    began = time.monotonic()
+    server = subprocess.Popen([host.program(), "--config", config, *log.options(), "mount", view])
+    try:
+        while not (view / _FILES[0]).exists():
+            if server.poll() is not None or time.monotonic() - began > _MOUNTED_WITHIN:
+                raise HarnessError("the view was not mounted")
+            time.sleep(0.01)
+        yield view, time.monotonic() - began
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _compare(plain: Path, viewed: Path, pattern: Pattern) -> Figures:
+    """Bytes a second of both, in turn; once before to have the pages of the plain one in memory."""
+    _rate(plain, pattern)
+    rates = [(_rate(plain, pattern), _rate(viewed, pattern)) for _ in range(_TIMES)]
+    return {
+        "file": plain.name,
+        "pattern": pattern.name,
+        "plain": median(p for p, _ in rates),
+        "view": median(v for _, v in rates),
+    }
+
+
+def _rate(file: Path, pattern: Pattern) -> float:
+    told = json.loads(process.output([str(host.BUILD / "bench/read_at"), str(file), *pattern.options()]))
+    return float(told["bytes"] / (told["ns"] / 1e9))
+
+
+def _table(figures: Figures) -> Table:
+    rows = []
+    for row in figures["files"]:
+        rates = [f"{row[of] / 1e6:,.0f}" for of in ("plain", "view")]
+        rows.append([row["file"], row["pattern"], *rates, f"{row['plain'] / row['view']:.1f}"])
+    title = f"View of {_RECORDS} records (mounted after {figures['mount_seconds']:.1f} s), medians of {_TIMES}"
+    return Table(title, ["file", "read", "plain MB/s", "view MB/s", "times slower"], rows)
+
+
+def _target(rows: list[Figures]) -> Target:
+    row = next(r for r in rows if r["file"] == _FILES[0] and r["pattern"] == _PATTERNS[1].name)
+    ratio = row["plain"] / row["view"]
+    promise = f"view of {_RECORDS} records {row['pattern']} within {_SLOWER_AT_MOST:g} times of reading the plain file"
+    return Target(promise, f"{ratio:.1f} times", ratio <= _SLOWER_AT_MOST)
