@@ -229,14 +229,15 @@ class Machine {
       aggregate_.clear();
       return "ima-buf";
     }
-    const uint64_t kind = random_() % 1000;
+    const bool first = replay_.records() == 0;
+    const uint64_t kind = first ? 1 : random_() % 1000;
     *violation = kind == 0;
     Bytes random(265);
     for (std::byte& b : random) {
       b = static_cast<std::byte>(random_());
     }
     AppendDigestField(HashAlg::kSha256, random);
-    AppendField(AsBytes(Path()), &data_);
+    AppendField(AsBytes(first ? "boot_aggregate" + std::string(1, '\0') : Path()), &data_);
     if (kind < 600) {
       return "ima-ng";
     }
