@@ -27,7 +27,7 @@ _BANKS = (("sha256",), ("sha1", "sha256"))
 _TIMES = 5
 _FASTER_THAN_EVMCTL = 5.0
 _PEAK_MIB = 32.0
-_FLAT = 1.1  # of the peak at the longest log to that at the shortest
+_FLAT = 1.1  # of the peak at the longest log to that at the one before, where all threads run too
 _CHECKPOINT = 100.0
 _EVMCTL = "evmctl"
 _OURS = ("verify", "cat")
@@ -248,6 +248,6 @@ def _targets(logs: Sequence[Figures]) -> list[Target]:
 def _memory_target(logs: Sequence[Figures], name: str) -> Target:
     peaks = [log["runs"][name]["peak_kib"] / 1024 for log in logs]
     promise = f"peak memory of {name}, {'+'.join(logs[0]['banks'])}, at {logs[-1]['records']} records "
-    promise += f"under {_PEAK_MIB:g} MiB and {_FLAT:g} times that at {logs[0]['records']} at most"
-    met = peaks[-1] < _PEAK_MIB and peaks[-1] <= _FLAT * peaks[0]
-    return Target(promise, f"{peaks[-1]:.1f} MiB, {peaks[-1] / peaks[0]:.2f} times", met)
+    promise += f"under {_PEAK_MIB:g} MiB and {_FLAT:g} times that at {logs[-2]['records']} at most"
+    met = peaks[-1] < _PEAK_MIB and peaks[-1] <= _FLAT * peaks[-2]
+    return Target(promise, f"{peaks[-1]:.1f} MiB, {peaks[-1] / peaks[-2]:.2f} times", met)

@@ -81,10 +81,6 @@ SUITES: dict[str, tuple[Runner, bool]] = {
 }
 
 
-# Only run when they are named: they have not been seen to pass as a whole yet.
-ON_DEMAND = ("sanitizers", "fuzz", "tidy", "package")
-
-
 def _skipped(name: str, reason: str) -> list[Suite]:
     suite = Suite(name)
     suite.add(name, Status.SKIP, reason)
@@ -118,8 +114,7 @@ def _tell(suite: Suite) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="check", description="Run the test suites.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE",
-                        help=f"of {', '.join(SUITES)}; default: all but {', '.join(ON_DEMAND)}")  # fmt: skip
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; default: all")
     parser.add_argument("--base", default=os.environ.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
     parser.add_argument("--ksrc", default=os.environ.get("KSRC") or None, type=Path)
     args = parser.parse_args(argv)
@@ -133,11 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     done: list[Suite] = []
     for name in args.suites or SUITES:
         print(f"== {name}", flush=True)
-        if name in ON_DEMAND and not args.suites:
-            suites = _skipped(name, f"only run when named: make check SUITES={name}")
-        else:
-            suites = run_one(name, base, args.ksrc)
-        for suite in suites:
+        for suite in run_one(name, base, args.ksrc):
             done.append(suite)
             _tell(suite)
         report.write(done, results)
