@@ -127,6 +127,42 @@ TEST_F(CheckpointTest, DamageToWhatIsNewIsFoundFromAState) {
   EXPECT_FALSE(report->checkpoint);
 }
 
+// Staging records no aggregate: the state lies where the last segment ended.
+TEST(StagedCheckpointTest, NextRunReadsOnlyWhatIsNew) {
+  World world(testing::Kind::kStaging);
+  for (int i = 0; i < 2; ++i) {
+    world.kernel.MeasureFiles(8);
+    ASSERT_TRUE(world.Take().ok());
+  }
+  world.kernel.MeasureFiles(3);
+  auto first = VerifyFrom(&world, &world.tpm, nullptr);
+  ASSERT_TRUE(first.ok()) << first.error().ToString();
+  ASSERT_TRUE(first->checkpoint);
+  const Checkpoint state = *first->checkpoint;
+  EXPECT_EQ(state.attempt, kNoAttempt);
+  EXPECT_EQ(state.segment, 2U);
+  EXPECT_EQ(state.records, first->records - first->live_records);
+
+  world.kernel.MeasureFiles(8);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(3);
+  testing::FlipByte(&world, 1, 200);  // is not read again
+  auto next = VerifyFrom(&world, &world.tpm, &state);
+  ASSERT_TRUE(next.ok()) << next.error().ToString();
+  ASSERT_FALSE(next->finding) << next->finding->ToError().ToString();
+  EXPECT_EQ(next->records_before, state.records);
+  EXPECT_EQ(next->matched_record, world.kernel.total());
+  ASSERT_TRUE(next->checkpoint);
+  EXPECT_EQ(next->checkpoint->segment, 3U);
+
+  testing::FlipByte(&world, 3, 4);
+  auto damaged = VerifyFrom(&world, &world.tpm, &state);
+  ASSERT_TRUE(damaged.ok());
+  ASSERT_TRUE(damaged->finding);
+  EXPECT_EQ(damaged->finding->segment, 3U);
+  EXPECT_EQ(damaged->finding->record, state.records + 1);
+}
+
 TEST_F(CheckpointTest, WithoutPcrsFromOutsideThereIsNone) {
   auto report = VerifyFrom(&world_, nullptr, &state_);
   ASSERT_TRUE(report.ok());

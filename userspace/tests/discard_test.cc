@@ -14,6 +14,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::Fault;
+using testing::FaultCase;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::kBoot1;
@@ -253,11 +254,6 @@ TEST(DiscardTest, SegmentThatIsMissingAndNotDiscardedIsStillAMismatch) {
   EXPECT_EQ(report->finding->segment, 1U);
 }
 
-struct FaultCase {
-  const char* name;
-  Fault fault;
-  bool lose_unsynced;
-};
 class DiscardFaultTest : public ::testing::TestWithParam<FaultCase> {};
 
 // Every call fails, or is the last before a crash. A segment is there or said to
@@ -309,21 +305,8 @@ TEST_P(DiscardFaultTest, SegmentsAreWholeOrSaidToBeGoneAtAnyCall) {
   EXPECT_GT(call, 40);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kinds, DiscardFaultTest,
-    ::testing::Values(
-        FaultCase{"Eio", {.kind = Fault::Kind::kError, .errno_value = EIO}, false},
-        FaultCase{"EioForEver",
-                  {.kind = Fault::Kind::kError, .errno_value = EIO, .times = 1000000},
-                  false},
-        FaultCase{"Enospc", {.kind = Fault::Kind::kError, .errno_value = ENOSPC}, false},
-        FaultCase{"Eintr", {.kind = Fault::Kind::kError, .errno_value = EINTR}, false},
-        FaultCase{"Short", {.kind = Fault::Kind::kShort}, false},
-        FaultCase{"KilledBefore", {.kind = Fault::Kind::kCrashBefore}, false},
-        FaultCase{"KilledAfter", {.kind = Fault::Kind::kCrashAfter}, false},
-        FaultCase{"UnsyncedLostBefore", {.kind = Fault::Kind::kCrashBefore}, true},
-        FaultCase{"UnsyncedLostAfter", {.kind = Fault::Kind::kCrashAfter}, true}),
-    [](const auto& p) { return p.param.name; });
+INSTANTIATE_TEST_SUITE_P(Kinds, DiscardFaultTest, ::testing::ValuesIn(testing::kFaultCases),
+                         [](const auto& p) { return p.param.name; });
 
 }  // namespace
 }  // namespace imasnap

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// For loops over every call that may fail. The sanitizers make each round ten
+// For loops over every call that may fail: in which ways, and how many of the
+// calls. The sanitizers make each round ten
 // times as dear: under them a test takes one call in kCallStep, and another test
 // of the same loop others. The plain build takes every call.
 #ifndef IMASNAP_TESTS_EVERY_CALL_H_
@@ -8,8 +9,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <numeric>
 #include <string_view>
+
+#include "fake_file_system.h"
 
 namespace imasnap::testing {
 
@@ -30,6 +34,26 @@ inline int FirstCall() {
   const std::string_view name = ::testing::UnitTest::GetInstance()->current_test_info()->name();
   return 1 + std::accumulate(name.begin(), name.end(), 0) % kCallStep;
 }
+
+struct FaultCase {
+  const char* name;
+  Fault fault;
+  bool lose_unsynced = false;  // when the process dies, the machine does too
+};
+
+inline constexpr int kForEver = 1000000;
+
+inline const FaultCase kFaultCases[] = {
+    {"Eio", {.kind = Fault::Kind::kError, .errno_value = EIO}},
+    {"EioForEver", {.kind = Fault::Kind::kError, .errno_value = EIO, .times = kForEver}},
+    {"Enospc", {.kind = Fault::Kind::kError, .errno_value = ENOSPC}},
+    {"Eintr", {.kind = Fault::Kind::kError, .errno_value = EINTR}},
+    {"Short", {.kind = Fault::Kind::kShort}},
+    {"KilledBefore", {.kind = Fault::Kind::kCrashBefore}},
+    {"KilledAfter", {.kind = Fault::Kind::kCrashAfter}},
+    {"UnsyncedLostBefore", {.kind = Fault::Kind::kCrashBefore}, true},
+    {"UnsyncedLostAfter", {.kind = Fault::Kind::kCrashAfter}, true},
+};
 
 }  // namespace imasnap::testing
 

@@ -16,6 +16,7 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::Fault;
+using testing::FaultCase;
 using ::testing::HasSubstr;
 using testing::kBoot1;
 using testing::Kind;
@@ -288,11 +289,6 @@ TEST(SnapshotTest, FullDiskAtEveryStageLosesNothing) {
   }
 }
 
-struct FaultCase {
-  const char* name;
-  Fault fault;
-  bool lose_unsynced;
-};
 class FaultTest : public ::testing::TestWithParam<std::tuple<Kind, FaultCase>> {
  protected:
   static Kind kind() { return std::get<0>(GetParam()); }
@@ -384,26 +380,14 @@ TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhereRecordsWereLeftStaged) {
   });
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kinds, FaultTest,
-    ::testing::Combine(
-        ::testing::Values(Kind::kSnapshot, Kind::kStaging),
-        ::testing::Values(
-            FaultCase{"Eio", {.kind = Fault::Kind::kError, .errno_value = EIO}, false},
-            FaultCase{"EioForEver",
-                      {.kind = Fault::Kind::kError, .errno_value = EIO, .times = 1000000},
-                      false},
-            FaultCase{"Enospc", {.kind = Fault::Kind::kError, .errno_value = ENOSPC}, false},
-            FaultCase{"Eintr", {.kind = Fault::Kind::kError, .errno_value = EINTR}, false},
-            FaultCase{"Short", {.kind = Fault::Kind::kShort}, false},
-            FaultCase{"KilledBefore", {.kind = Fault::Kind::kCrashBefore}, false},
-            FaultCase{"KilledAfter", {.kind = Fault::Kind::kCrashAfter}, false},
-            FaultCase{"UnsyncedLostBefore", {.kind = Fault::Kind::kCrashBefore}, true},
-            FaultCase{"UnsyncedLostAfter", {.kind = Fault::Kind::kCrashAfter}, true})),
-    [](const auto& p) {
-      return std::string(std::get<0>(p.param) == Kind::kSnapshot ? "Snapshot" : "Staging") +
-             std::get<1>(p.param).name;
-    });
+INSTANTIATE_TEST_SUITE_P(Kinds, FaultTest,
+                         ::testing::Combine(::testing::Values(Kind::kSnapshot, Kind::kStaging),
+                                            ::testing::ValuesIn(testing::kFaultCases)),
+                         [](const auto& p) {
+                           return std::string(std::get<0>(p.param) == Kind::kSnapshot ? "Snapshot"
+                                                                                      : "Staging") +
+                                  std::get<1>(p.param).name;
+                         });
 
 }  // namespace
 }  // namespace imasnap
