@@ -95,6 +95,12 @@ void PrintReport(const VerifyReport& report, const ReportContext& context, std::
         later == 0 ? "" : fmt::format("; {} later records are not covered by them", later));
   } else {
     out << "OK          the log agrees with itself (no PCRs were given to compare with)\n";
+    if (report.unchained > 0) {
+      out << fmt::format(
+          "not chained {} segments, which no aggregate closed (staging): only PCRs tell whether "
+          "records are missing after them\n",
+          report.unchained);
+    }
   }
   if (!context.live) {
     out << fmt::format(
@@ -116,6 +122,7 @@ Json ToJson(const VerifyReport& report, const ReportContext& context) {
   json["aggregates"] = report.aggregates;
   json["violations"] = report.violations;
   json["aggregate_pcr_checks"] = report.pcr_checks;
+  json["unchained_segments"] = report.unchained;
   json["matched_record"] = OrNull(report.matched_record);
   Json banks = Json::object();
   for (const BankReport& bank : report.banks) {

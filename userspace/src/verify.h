@@ -70,6 +70,9 @@ struct VerifyReport {
   uint64_t aggregates = 0;
   uint64_t violations = 0;
   uint64_t pcr_checks = 0;  // values in aggregates that were compared
+  // Segments after which the log goes on without an aggregate, as staging has it:
+  // without PCRs from outside nothing tells that no record is missing there.
+  uint64_t unchained = 0;
   std::vector<BankReport> banks;
   std::vector<std::string> unchecked_banks;  // their hash is not available here
   // The record after which the log agrees with the PCRs from outside.

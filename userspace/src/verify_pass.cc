@@ -177,6 +177,9 @@ Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
 
 Status VerifyPass::OnRecord(const Record& record) {
   const bool first_of_part = record.number == 1 && FollowsAnAggregatesSegment();
+  if (record.number == 1 && index_ > 0 && parts_[index_ - 1].segment != 0 && !IsAggregate(record)) {
+    ++report_.unchained;
+  }
   if (IsAggregate(record)) {
     IMASNAP_RETURN_IF_ERROR(OnAggregate(record, first_of_part));
   } else if (first_of_part) {

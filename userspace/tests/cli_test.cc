@@ -18,6 +18,7 @@ using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::StartsWith;
 using Json = nlohmann::json;
 
@@ -262,6 +263,20 @@ TEST_F(CliTest, StatusSaysWhichBackendAndWhy) {
   const Ran ran = Run({"status", "--securityfs", "/nowhere"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_THAT(ran.out, HasSubstr("/nowhere/ima does not exist"));
+}
+
+TEST_F(CliTest, VerifyWithoutPcrsSaysWhatOnlyTheyChain) {
+  world_.kernel.has_snapshot_file = false;
+  world_.kernel.has_staging = true;
+  world_.kernel.MeasureFiles(3);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  EXPECT_THAT(Run({"verify"}).out, Not(HasSubstr("not chained")));  // nothing comes after it
+  world_.kernel.MeasureFiles(3);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  world_.kernel.MeasureFiles(3);
+  EXPECT_THAT(Run({"verify"}).out, HasSubstr("not chained 2 segments"));
+  EXPECT_THAT(Run({"verify", "--json"}).out, HasSubstr("\"unchained_segments\":2"));
+  EXPECT_THAT(Run({"verify", "--tpm"}).out, Not(HasSubstr("not chained")));
 }
 
 TEST_F(CliTest, ReportsWhatItRepaired) {
