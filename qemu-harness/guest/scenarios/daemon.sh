@@ -8,23 +8,9 @@ set -eu
 . "${0%/*}/lib.sh"
 
 kills=4
-log=/tmp/daemon.log
 
 limits() {
 	configure /disk/store "max_records = $1" 'max_bytes = 0' 'check_interval = 1'
-}
-
-# said TEXT: how many lines of the log have it.
-said() {
-	grep -cF "$1" "$log" || [ $? -eq 1 ]
-}
-
-# until_said N TEXT
-until_said() {
-	while [ "$(said "$2")" -lt "$1" ]; do
-		kill -0 "$daemon" || fail "the daemon is gone"
-		usleep 10000
-	done
 }
 
 # until_purges N
@@ -43,24 +29,6 @@ until_below() {
 	done
 }
 
-# Until it is ready; a snapshot that is due begins right after.
-start_daemon() {
-	starts=$(said "$store: a snapshot at")
-	# By its path: the shell has a smaller one of its own.
-	/usr/local/bin/setpriv --bounding-set=-all,+sys_admin --inh-caps=-all --no-new-privs \
-		ima-snapshotd -v 2>>"$log" &
-	daemon=$!
-	until_said $((starts + 1)) "$store: a snapshot at"
-}
-
-# end_daemon SIGNAL STATUS
-end_daemon() {
-	kill "-$1" "$daemon"
-	status=0
-	wait "$daemon" || status=$?
-	[ "$status" -eq "$2" ] || fail "the daemon ended with $status after SIG$1"
-}
-
 # Files measured at different times have different names.
 begin_phase() {
 	load=/load/$1
@@ -74,7 +42,6 @@ end_phase() {
 	load=/load
 }
 
-: >"$log"
 trap 'cp "$log" /out/daemon.log' EXIT
 prepare_load
 

@@ -164,6 +164,67 @@ copy_pcrs() {
 	done
 }
 
+# The daemon, which logs here.
+log=/tmp/daemon.log
+: >"$log"
+
+# said TEXT: how many lines of the log have it.
+said() {
+	grep -cF "$1" "$log" || [ $? -eq 1 ]
+}
+
+# until_said N TEXT
+until_said() {
+	while [ "$(said "$2")" -lt "$1" ]; do
+		kill -0 "$daemon" || fail "the daemon is gone"
+		usleep 10000
+	done
+}
+
+# Until it is ready, with what its unit leaves it of root's capabilities; a snapshot that is due begins right after.
+start_daemon() {
+	starts=$(said "$store: a snapshot at")
+	# By its path: the shell has a smaller one of its own.
+	/usr/local/bin/setpriv --bounding-set=-all,+sys_admin --inh-caps=-all --no-new-privs \
+		ima-snapshotd -v 2>>"$log" &
+	daemon=$!
+	until_said $((starts + 1)) "$store: a snapshot at"
+}
+
+# end_daemon SIGNAL STATUS
+end_daemon() {
+	kill "-$1" "$daemon"
+	status=0
+	wait "$daemon" || status=$?
+	[ "$status" -eq "$2" ] || fail "the daemon ended with $status after SIG$1"
+}
+
+# The view.
+view=/run/view
+
+# begin_view NAME: mount it; what it says goes to /out/NAME.stderr.
+begin_view() {
+	ima-snapshot mount "$view" 2>"/out/$1.stderr" &
+	server=$!
+	# Not by its name, which the kernel still knows of a view that died.
+	until cat "$view/runtime_measurements_count" >/tmp/ready 2>&1; do
+		kill -0 "$server" || fail "the view was not mounted: $(cat "/out/$1.stderr")"
+		usleep 20000
+	done
+}
+
+# held: what the log now has beyond what descriptor 5 was read to before. Not to
+# the end: under load a reader that sees each new record has none.
+have=0
+held() {
+	size=$(stat -c %s "$view/binary_runtime_measurements")
+	if [ "$size" -gt "$have" ]; then
+		dd bs=$((size - have)) count=1 iflag=fullblock <&5 >>/tmp/held 2>/tmp/dd ||
+			fail "a reader that kept its descriptor: $(cat /tmp/dd)"
+	fi
+	have=$size
+}
+
 # gather: everything that the host's checks need; nothing may be measuring.
 gather() {
 	copy_kernel /out/ima

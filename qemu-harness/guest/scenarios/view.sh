@@ -6,20 +6,9 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 
-view=/run/view
 group=77
 readers=64
 sizes=/out/sizes
-
-begin_view() {
-	ima-snapshot mount "$view" 2>"/out/$1.stderr" &
-	server=$!
-	# Not by its name, which the kernel still knows of a view that died.
-	until cat "$view/runtime_measurements_count" >/tmp/ready 2>&1; do
-		kill -0 "$server" || fail "the view was not mounted: $(cat "/out/$1.stderr")"
-		usleep 20000
-	done
-}
 
 # end_view NAME: until the server is gone; its exit status.
 end_view() {
@@ -34,18 +23,6 @@ read_on() {
 		cat /tmp/dd >&2
 		return 1
 	}
-}
-
-# held: what the log now has beyond what descriptor 5 was read to before. Not to
-# the end: under load a reader that sees each new record has none.
-have=0
-held() {
-	size=$(stat -c %s "$view/binary_runtime_measurements")
-	if [ "$size" -gt "$have" ]; then
-		dd bs=$((size - have)) count=1 iflag=fullblock <&5 >>/tmp/held 2>/tmp/dd ||
-			fail "a reader that kept its descriptor: $(cat /tmp/dd)"
-	fi
-	have=$size
 }
 
 # reader FILE: the log as it is now.

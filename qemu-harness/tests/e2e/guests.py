@@ -127,6 +127,12 @@ def need_tool(name: str) -> None:
         raise unittest.SkipTest(f"{name} is not installed; run 'make deps'")
 
 
+def setpriv() -> image.Copy:
+    """The program that starts another with less of root's capabilities, for the guest."""
+    need_tool("setpriv")
+    return image.Copy(Path(shutil.which("setpriv") or "setpriv"), f"{image.GUEST_BIN}/setpriv")
+
+
 def spec(scenario: str, name: str, **options: Any) -> GuestSpec:
     """A guest that runs guest/scenarios/SCENARIO under the policy of the scenarios."""
     copies = [image.Copy(SCENARIOS, GUEST_SCENARIOS), *options.pop("copies", ())]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 import unittest
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import ClassVar
 from e2e import guests
 from e2e.guests import MEASURED_PCR
 from e2e.test_faults import BANKS, Scenario
-from imaharness import evmctl, image
+from imaharness import evmctl
 
 LIMIT, LOW_LIMIT = 200, 20
 
@@ -24,9 +23,7 @@ class Daemon(Scenario):
     @classmethod
     def setUpClass(cls) -> None:
         guests.need_program("ima-snapshotd")
-        guests.need_tool("setpriv")
-        setpriv = image.Copy(Path(shutil.which("setpriv") or "setpriv"), f"{image.GUEST_BIN}/setpriv")
-        cls.start("daemon.sh", "daemon", disk="64M", copies=(setpriv,))
+        cls.start("daemon.sh", "daemon", disk="64M", copies=(guests.setpriv(),))
         cls.log = (cls.out / "daemon.log").read_text()
 
     def test_memory_stays_near_the_limit(self) -> None:

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from e2e import guests
 from e2e.guests import MEASURED_PCR, Out
+from e2e.test_faults import Scenario
+from e2e.test_view import in_bank
 from imaharness import evmctl, imalog
 from imaharness.tpm import TpmSpec
 
@@ -137,3 +139,40 @@ class Staging(unittest.TestCase):
     def test_nothing_is_left_over(self) -> None:
         names = [f.name for f in (self.out / "store").rglob("*") if f.suffix not in ("", ".ima", ".json")]
         self.assertEqual(names, [])
+
+
+class Services(Scenario):
+    """Daemon and view, under load."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        guests.need_program("ima-snapshotd")
+        cls.start("services.sh", "staging-services", disk="64M", flavour="stock", copies=(guests.setpriv(),))
+
+    def view(self, name: str) -> bytes:
+        return (self.out / "view" / name).read_bytes()
+
+    def test_memory_is_bounded_though_the_daemon_was_killed(self) -> None:
+        live = (self.out / "ima" / "binary_runtime_measurements").read_bytes()
+        self.assertLess(len(list(imalog.records(live))), 200)
+        self.assertGreaterEqual(len(self.out.segments()), 4)
+        self.assertEqual((self.out / "daemon.log").read_text().count(": a snapshot at"), 4)
+
+    def test_the_view_is_the_whole_log(self) -> None:
+        whole = self.out.told("cat").stdout
+        log = list(imalog.records(whole))
+        self.assertEqual(self.view("binary_runtime_measurements"), whole)
+        self.assertEqual(self.view("ascii_runtime_measurements"), self.out.told("cat-ascii").stdout)
+        self.assertEqual(self.view("binary_runtime_measurements_sha256"), in_bank(log, "sha256"))
+        self.assertEqual(self.view("runtime_measurements_count"), b"%d\n" % len(log))
+
+    def test_a_reader_with_an_old_descriptor_sees_every_record_once(self) -> None:
+        self.assertEqual((self.out / "held").read_bytes(), self.out.told("cat").stdout)
+
+    def test_no_record_is_lost_or_stored_twice(self) -> None:
+        measured = {f.name: int(f.read_text()) for f in (self.out / "workers").iterdir()}
+        self.assertEqual(len(measured), 4)
+        self.check_files(list(imalog.records(self.out.told("cat").stdout)), measured)
+        verified = self.out.told("verify")
+        self.assertEqual(verified.status, 0, verified)
+        self.assertEqual(self.leftovers(), [])
