@@ -268,7 +268,14 @@ Status SaveState(FileSystem& fs, const std::string& path, std::string_view key,
                  const Checkpoint& checkpoint) {
   std::string text = FormatCheckpoint(checkpoint);
   IMASNAP_ASSIGN(const std::string seal, SealOf(text, key));
-  return fs.WriteDurably(path, text + seal, OpenMode::kCreatePrivate);
+  text += seal;
+  // Until the next snapshot a state stays as it is, and syncing takes longer than
+  // verifying what was measured since.
+  const auto before = fs.ReadFile(path, kMaxStateSize);
+  if (before.ok() && *before == text) {
+    return {};
+  }
+  return fs.WriteDurably(path, text, OpenMode::kCreatePrivate);
 }
 
 }  // namespace imasnap

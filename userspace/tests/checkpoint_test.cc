@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "seen_quotes.h"
 #include "tampering.h"
@@ -161,6 +162,17 @@ TEST(StagedCheckpointTest, NextRunReadsOnlyWhatIsNew) {
   ASSERT_TRUE(damaged->finding);
   EXPECT_EQ(damaged->finding->segment, 3U);
   EXPECT_EQ(damaged->finding->record, state.records + 1);
+}
+
+TEST_F(CheckpointTest, StateThatIsThereIsNotWrittenAgain) {
+  world_.fs.MakeAll("/");
+  ASSERT_TRUE(SaveState(world_.fs, kFile, kKey, state_).ok());
+  world_.fs.read_only = true;
+  EXPECT_TRUE(SaveState(world_.fs, kFile, kKey, state_).ok());
+  ++state_.violations;
+  const Status changed = SaveState(world_.fs, kFile, kKey, state_);
+  ASSERT_FALSE(changed.ok());
+  EXPECT_EQ(changed.error().errno_value, EROFS);
 }
 
 TEST_F(CheckpointTest, WithoutPcrsFromOutsideThereIsNone) {
