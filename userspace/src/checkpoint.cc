@@ -47,8 +47,16 @@ Digest ToDigest(const Json& json) {
   return bytes && bytes->size() <= kMaxDigestSize ? Digest::From(*bytes) : Digest();
 }
 
-// Throws what nlohmann-json throws over a wrong type; false where a value makes
-// no sense.
+// These throw what nlohmann-json throws over a wrong type; false where a value
+// makes no sense. Its get() would convert a number of any other type.
+uint64_t ToNumber(const Json& json) { return json.get_ref<const Json::number_unsigned_t&>(); }
+
+bool FromJson(const Json& json, uint32_t* out) {
+  const uint64_t number = ToNumber(json);
+  *out = static_cast<uint32_t>(number);
+  return number == *out;
+}
+
 bool FromJson(const Json& json, Checkpoint::BankState* state) {
   const auto alg = HashFromName(json.at("bank").get_ref<const std::string&>());
   if (!alg) {
@@ -78,15 +86,17 @@ bool FromJson(const Json& json, Checkpoint* out) {
   out->identity.boot = log.at("boot").get<std::string>();
   out->identity.created = log.at("created").get<std::string>();
   if (const Json& count = log.at("tpm_reset_count"); !count.is_null()) {
-    out->identity.reset_count = count.get<uint32_t>();
+    if (!FromJson(count, &out->identity.reset_count.emplace())) {
+      return false;
+    }
   }
   out->first_record = ToDigest(log.at("first_record"));
-  out->records = json.at("records").get<uint64_t>();
-  out->segment = json.at("segment").get<uint64_t>();
+  out->records = ToNumber(json.at("records"));
+  out->segment = ToNumber(json.at("segment"));
   out->segment_sha256 = ToDigest(json.at("segment_sha256"));
-  out->aggregates = json.at("aggregates").get<uint64_t>();
-  out->violations = json.at("violations").get<uint64_t>();
-  out->attempt = json.at("attempt").get<uint64_t>();
+  out->aggregates = ToNumber(json.at("aggregates"));
+  out->violations = ToNumber(json.at("violations"));
+  out->attempt = ToNumber(json.at("attempt"));
   out->aggregate = ToDigest(json.at("aggregate"));
   for (const Json& bank : json.at("banks")) {
     if (!FromJson(bank, &out->banks.emplace_back())) {
@@ -94,9 +104,12 @@ bool FromJson(const Json& json, Checkpoint* out) {
     }
   }
   for (const auto& [name, quote] : json.at("quotes").items()) {
-    out->quotes[name] = {.reset_count = quote.at("reset_count").get<uint32_t>(),
-                         .restart_count = quote.at("restart_count").get<uint32_t>(),
-                         .clock = quote.at("clock").get<uint64_t>()};
+    auto& seen = out->quotes[name];
+    if (!FromJson(quote.at("reset_count"), &seen.reset_count) ||
+        !FromJson(quote.at("restart_count"), &seen.restart_count)) {
+      return false;
+    }
+    seen.clock = ToNumber(quote.at("clock"));
   }
   return IsSha256OrEmpty(out->first_record) && IsSha256OrEmpty(out->segment_sha256) &&
          IsSha256OrEmpty(out->aggregate);

@@ -164,6 +164,27 @@ TEST(StagedCheckpointTest, NextRunReadsOnlyWhatIsNew) {
   EXPECT_EQ(damaged->finding->record, state.records + 1);
 }
 
+TEST_F(CheckpointTest, NumbersAreWholeAndFit) {
+  state_.quotes["key"] = {.reset_count = 5, .restart_count = 5, .clock = 5};
+  const std::string text = FormatCheckpoint(state_);
+  ASSERT_TRUE(ParseCheckpoint(text, kFile).ok());
+  for (const std::string name : {"tpm_reset_count", "records", "segment", "aggregates",
+                                 "violations", "attempt", "restart_count", "clock"}) {
+    for (const char* number : {"-1", "1.0", "8e128", "18446744073709551616", "\"1\"", "true"}) {
+      const size_t at = text.find("\"" + name + "\":") + name.size() + 3;
+      std::string other = text;
+      other.replace(at, text.find_first_of(",}", at) - at, number);
+      EXPECT_FALSE(ParseCheckpoint(other, kFile).ok()) << name << ": " << number;
+    }
+  }
+  for (const std::string name : {"tpm_reset_count", "restart_count"}) {
+    const size_t at = text.find("\"" + name + "\":") + name.size() + 3;
+    std::string other = text;
+    other.replace(at, 1, "4294967301");  // 5 in its lower half
+    EXPECT_FALSE(ParseCheckpoint(other, kFile).ok()) << name;
+  }
+}
+
 TEST_F(CheckpointTest, StateThatIsThereIsNotWrittenAgain) {
   world_.fs.MakeAll("/");
   ASSERT_TRUE(SaveState(world_.fs, kFile, kKey, state_).ok());
