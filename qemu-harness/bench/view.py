@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from imaharness import process
 from imaharness.errors import HarnessError
 
 from . import host, hostlogs
 from .guests import Setup
+from .host import Figures
 from .hostlogs import HostLog
 from .tables import Outcome, Table, Target
 
@@ -51,9 +51,6 @@ _PATTERNS = (
     Pattern("at offsets, 128 KiB", 128 << 10, 1000),
     Pattern("at offsets, 4 KiB", 4 << 10, 10_000),
 )
-
-Figures = dict[str, Any]
-
 
 def measure(setup: Setup) -> Outcome:
     del setup  # no guest

@@ -48,8 +48,8 @@ class EndSignals {
   int fd_ = -1;
 };
 
-// sd_notify(3). Loaded where there is somebody to tell, because libsystemd and what
-// it needs take a fourth of the time in which the program starts.
+// sd_notify(3). Loaded where there is somebody to tell: every start of the program
+// would take longer for libsystemd and what it needs.
 void NotifySystemd(const char* state) {
   if (std::getenv("NOTIFY_SOCKET") == nullptr) {
     return;

@@ -134,7 +134,11 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
     if (quote) {
       report.checkpoint->quotes[quote->ak_id] = SeenOf(*quote);
     }
-    saved = SaveState(fs, arguments.state, key, *report.checkpoint);
+    // Until the next snapshot it stays as it was, and syncing takes longer than
+    // verifying what was measured since.
+    if (report.checkpoint != from) {
+      saved = SaveState(fs, arguments.state, key, *report.checkpoint);
+    }
   }
   const ReportContext told{.stateful = stateful,
                            .saved = saved.ok(),

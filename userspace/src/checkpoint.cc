@@ -85,10 +85,9 @@ bool FromJson(const Json& json, Checkpoint* out) {
   out->identity.machine = log.at("machine").get<std::string>();
   out->identity.boot = log.at("boot").get<std::string>();
   out->identity.created = log.at("created").get<std::string>();
-  if (const Json& count = log.at("tpm_reset_count"); !count.is_null()) {
-    if (!FromJson(count, &out->identity.reset_count.emplace())) {
-      return false;
-    }
+  if (const Json& count = log.at("tpm_reset_count");
+      !count.is_null() && !FromJson(count, &out->identity.reset_count.emplace())) {
+    return false;
   }
   out->first_record = ToDigest(log.at("first_record"));
   out->records = ToNumber(json.at("records"));
@@ -281,14 +280,7 @@ Status SaveState(FileSystem& fs, const std::string& path, std::string_view key,
                  const Checkpoint& checkpoint) {
   std::string text = FormatCheckpoint(checkpoint);
   IMASNAP_ASSIGN(const std::string seal, SealOf(text, key));
-  text += seal;
-  // Until the next snapshot a state stays as it is, and syncing takes longer than
-  // verifying what was measured since.
-  const auto before = fs.ReadFile(path, kMaxStateSize);
-  if (before.ok() && *before == text) {
-    return {};
-  }
-  return fs.WriteDurably(path, text, OpenMode::kCreatePrivate);
+  return fs.WriteDurably(path, text + seal, OpenMode::kCreatePrivate);
 }
 
 }  // namespace imasnap

@@ -177,9 +177,6 @@ Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
 
 Status VerifyPass::OnRecord(const Record& record) {
   const bool first_of_part = record.number == 1 && FollowsAnAggregatesSegment();
-  if (record.number == 1 && index_ > 0 && parts_[index_ - 1].segment != 0 && !IsAggregate(record)) {
-    ++report_.unchained;
-  }
   if (IsAggregate(record)) {
     IMASNAP_RETURN_IF_ERROR(OnAggregate(record, first_of_part));
   } else if (first_of_part) {
@@ -191,6 +188,8 @@ Status VerifyPass::OnRecord(const Record& record) {
         fmt::format("{} of attempt {}", kAggregateEvent, last_attempt_.value_or(0) + 1);
     finding.found = record.event_name();
     Find(std::move(finding));
+  } else if (record.number == 1 && index_ > 0 && parts_[index_ - 1].segment != 0) {
+    ++report_.unchained;
   }
   if (report_.finding) {
     return {};

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "seen_quotes.h"
 #include "tampering.h"
@@ -183,17 +182,6 @@ TEST_F(CheckpointTest, NumbersAreWholeAndFit) {
     other.replace(at, 1, "4294967301");  // 5 in its lower half
     EXPECT_FALSE(ParseCheckpoint(other, kFile).ok()) << name;
   }
-}
-
-TEST_F(CheckpointTest, StateThatIsThereIsNotWrittenAgain) {
-  world_.fs.MakeAll("/");
-  ASSERT_TRUE(SaveState(world_.fs, kFile, kKey, state_).ok());
-  world_.fs.read_only = true;
-  EXPECT_TRUE(SaveState(world_.fs, kFile, kKey, state_).ok());
-  ++state_.violations;
-  const Status changed = SaveState(world_.fs, kFile, kKey, state_);
-  ASSERT_FALSE(changed.ok());
-  EXPECT_EQ(changed.error().errno_value, EROFS);
 }
 
 TEST_F(CheckpointTest, WithoutPcrsFromOutsideThereIsNone) {

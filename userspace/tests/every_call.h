@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // For loops over every call that may fail: in which ways, and how many of the
-// calls. The sanitizers make each round ten
-// times as dear: under them a test takes one call in kCallStep, and another test
-// of the same loop others. The plain build takes every call.
+// calls. The sanitizers make each round ten times as dear: under them a test takes
+// one call in kCallStep, and another test of the same loop others. The plain build
+// takes every call.
 #ifndef IMASNAP_TESTS_EVERY_CALL_H_
 #define IMASNAP_TESTS_EVERY_CALL_H_
 
@@ -17,14 +17,8 @@
 
 namespace imasnap::testing {
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef IMASNAP_SANITIZE
 inline constexpr int kCallStep = 5;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr int kCallStep = 5;
-#else
-inline constexpr int kCallStep = 1;
-#endif
 #else
 inline constexpr int kCallStep = 1;
 #endif

@@ -73,6 +73,22 @@ TEST_F(StateCliTest, ReadsOnlyWhatIsNewAndSaysSo) {
   EXPECT_EQ(json["live"], true);
 }
 
+TEST_F(StateCliTest, StateThatIsThereIsNotWrittenAgain) {
+  const std::vector<std::string> verify = {"verify", "--tpm", "--state", "/state"};
+  Snapshot();
+  ASSERT_EQ(Run(verify).code, 0);
+  world_.kernel.MeasureFiles(3);
+  world_.fs.read_only = true;
+  EXPECT_EQ(Run(verify).code, 0);
+  world_.fs.read_only = false;
+  Snapshot();
+  world_.fs.read_only = true;
+  const Ran changed = Run(verify);
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.err,
+              AllOf(HasSubstr("Read-only file system"), HasSubstr("the state was not written")));
+}
+
 TEST_F(StateCliTest, WithoutASnapshotItSaysThatTheNextRunBeginsAtTheBeginning) {
   world_.kernel.MeasureFiles(3);
   for (int i = 0; i < 2; ++i) {

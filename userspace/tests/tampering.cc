@@ -12,7 +12,9 @@ void Fill(World* world) {
 }
 
 void FlipByte(World* world, uint64_t segment, size_t offset) {
-  world->fs.Find(world->SegmentPath(segment) + ".ima")->data[offset] ^= std::byte{1};
+  FakeFileSystem::Node* const node = world->fs.Find(world->SegmentPath(segment) + ".ima");
+  node->data.at(offset) ^= std::byte{1};
+  ++node->changed;
 }
 
 void Drop(World* world, uint64_t segment) {

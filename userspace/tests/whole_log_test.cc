@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "every_call.h"
+#include "tampering.h"
 #include "view_files.h"
 #include "world.h"
 
@@ -18,6 +19,7 @@ namespace {
 using testing::EveryTemplate;
 using testing::FakeFileSystem;
 using testing::Fault;
+using testing::FlipByte;
 using ::testing::HasSubstr;
 using testing::kStore;
 using testing::World;
@@ -233,12 +235,6 @@ struct Broken {
   const char* message;
 };
 class BrokenLogTest : public ::testing::TestWithParam<Broken> {};
-
-void FlipByte(World* world, uint64_t segment, size_t at) {
-  FakeFileSystem::Node* const node = world->fs.Find(world->SegmentPath(segment) + ".ima");
-  node->data.at(at) ^= std::byte{1};
-  ++node->changed;
-}
 
 TEST_P(BrokenLogTest, IsRefused) {
   World world;

@@ -21,14 +21,6 @@ until_purges() {
 	done
 }
 
-# until_below N: until there are fewer than N records in memory.
-until_below() {
-	while [ "$(counter runtime_measurements_count)" -ge "$1" ]; do
-		kill -0 "$daemon" || fail "the daemon is gone"
-		usleep 10000
-	done
-}
-
 # Files measured at different times have different names.
 begin_phase() {
 	load=/load/$1

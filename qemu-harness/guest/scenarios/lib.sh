@@ -166,7 +166,6 @@ copy_pcrs() {
 
 # The daemon, which logs here.
 log=/tmp/daemon.log
-: >"$log"
 
 # said TEXT: how many lines of the log have it.
 said() {
@@ -181,8 +180,18 @@ until_said() {
 	done
 }
 
-# Until it is ready, with what its unit leaves it of root's capabilities; a snapshot that is due begins right after.
+# until_below N: until there are fewer than N records in memory.
+until_below() {
+	while [ "$(counter runtime_measurements_count)" -ge "$1" ]; do
+		kill -0 "$daemon" || fail "the daemon is gone"
+		usleep 10000
+	done
+}
+
+# Until it is ready, with what its unit leaves it of root's capabilities; a
+# snapshot that is due begins right after.
 start_daemon() {
+	: >>"$log"
 	starts=$(said "$store: a snapshot at")
 	# By its path: the shell has a smaller one of its own.
 	/usr/local/bin/setpriv --bounding-set=-all,+sys_admin --inh-caps=-all --no-new-privs \
@@ -223,6 +232,15 @@ held() {
 			fail "a reader that kept its descriptor: $(cat /tmp/dd)"
 	fi
 	have=$size
+}
+
+# copy_view FILE...: what readers get, and these files of the view too.
+copy_view() {
+	mkdir -p /out/view
+	for name in "$view"/*_runtime_measurements* "$view/runtime_measurements_count" "$@"; do
+		cat "$name" >/tmp/copy
+		cp /tmp/copy "/out/view/${name##*/}"
+	done
 }
 
 # gather: everything that the host's checks need; nothing may be measuring.

@@ -22,7 +22,7 @@ until_segments() {
 trap 'cp "$log" /out/daemon.log' EXIT
 configure /disk/store 'max_records = 200' 'max_bytes = 0' 'check_interval = 1'
 prepare_load
-mkdir -p "$view" /out/view
+mkdir -p "$view"
 begin_view mount
 exec 5<"$view/binary_runtime_measurements"
 : >/tmp/held
@@ -40,17 +40,11 @@ for _ in 1 2 3; do
 done
 until_segments $(($(segments) + 1))
 end_load
-while [ "$(counter runtime_measurements_count)" -ge 200 ]; do
-	kill -0 "$daemon" || fail "the daemon is gone"
-	usleep 50000
-done
+until_below 200
 end_daemon TERM 0
 held
 
-for name in "$view"/*_runtime_measurements* "$view/runtime_measurements_count"; do
-	cat "$name" >/tmp/copy
-	cp /tmp/copy "/out/view/${name##*/}"
-done
+copy_view "$view/violations"
 cp /tmp/held /out/held
 gather
 kill -TERM "$server"

@@ -80,11 +80,7 @@ for name in "$view"/*; do
 	echo "${name##*/} $(stat -c '%s %a %u %g' "$name")"
 done >"$sizes"
 stat -c '%a %u %g' "$view" >/out/directory
-mkdir -p /out/view
-for name in "$view"/*_runtime_measurements* "$view/runtime_measurements_count" "$view/violations"; do
-	cat "$name" >"/tmp/copy"
-	cp /tmp/copy "/out/view/${name##*/}"
-done
+copy_view "$view/violations"
 cat "$ima/violations" >/out/violations
 cp /tmp/held /out/held
 total=$(wc -l <"$view/ascii_runtime_measurements")
