@@ -92,5 +92,12 @@ class Chroot:
             check=False,
         )
 
+    def install(self, deb: Path) -> None:
+        """Install the package DEB; HarnessError with what dpkg says when it fails."""
+        shutil.copy(deb, self.path("/tmp"))
+        done = self.run("dpkg", "--install", f"/tmp/{deb.name}")
+        if done.returncode != 0:
+            raise HarnessError(f"dpkg --install: {done.stdout}")
+
     def path(self, name: str) -> Path:
         return self.root / name.lstrip("/")

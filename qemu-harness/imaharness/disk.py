@@ -37,3 +37,9 @@ def prepare(wanted: str, directory: Path) -> Path:
         out.truncate(size_bytes)
     process.output(["/sbin/mkfs.ext4", "-q", "-E", "lazy_itable_init=0", file])
     return file.absolute()
+
+
+def holding(directory: Path, image: Path, size: str) -> Path:
+    """An ext4 disk of SIZE in the file IMAGE with all that is in DIRECTORY, as it is there."""
+    process.output(["/sbin/mkfs.ext4", "-q", "-d", directory, image, size])
+    return image

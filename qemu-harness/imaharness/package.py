@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -30,13 +31,24 @@ def version() -> str:
     return found[1]
 
 
+def _files() -> list[Path]:
+    """What git does not ignore, committed or not: what is built is what is in the tree."""
+    return [file for file in lint.tracked_files() if file.is_relative_to(_SOURCE)]
+
+
 def _export(into: Path) -> None:
-    """Copy what git does not ignore, committed or not: what is built is what is in the tree."""
-    for file in lint.tracked_files():
-        if file.is_relative_to(_SOURCE):
-            to = into / file.relative_to(_SOURCE)
-            to.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(file, to)
+    for file in _files():
+        to = into / file.relative_to(_SOURCE)
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(file, to)
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for file in _files():
+        digest.update(f"{file} {file.stat().st_mode:o}\n".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def _environment() -> dict[str, str]:
@@ -73,6 +85,24 @@ def build(verbose: bool = False) -> Path:
         raise HarnessError(f"dpkg-buildpackage made no {deb}; see {log}")
     shutil.rmtree(tree)
     return deb
+
+
+def built() -> Path:
+    """The package of the tree as it is, which is built unless it is there."""
+    deb = DEB_BUILD / f"{NAME}_{version()}_{architecture()}.deb"
+    stamp = DEB_BUILD / "stamp"
+    wanted = _digest()
+    if not (deb.is_file() and stamp.is_file() and stamp.read_text() == wanted):
+        stamp.unlink(missing_ok=True)
+        deb = build()
+        stamp.write_text(wanted)
+    return deb
+
+
+def dependencies(deb: Path) -> list[str]:
+    """What a system must have before DEB is installed: the first choice of each dependency, and systemd."""
+    listed = process.output(["dpkg-deb", "--field", deb, "Depends"])
+    return sorted({"systemd", *(re.split(r"[ |(:]", item.strip())[0] for item in listed.split(","))})
 
 
 def repack(deb: Path, number: str, replace: dict[str, str], into: Path) -> Path:

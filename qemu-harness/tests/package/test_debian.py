@@ -58,14 +58,7 @@ def built() -> Path:
     for tool in ("dpkg-buildpackage", "dh"):
         if shutil.which(tool) is None:
             raise unittest.SkipTest(f"{tool} is not installed")
-    return package.build()
-
-
-def _depends() -> list[str]:
-    """What has to be there before the package: the first choice of each dependency."""
-    listed = process.output(["dpkg-deb", "--field", built(), "Depends"])
-    names = {re.split(r"[ |(:]", item.strip())[0] for item in listed.split(",")}
-    return sorted({"systemd", *names})
+    return package.built()
 
 
 class Contents(unittest.TestCase):
@@ -114,14 +107,11 @@ class InChroot(unittest.TestCase):
         if reason := chroot.missing():
             raise unittest.SkipTest(reason)
         deb = built()
-        archive = chroot.tarball(_depends())
+        archive = chroot.tarball(package.dependencies(deb))
         cls.tmp = Path(tempfile.mkdtemp(prefix="ima-test-"))
         cls.system = Chroot(cls.tmp / "root", archive)
         cls.before = everything(cls.system.root)
-        shutil.copy(deb, cls.system.path("/tmp"))
-        done = cls.system.run("dpkg", "--install", f"/tmp/{deb.name}")
-        if done.returncode != 0:
-            raise AssertionError(f"dpkg --install: {done.stdout}")
+        cls.system.install(deb)
 
     @classmethod
     def discard(cls) -> None:

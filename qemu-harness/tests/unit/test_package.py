@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from unittest import mock
 
 import support
@@ -37,6 +38,36 @@ class Version(support.TemporaryDirectory):
         self.write("project(ima-snapshot)", "")
         with self.assertRaisesRegex(HarnessError, "gives no version"):
             package.version()
+
+
+class Built(support.TemporaryDirectory):
+    def test_is_built_again_only_after_a_change(self) -> None:
+        source, made = self.tmp / "source", self.tmp / "deb"
+        source.mkdir()
+        made.mkdir()
+        file = source / "file"
+        file.write_text("one\n")
+        deb = made / "ima-snapshot_1_amd64.deb"
+
+        def build() -> Path:
+            deb.write_bytes(b"")
+            return deb
+
+        with (
+            mock.patch.multiple(package, _SOURCE=source, DEB_BUILD=made, version=lambda: "1", architecture=lambda: "amd64"),
+            mock.patch.object(package.lint, "tracked_files", lambda: [file]),
+            mock.patch.object(package, "build", side_effect=build) as builds,
+        ):
+            for change, wanted in (
+                (lambda: None, 1),
+                (lambda: None, 1),
+                (lambda: file.write_text("two\n"), 2),
+                (lambda: file.chmod(0o755), 3),
+                (deb.unlink, 4),
+            ):
+                change()
+                self.assertEqual(package.built(), deb)
+                self.assertEqual(builds.call_count, wanted)
 
 
 class Repacking(support.TemporaryDirectory):
