@@ -96,12 +96,28 @@ DigestPipeline::Limits DigestPipeline::DefaultLimits() {
   return {.threads = cores < 2 ? 0 : std::min(cores - 1, kMaxWorkers)};
 }
 
-DigestPipeline::DigestPipeline(ByteSource& source, std::string file, Options options)
-    : options_(std::move(options)),
-      reader_(source, {}, std::move(file), options_.check),
-      alone_(options_.expected_records) {}
+DigestPipeline::DigestPipeline(Options options) : options_(std::move(options)) {}
 
 DigestPipeline::~DigestPipeline() { StopThreads(); }
+
+void DigestPipeline::Begin(ByteSource& source, std::string file, uint64_t expected_records) {
+  if (threaded_) {
+    StopThreads();  // they are in the middle of a file
+  }
+  if (reader_) {
+    reader_->Reset(source, std::move(file));
+  } else {
+    reader_.emplace(source, LogFormat(), std::move(file), options_.check);
+  }
+  file_hasher_.reset();
+  hash_ = {};
+  error_.reset();
+  ended_ = false;
+  ahead_ = expected_records;
+  batch_ = nullptr;
+  next_ = 0;
+  records_ = bytes_ = 0;
+}
 
 Result<DigestPipeline::Hashers> DigestPipeline::MakeHashers() const {
   Hashers hashers;
@@ -126,7 +142,7 @@ void DigestPipeline::Read(RecordBatch* batch) {
   size_t hashed = 0;
   while (batch->size() < options_.limits.batch_records &&
          batch->raw_.size() < options_.limits.batch_bytes) {
-    auto record = reader_.Next();
+    auto record = reader_->Next();
     if (!record.ok()) {
       batch->error_ = std::move(record.error());
       break;
@@ -196,10 +212,10 @@ Result<const RecordBatch*> DigestPipeline::NextBatch() {
   if (!hashers_) {
     IMASNAP_ASSIGN(hashers_, MakeHashers());
   }
-  if (threads_.empty() && options_.limits.threads > 0 && alone_ >= options_.limits.threads_from) {
-    StartThreads();
+  if (!threaded_ && ThreadsPay()) {
+    threaded_ = StartThreads();
   }
-  return threads_.empty() ? NextAlone() : NextOfThreads();
+  return threaded_ ? NextOfThreads() : NextAlone();
 }
 
 Result<const Record*> DigestPipeline::Next() {
@@ -220,15 +236,16 @@ Result<const Record*> DigestPipeline::Next() {
 Result<const RecordBatch*> DigestPipeline::NextAlone() {
   Read(&own_);
   Work(&own_, &*hashers_);
-  alone_ += own_.size();
+  ahead_ += own_.size();
   return Give(&own_);
 }
 
 Result<const RecordBatch*> DigestPipeline::Give(RecordBatch* batch) {
   error_ = std::move(batch->error_);
   hash_ = batch->hash_;
+  total_ += batch->size();
   if (batch->last_) {
-    alone_ = 0;
+    ahead_ = 0;
   }
   if (batch->size() > 0) {
     ended_ = batch->last_;
@@ -246,22 +263,33 @@ Result<const RecordBatch*> DigestPipeline::NextOfThreads() {
     std::unique_lock lock(mutex_);
     if (given_ != nullptr) {
       free_.push_back(given_);
-      given_ = nullptr;
-      changed_.notify_all();
+      freed_.notify_one();
     }
-    changed_.wait(lock, [this] { return !in_order_.empty() && in_order_.front()->done_; });
+    finished_.wait(lock, [this] { return !in_order_.empty() && in_order_.front()->done_; });
     batch = in_order_.front();
     in_order_.pop_front();
   }
   given_ = batch;
   if (batch->last_ || batch->error_) {
-    StopThreads();  // what comes later is read without them
+    threaded_ = false;  // they wait: what comes later of this file is read without them
   }
   return Give(batch);
 }
 
-void DigestPipeline::StartThreads() {
-  alone_ = 0;
+bool DigestPipeline::ThreadsPay() const {
+  const Limits& limits = options_.limits;
+  return limits.threads > 0 && std::max(options_.expected_records, total_) >= limits.threads_from &&
+         ahead_ >= std::min(limits.threads_from, limits.threads_from_in_file);
+}
+
+// Has them read this file; false where there are none.
+bool DigestPipeline::StartThreads() {
+  if (!threads_.empty()) {
+    const std::lock_guard lock(mutex_);
+    read_ = true;
+    freed_.notify_one();
+    return true;
+  }
   const unsigned workers = options_.limits.threads;
   // One for the reader, one for the caller, and two for each worker: the one
   // that it works on and one that waits.
@@ -272,13 +300,14 @@ void DigestPipeline::StartThreads() {
   for (unsigned i = 0; i < workers; ++i) {
     auto made = MakeHashers();
     if (!made.ok()) {
-      return;  // the caller's own will do
+      return false;  // the caller's own will do
     }
     hashers.push_back(std::move(*made));
   }
   for (const auto& batch : batches_) {
     free_.push_back(batch.get());
   }
+  read_ = true;
   stop_ = false;
   try {  // a machine without room for another thread is no error
     for (Hashers& of_worker : hashers) {
@@ -288,7 +317,9 @@ void DigestPipeline::StartThreads() {
     threads_.emplace_back([this] { ReaderThread(); });
   } catch (const std::system_error&) {
     StopThreads();
+    return false;
   }
+  return true;
 }
 
 void DigestPipeline::StopThreads() {
@@ -296,7 +327,8 @@ void DigestPipeline::StopThreads() {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  changed_.notify_all();
+  freed_.notify_all();
+  queued_.notify_all();
   for (std::thread& thread : threads_) {
     thread.join();
   }
@@ -305,15 +337,15 @@ void DigestPipeline::StopThreads() {
   to_do_.clear();
   in_order_.clear();
   given_ = nullptr;
+  threaded_ = read_ = false;
 }
 
 void DigestPipeline::ReaderThread() {
-  bool more = true;
-  while (more) {
+  while (true) {
     RecordBatch* batch = nullptr;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stop_ || !free_.empty(); });
+      freed_.wait(lock, [this] { return stop_ || (read_ && !free_.empty()); });
       if (stop_) {
         return;
       }
@@ -321,13 +353,13 @@ void DigestPipeline::ReaderThread() {
       free_.pop_front();
     }
     Read(batch);
-    more = !batch->last_ && !batch->error_;
     {
       const std::lock_guard lock(mutex_);
+      read_ = !batch->last_ && !batch->error_;
       to_do_.push_back(batch);
       in_order_.push_back(batch);
     }
-    changed_.notify_all();
+    queued_.notify_one();
   }
 }
 
@@ -336,7 +368,7 @@ void DigestPipeline::WorkerThread(Hashers hashers) {
     RecordBatch* batch = nullptr;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stop_ || !to_do_.empty(); });
+      queued_.wait(lock, [this] { return stop_ || !to_do_.empty(); });
       if (stop_) {
         return;
       }
@@ -344,11 +376,15 @@ void DigestPipeline::WorkerThread(Hashers hashers) {
       to_do_.pop_front();
     }
     Work(batch, &hashers);
+    bool awaited = false;
     {
       const std::lock_guard lock(mutex_);
       batch->done_ = true;
+      awaited = in_order_.front() == batch;
     }
-    changed_.notify_all();
+    if (awaited) {
+      finished_.notify_one();
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Reads a file's records in batches and computes for each record what does not
-// depend on the records before it, on several threads where that pays.
+// Reads the records of one file after the other in batches and computes for each
+// record what does not depend on the records before it, on several threads where
+// that pays.
 //
 //   reader   parses, copies the records of a batch together, and hashes the
 //            file's bytes, which is a chain
@@ -71,10 +72,13 @@ class RecordBatch {
 class DigestPipeline {
  public:
   struct Limits {
-    unsigned threads = 0;          // workers; 0: none, the caller does it all
-    uint64_t threads_from = 4096;  // records before threads are started
-    size_t batch_records = 512;
-    size_t batch_bytes = size_t{256} * 1024;
+    unsigned threads = 0;  // workers; 0: none, the caller does it all
+    // Records, of all files and of one, from which on threads save more than they
+    // cost, which is waking each other and memory that is touched once.
+    uint64_t threads_from = 8192;
+    size_t batch_records = 256;
+    size_t batch_bytes = size_t{128} * 1024;
+    uint64_t threads_from_in_file = 2048;
   };
   // For this machine.
   static Limits DefaultLimits();
@@ -85,21 +89,24 @@ class DigestPipeline {
     bool hash_file = false;
     // More to do for each batch; called on several threads at once.
     std::function<void(RecordBatch*)> work;
-    // How many records there will be, as far as one knows.
+    // How many records there will be in all files, as far as one knows.
     uint64_t expected_records = 0;
     Limits limits = DefaultLimits();
   };
 
-  // `source` must outlive it and not be used by others. `file` is the name
-  // errors give.
-  DigestPipeline(ByteSource& source, std::string file, Options options);
+  explicit DigestPipeline(Options options);
   DigestPipeline(const DigestPipeline&) = delete;
   DigestPipeline& operator=(const DigestPipeline&) = delete;
   ~DigestPipeline();
 
-  // The next batch, which stays valid until the next call and has a record at
-  // least, or null at the end of the source. After null it may be called again:
-  // a source that grew continues. An error comes after all records before it.
+  // Begins with a file, also when the one before was not read to its end; memory
+  // and threads are kept. `source` must not be used by others, and stay until the
+  // next Begin() or the end of the pipeline. `file` is the name errors give.
+  void Begin(ByteSource& source, std::string file, uint64_t expected_records = 0);
+
+  // After Begin(): the next batch, which stays valid until the next call and has a
+  // record at least, or null at the end of the source. After null it may be called
+  // again: a source that grew continues. An error comes after all records before it.
   Result<const RecordBatch*> NextBatch();
 
   // The records of the batches one by one, as LogReader gives them.
@@ -126,19 +133,22 @@ class DigestPipeline {
   Result<const RecordBatch*> NextOfThreads();
   Result<const RecordBatch*> Give(RecordBatch* batch);
 
-  void StartThreads();
+  bool ThreadsPay() const;
+  bool StartThreads();
   void StopThreads();
   void ReaderThread();
   void WorkerThread(Hashers hashers);
 
   const Options options_;
-  LogReader reader_;
+  std::optional<LogReader> reader_;
   std::optional<Hasher> file_hasher_;
   std::optional<Hashers> hashers_;  // the caller's
   RecordBatch own_;
   std::optional<Error> error_;  // to be returned by the next call
   bool ended_ = false;          // so is null
-  uint64_t alone_ = 0;          // records read without threads since the end was met
+  uint64_t total_ = 0;          // records given, of all files
+  uint64_t ahead_ = 0;          // of this file, as expected, or read since its end was met
+  bool threaded_ = false;       // the threads read it
   Digest hash_;
 
   // What Next() is at.
@@ -152,10 +162,14 @@ class DigestPipeline {
   RecordBatch* given_ = nullptr;  // of batches_, in the caller's hands
 
   std::mutex mutex_;
-  std::condition_variable changed_;
+  // Each has one kind of thread waiting: waking another one is dear.
+  std::condition_variable freed_;     // the reader, for free_ and read_
+  std::condition_variable queued_;    // workers, for to_do_
+  std::condition_variable finished_;  // the caller, for the first of in_order_
   std::deque<RecordBatch*> free_;
   std::deque<RecordBatch*> to_do_;
   std::deque<RecordBatch*> in_order_;
+  bool read_ = false;  // the reader's thread is to read
   bool stop_ = false;
 };
 

@@ -32,6 +32,14 @@ LogReader::LogReader(ByteView records, LogFormat format, std::string file, Check
       held_(records),
       end_(records.size()) {}
 
+void LogReader::Reset(ByteSource& source, std::string file) {
+  source_ = &source;
+  file_ = std::move(file);
+  record_ = {};
+  begin_ = end_ = 0;
+  next_offset_ = 0;
+}
+
 Error LogReader::Malformed(size_t at, std::string message) const {
   Error error = FileError(ErrorCode::kMalformed, file_, std::move(message));
   error.record = record_.number + 1;

@@ -67,6 +67,10 @@ class LogReader {
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
 
+  // Begins with another source, as a new reader in the same format would; keeps
+  // the memory. Not for a reader of records that are held.
+  void Reset(ByteSource& source, std::string file);
+
   // The next record, or null at the end of the source. After null the reader
   // may be called again: a source that grew continues. Errors (kMalformed, or
   // what the source returned) name file, record and offset; the reader stays at
@@ -85,9 +89,9 @@ class LogReader {
   Error Malformed(size_t at, std::string message) const;
   Status NeedBytes(size_t at, size_t count, const char* what);
 
-  ByteSource* const source_;  // null where `held_` is all there is
+  ByteSource* source_;  // null where `held_` is all there is
   const LogFormat format_;
-  const std::string file_;
+  std::string file_;
   const Check check_;
   TemplateCache templates_;
   Record record_;

@@ -16,17 +16,20 @@ constexpr size_t kRawRecords = 8192;  // so that their bytes decide how much is 
 
 class Writer {
  public:
-  Writer(CatOptions options, const ByteSink& sink) : options_(std::move(options)), sink_(sink) {}
+  Writer(CatOptions options, const ByteSink& sink, uint64_t expected_records)
+      : options_(std::move(options)), sink_(sink), pipeline_(PipelineOptions(expected_records)) {}
 
   Status Part(const LogPart& part) {
     if (part.discarded) {  // before options_.from
       seen_ = part.info->last_record;
       return {};
     }
-    IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
-    DigestPipeline pipeline(*file, part.path, PipelineOptions(part));
+    IMASNAP_ASSIGN(std::unique_ptr<File> file, part.open());
+    before_ = seen_;
+    pipeline_.Begin(*file, part.path, part.info ? part.info->records : 0);
+    file_ = std::move(file);
     while (true) {
-      IMASNAP_ASSIGN(const RecordBatch* batch, pipeline.NextBatch());
+      IMASNAP_ASSIGN(const RecordBatch* batch, pipeline_.NextBatch());
       if (batch == nullptr) {
         break;
       }
@@ -43,9 +46,9 @@ class Writer {
  private:
   bool as_read() const { return !options_.ascii && options_.header_alg == HashAlg::kSha1; }
 
-  DigestPipeline::Options PipelineOptions(const LogPart& part) const {
+  DigestPipeline::Options PipelineOptions(uint64_t expected_records) const {
     DigestPipeline::Options pipeline;
-    pipeline.expected_records = part.info ? part.info->records : 0;
+    pipeline.expected_records = expected_records;
     if (options_.header_alg != HashAlg::kSha1) {
       pipeline.algs = {options_.header_alg};
     }
@@ -54,17 +57,17 @@ class Writer {
       pipeline.limits.threads = 0;  // nothing for them to do
       pipeline.limits.batch_records = kRawRecords;
     } else {
-      pipeline.work = [this, before = seen_](RecordBatch* batch) { Format(before, batch); };
+      pipeline.work = [this](RecordBatch* batch) { Format(batch); };
     }
     return pipeline;
   }
 
-  // Called on several threads. `before` are the records of the parts before.
-  void Format(uint64_t before, RecordBatch* batch) const {
+  // Called on several threads.
+  void Format(RecordBatch* batch) const {
     const Digest zeros = Digest::Filled(DigestSize(options_.header_alg), std::byte{0});
     for (size_t i = 0; i < batch->size(); ++i) {
       const Record& record = batch->record(i);
-      if (before + record.number < options_.from) {
+      if (before_ + record.number < options_.from) {
         continue;
       }
       const ByteView digest = options_.header_alg == HashAlg::kSha1 ? record.digest
@@ -96,7 +99,10 @@ class Writer {
   const CatOptions options_;
   const ByteSink& sink_;
   uint64_t seen_ = 0;
+  uint64_t before_ = 0;  // records of the parts before
   uint64_t written_ = 0;
+  std::unique_ptr<File> file_;  // that the pipeline reads
+  DigestPipeline pipeline_;
 };
 
 // A place of its own in a file that others read too.
@@ -212,7 +218,11 @@ Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from) {
 Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
                           const ByteSink& sink) {
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, options.from));
-  Writer writer(options, sink);
+  uint64_t expected = 0;
+  for (const LogPart& part : parts) {
+    expected += part.info && !part.discarded ? part.info->records : 0;
+  }
+  Writer writer(options, sink, expected);
   for (const LogPart& part : parts) {
     IMASNAP_RETURN_IF_ERROR(writer.Part(part));
   }

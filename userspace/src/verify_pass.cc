@@ -247,18 +247,25 @@ void VerifyPass::CheckInfo(const Digest& sha256) {
         fmt::format("{} to {}", first_record_, report_.records));
 }
 
+void VerifyPass::BeginReading(size_t first) {
+  DigestPipeline::Options options;
+  options.algs = replay_.DigestAlgs(HashAlg::kSha1);
+  options.hash_file = true;
+  for (size_t i = first; i < parts_.size(); ++i) {
+    options.expected_records += parts_[i].info ? parts_[i].info->records : 0;
+  }
+  reader_.emplace(std::move(options));
+}
+
 Status VerifyPass::RunPart(size_t index) {
   index_ = index;
   first_record_ = report_.records + 1;
   if (!CheckPresent()) {
     return {};
   }
-  IMASNAP_ASSIGN(file_, part().open());
-  DigestPipeline::Options pipeline;
-  pipeline.algs = replay_.DigestAlgs(HashAlg::kSha1);
-  pipeline.hash_file = true;
-  pipeline.expected_records = part().info ? part().info->records : 0;
-  reader_ = std::make_unique<DigestPipeline>(*file_, part().path, std::move(pipeline));
+  IMASNAP_ASSIGN(std::unique_ptr<File> file, part().open());
+  reader_->Begin(*file, part().path, part().info ? part().info->records : 0);
+  file_ = std::move(file);
   while (!report_.finding) {
     auto record = reader_->Next();
     if (!record.ok()) {
@@ -298,6 +305,7 @@ Result<VerifyReport> VerifyPass::Run() {
   if (options_.from != nullptr) {
     IMASNAP_RETURN_IF_ERROR(Resume(&first));
   }
+  BeginReading(first);
   for (size_t i = first; i < parts_.size() && !report_.finding; ++i) {
     IMASNAP_RETURN_IF_ERROR(RunPart(i));
   }

@@ -39,6 +39,7 @@ class VerifyPass {
   Status NoteBoundary(const Record& record);
   void NoteCovered();
 
+  void BeginReading(size_t first);
   Status RunPart(size_t index);
   Status OnRecord(const Record& record);
   Status OnAggregate(const Record& record, bool first_of_part);
@@ -82,7 +83,7 @@ class VerifyPass {
 
   size_t index_ = 0;
   std::unique_ptr<File> file_;
-  std::unique_ptr<DigestPipeline> reader_;
+  std::optional<DigestPipeline> reader_;
   std::optional<Digest> previous_sha256_;  // of the part before
   std::optional<uint64_t> last_attempt_;
   uint64_t first_record_ = 0;         // of the part

@@ -18,6 +18,7 @@ using testing::BuiltRecord;
 using testing::Concatenate;
 using testing::EveryTemplate;
 using testing::HashOf;
+using ::testing::HasSubstr;
 using testing::NgRecord;
 using testing::Violation;
 using testing::World;
@@ -150,7 +151,8 @@ void ExpectTheSame(const std::vector<Bytes>& pieces, int last_errno,
   LogReader reader(plain_source, {}, "log");
   Replay piped = NewReplay();
   PieceSource source(pieces, last_errno);
-  DigestPipeline pipeline(source, "log", OptionsFor(piped, limits));
+  DigestPipeline pipeline(OptionsFor(piped, limits));
+  pipeline.Begin(source, "log");
   // Once more than there are ends, to see that the last one stays.
   for (size_t i = 0; i <= pieces.size(); ++i) {
     const Told expected =
@@ -229,7 +231,8 @@ TEST(DigestPipelineTest, GoesOnWhenTheLogHasGrown) {
 TEST(DigestPipelineTest, AnErrorStays) {
   for (const auto& limits : AllLimits()) {
     PieceSource source({Concatenate({NgRecord("/a")})}, EIO);
-    DigestPipeline pipeline(source, "log", OptionsFor(NewReplay(), limits));
+    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
+    pipeline.Begin(source, "log");
     ASSERT_TRUE(pipeline.NextBatch().ok());
     for (int i = 0; i < 2; ++i) {
       const auto batch = pipeline.NextBatch();
@@ -247,7 +250,8 @@ TEST(DigestPipelineTest, HashesTheFileAndWhatIsBeforeEachAggregate) {
   for (const auto& limits : AllLimits()) {
     SCOPED_TRACE(Name(limits));
     PieceSource source({log});
-    DigestPipeline pipeline(source, "log", OptionsFor(NewReplay(), limits));
+    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
+    pipeline.Begin(source, "log");
     for (const BuiltRecord& record : records) {
       const auto next = pipeline.Next();
       ASSERT_TRUE(next.ok() && *next != nullptr);
@@ -266,7 +270,8 @@ TEST(DigestPipelineTest, HashesTheFileAndWhatIsBeforeEachAggregate) {
 TEST(DigestPipelineTest, AnEmptyFileHasTheHashOfNothing) {
   for (const auto& limits : AllLimits()) {
     PieceSource source({});
-    DigestPipeline pipeline(source, "log", OptionsFor(NewReplay(), limits));
+    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
+    pipeline.Begin(source, "log");
     ASSERT_EQ(*pipeline.Next(), nullptr);
     EXPECT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, ""));
   }
@@ -276,10 +281,55 @@ TEST(DigestPipelineTest, CanBeLeftInTheMiddle) {
   const Bytes log = Concatenate(ManyRecords());
   for (const auto& limits : AllLimits()) {
     PieceSource source({log});
-    DigestPipeline pipeline(source, "log", OptionsFor(NewReplay(), limits));
+    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
+    pipeline.Begin(source, "log");
     const auto batch = pipeline.NextBatch();
     ASSERT_TRUE(batch.ok());
     EXPECT_EQ((*batch)->record(0).number, 1U);
+  }
+}
+
+TEST(DigestPipelineTest, ReadsFileAfterFileWhateverBecameOfTheOneBefore) {
+  const Bytes log = Concatenate(ManyRecords());
+  Bytes broken = log;
+  broken.resize(broken.size() - 1);
+  const std::vector<Bytes> files = {log, {}, log, broken, Concatenate({NgRecord("/a")}), log};
+  for (const auto& limits : AllLimits()) {
+    SCOPED_TRACE(Name(limits));
+    std::vector<std::unique_ptr<PieceSource>> sources;
+    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
+    for (size_t i = 0; i < files.size(); ++i) {
+      SCOPED_TRACE(i);
+      // Left in the middle, then read to its end.
+      for (const size_t stop_after : {size_t{7}, files[i].size()}) {
+        const std::string name = "file " + std::to_string(i);
+        PieceSource plain_source({files[i]});
+        LogReader reader(plain_source, {}, name);
+        Replay plain = NewReplay();
+        sources.push_back(std::make_unique<PieceSource>(std::vector<Bytes>{files[i]}));
+        pipeline.Begin(*sources.back(), name, 100 * i);
+        Replay piped = NewReplay();
+        bool more = true;
+        for (size_t read = 0; more && read < stop_after; ++read) {
+          const auto expected = reader.Next();
+          const auto next = pipeline.Next();
+          ASSERT_EQ(next.ok(), expected.ok());
+          more = next.ok() && *next != nullptr;
+          if (!next.ok()) {
+            ASSERT_EQ(next.error().ToString(), expected.error().ToString());
+            ASSERT_THAT(next.error().ToString(), HasSubstr(name));
+          } else if (more) {
+            ASSERT_EQ(Describe(**next), Describe(**expected));
+            ASSERT_TRUE(piped.Add(**next, HashAlg::kSha1, pipeline.digests()).ok());
+            ASSERT_TRUE(plain.Add(**expected, HashAlg::kSha1).ok());
+            ASSERT_EQ(piped.Value(0, 10), plain.Value(0, 10));
+          } else {
+            ASSERT_EQ(*expected, nullptr);
+            ASSERT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, files[i]));
+          }
+        }
+      }
+    }
   }
 }
 
@@ -287,9 +337,9 @@ TEST(DigestPipelineTest, CanBeLeftInTheMiddle) {
 class LongLogTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    world.kernel.MeasureFiles(5000);
+    world.kernel.MeasureFiles(9000);
     ASSERT_TRUE(world.Take().ok());
-    world.kernel.MeasureFiles(4500);
+    world.kernel.MeasureFiles(2500);
   }
   World world;
 };
