@@ -49,6 +49,7 @@ class Pattern:
 _PATTERNS = (
     Pattern("in order, 128 KiB", 128 << 10),
     Pattern("at offsets, 128 KiB", 128 << 10, 1000),
+    Pattern("at offsets, 1 MiB", 1 << 20, 200),
     Pattern("at offsets, 4 KiB", 4 << 10, 10_000),
 )
 
