@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
@@ -146,16 +145,11 @@ Result<std::string> ReadOwn(FileSystem& fs, const std::string& path, uint32_t ca
                                  info.owner, info.mode, caller,
                                  (forbidden & 044) != 0 ? "readable or writable" : "writable"));
   }
-  std::string text;
-  std::array<std::byte, 4096> buffer;
-  while (text.size() <= limit) {
-    IMASNAP_ASSIGN(const size_t got, file->Read(buffer));
-    if (got == 0) {
-      return text;
-    }
-    text.append(AsText(ByteView(buffer).first(got)));
+  auto text = file->ReadRest(limit);
+  if (!text.ok() && text.error().code == ErrorCode::kMalformed) {
+    text.error().code = ErrorCode::kCannotCheck;
   }
-  return FileError(ErrorCode::kCannotCheck, path, fmt::format("is larger than {} bytes", limit));
+  return text;
 }
 
 // The first line, if the second one is its digest.

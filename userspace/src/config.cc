@@ -10,6 +10,8 @@
 namespace imasnap {
 namespace {
 
+constexpr size_t kMaxSize = 1U << 20;
+
 // One value of one file, and how it is refused.
 class Value {
  public:
@@ -198,18 +200,11 @@ Result<std::string> ReadTrusted(FileSystem& fs, const std::string& path, uint32_
         ErrorCode::kFailed, path,
         fmt::format("may be written by others (mode {:04o}); run chmod go-w", info.mode));
   }
-  std::string text;
-  std::array<std::byte, 4096> buffer;
-  while (true) {
-    IMASNAP_ASSIGN(const size_t got, file->Read(buffer));
-    if (got == 0) {
-      return text;
-    }
-    text.append(AsText(ByteView(buffer).first(got)));
-    if (text.size() > (1U << 20)) {
-      return FileError(ErrorCode::kFailed, path, "is larger than 1 MiB");
-    }
+  auto text = file->ReadRest(kMaxSize);
+  if (!text.ok()) {
+    text.error().code = ErrorCode::kFailed;
   }
+  return text;
 }
 
 Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config* config) {

@@ -81,20 +81,24 @@ Result<std::unique_ptr<File>> FileSystem::OpenFile(const std::string& path, Open
   }
 }
 
-Result<std::string> FileSystem::ReadFile(const std::string& path, size_t limit) {
-  IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenFile(path, OpenMode::kRead));
+Result<std::string> File::ReadRest(size_t limit) {
   std::string text;
   std::array<std::byte, 16384> buffer;
   while (true) {
-    IMASNAP_ASSIGN(const size_t got, file->Read(buffer));
+    IMASNAP_ASSIGN(const size_t got, Read(buffer));
     if (got == 0) {
       return text;
     }
     text.append(AsText(ByteView(buffer).first(got)));
     if (text.size() > limit) {
-      return FileError(ErrorCode::kMalformed, path, fmt::format("is larger than {} bytes", limit));
+      return FileError(ErrorCode::kMalformed, path_, fmt::format("is larger than {} bytes", limit));
     }
   }
+}
+
+Result<std::string> FileSystem::ReadFile(const std::string& path, size_t limit) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenFile(path, OpenMode::kRead));
+  return file->ReadRest(limit);
 }
 
 Result<bool> FileSystem::Exists(const std::string& path) {

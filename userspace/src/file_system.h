@@ -70,6 +70,8 @@ class File : public ByteSource {
   // Fills `out` from `offset` on, or fails: also where the file ends before.
   // May be called by several threads at once.
   Status ReadAllAt(uint64_t offset, std::span<std::byte> out);
+  // What is left of the file; more than `limit` bytes are kMalformed.
+  Result<std::string> ReadRest(size_t limit);
   Status WriteAll(ByteView bytes);
   Status Rewind();   // Seek(0)
   Status SyncAll();  // Sync(), again after EINTR

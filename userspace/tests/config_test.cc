@@ -34,6 +34,15 @@ TEST(ConfigTest, AbsentFileGivesTheDefaultsUnlessItWasNamed) {
   EXPECT_FALSE(LoadConfig(fs, kFile, true).ok());
 }
 
+TEST(ConfigTest, FileThatIsFarTooLargeIsRefused) {
+  FakeFileSystem fs(nullptr);
+  fs.Write(kFile, std::string((1U << 20) + 1, '\n'));
+  const auto config = LoadConfig(fs, kFile, true);
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(config.error().code, ErrorCode::kFailed);
+  EXPECT_EQ(config.error().ToString(), kFile + ": is larger than 1048576 bytes");
+}
+
 TEST(ConfigTest, ReadsEveryKey) {
   FakeFileSystem fs(nullptr);
   fs.Write(kFile, R"(store = "/data/ima/"

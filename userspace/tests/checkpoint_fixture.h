@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// A log that was verified, and the state of it.
+#ifndef IMASNAP_TESTS_CHECKPOINT_FIXTURE_H_
+#define IMASNAP_TESTS_CHECKPOINT_FIXTURE_H_
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "checkpoint.h"
+#include "verify.h"
+#include "world.h"
+
+namespace imasnap::testing {
+
+inline constexpr const char* kFile = "/state";
+
+inline Result<VerifyReport> VerifyFrom(World* world, PcrReader* pcrs, const Checkpoint* from) {
+  const Environment env = world->Env();
+  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  LogIdentity identity{
+      .machine = env.identity.machine, .boot = {}, .created = {}, .reset_count = env.reset_count()};
+  if (view.session) {
+    identity = IdentityOf(*view.session->info);
+  }
+  return VerifyLog(PartsOf(env, view), pcrs,
+                   {.from = from, .state_file = kFile, .identity = identity});
+}
+
+// Two segments, a list, and the state after verifying them.
+class CheckpointTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Snapshot();
+    Snapshot();
+    auto report = VerifyFrom(&world_, &world_.tpm, nullptr);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_TRUE(report->checkpoint);
+    state_ = *report->checkpoint;
+  }
+
+  void Snapshot() {
+    world_.kernel.MeasureFiles(8);
+    ASSERT_TRUE(world_.Take().ok());
+    world_.kernel.MeasureFiles(3);
+  }
+
+  // The state is refused with what to do, and the log itself is good.
+  void ExpectRefused(const Checkpoint& state, const std::string& why) {
+    auto report = VerifyFrom(&world_, &world_.tpm, &state);
+    ASSERT_FALSE(report.ok());
+    EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+    EXPECT_THAT(
+        report.error().ToString(),
+        ::testing::AllOf(::testing::HasSubstr("/state: "), ::testing::HasSubstr(why),
+                         ::testing::HasSubstr("remove the file and verify from the beginning")));
+    EXPECT_TRUE(world_.IsWhole());
+  }
+
+  World world_;
+  Checkpoint state_;
+};
+
+}  // namespace imasnap::testing
+
+#endif  // IMASNAP_TESTS_CHECKPOINT_FIXTURE_H_
