@@ -7,163 +7,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
-#include "ak.h"
-#include "app.h"
-#include "machine.h"
 #include "quote_check.h"
-#include "swtpm.h"
-#include "tpm_context.h"
-#include "world.h"
+#include "quote_fixture.h"
 
 namespace imasnap::cli {
 namespace {
 
-using imasnap::testing::FakeKernel;
-using imasnap::testing::FindProgram;
 using imasnap::testing::kStore;
-using imasnap::testing::Swtpm;
 using imasnap::testing::ToolResult;
-using imasnap::testing::World;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
-
-const std::string kNonce = "00112233445566778899aabbccddeeff";
-
-struct Ran {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-class QuoteTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    for (const char* program : {"swtpm", "tpm2_checkquote"}) {
-      if (!FindProgram(program)) {
-        GTEST_SKIP() << program << " is not installed; scripts/deps installs it";
-      }
-    }
-    ASSERT_TRUE(tpm_.Start()) << tpm_.ReadFile("swtpm.log");
-    world_.kernel = FakeKernel({"sha1", "sha256", "sha384", "sha512"});
-    world_.reset_count = ReadResetCount(tpm_.tcti());
-    Measure(0);
-  }
-
-  // Measures so many files more, and has the TPM extended with what it has not
-  // seen of the log.
-  void Measure(int files) {
-    world_.kernel.MeasureFiles(files);
-    Extend();
-  }
-
-  void Extend() {
-    auto tpm = Tpm::Open(tpm_.tcti());
-    ASSERT_TRUE(tpm.ok()) << tpm.error().ToString();
-    const Bytes all = world_.kernel.Everything();
-    SpanSource source(all);
-    LogReader reader(source, {}, "log");
-    while (const Record* record = reader.Next().value()) {
-      if (record->number <= extended_) {
-        continue;
-      }
-      TPML_DIGEST_VALUES digests{};
-      for (const HashAlg alg :
-           {HashAlg::kSha1, HashAlg::kSha256, HashAlg::kSha384, HashAlg::kSha512}) {
-        const Digest digest = record->IsViolation()
-                                  ? Digest::Filled(DigestSize(alg), std::byte{0xff})
-                                  : imasnap::testing::HashOf(alg, record->template_data);
-        TPMT_HA& out = digests.digests[digests.count++];
-        out.hashAlg = TpmAlgId(alg);
-        std::memcpy(&out.digest, digest.bytes.data(), digest.size);
-      }
-      ASSERT_EQ(Esys_PCR_Extend((*tpm)->context().esys(), record->pcr, ESYS_TR_PASSWORD,
-                                ESYS_TR_NONE, ESYS_TR_NONE, &digests),
-                TSS2_RC_SUCCESS);
-      extended_ = record->number;
-    }
-  }
-
-  // A cold boot of machine and TPM.
-  void Reboot() {
-    tpm_.Stop();
-    ASSERT_TRUE(tpm_.Start());
-    world_.kernel.Boot();
-    world_.reset_count = ReadResetCount(tpm_.tcti());
-    extended_ = 0;
-    Measure(0);
-  }
-
-  Ran Run(const std::vector<std::string>& args) {
-    std::ostringstream out;
-    std::ostringstream err;
-    const Host host{.fs = world_.fs,
-                    .out = out,
-                    .err = err,
-                    .owner = 0,
-                    .now = [] { return std::string("2026-01-02T03:04:05Z"); },
-                    .kernel_release = "7.3.0-test",
-                    .open_tpm = [](const std::string& tcti) -> Result<std::unique_ptr<PcrReader>> {
-                      IMASNAP_ASSIGN(std::unique_ptr<Tpm> tpm, Tpm::Open(tcti));
-                      return std::unique_ptr<PcrReader>(std::move(tpm));
-                    },
-                    .reset_count = [this](const std::string&) { return world_.reset_count; }};
-    std::vector<std::string> all = {"--tcti", tpm_.tcti()};
-    all.insert(all.end(), args.begin(), args.end());
-    Ran ran;
-    ran.code = RunApp(all, host);
-    ran.out = out.str();
-    ran.err = err.str();
-    return ran;
-  }
-
-  Ran CreateAk(const std::string& type, const std::string& name) {
-    return Run({"ak", "create", "--alg", type, "--name", name});
-  }
-  Ran MakeQuote(const std::string& ak, const std::string& directory) {
-    return Run({"quote", "--nonce", kNonce, "--ak", ak, "--out", directory});
-  }
-  // verify --quote of what MakeQuote() wrote.
-  Ran Verify(const std::string& ak, const std::string& directory,
-             const std::vector<std::string>& more = {}, const std::string& nonce = kNonce) {
-    std::vector<std::string> args = {"verify",
-                                     "--quote",
-                                     directory + "/quote.msg",
-                                     "--sig",
-                                     directory + "/quote.sig",
-                                     "--ak",
-                                     kStore + "/ak/" + ak,
-                                     "--nonce",
-                                     nonce};
-    args.insert(args.end(), more.begin(), more.end());
-    return Run(args);
-  }
-
-  // Copies between the machine in memory and tpm2-tools' directory.
-  void Export(const std::string& path, const std::string& name) {
-    const auto text = world_.fs.Read(path);
-    ASSERT_TRUE(text) << path;
-    tpm_.WriteFile(name, AsBytes(*text));
-  }
-  void Import(const std::string& name, const std::string& path) {
-    world_.fs.Write(path, tpm_.ReadFile(name));
-  }
-  void MustRun(const std::vector<std::string>& command) {
-    const ToolResult result = tpm_.Tool(command);
-    ASSERT_EQ(result.status, 0) << ::testing::PrintToString(command) << "\n" << result.output;
-    // Without a resource manager the tools leave what they loaded.
-    ASSERT_EQ(tpm_.Tool({"tpm2_flushcontext", "-t"}).status, 0);
-  }
-  std::string Transient() { return tpm_.Tool({"tpm2_getcap", "handles-transient"}).output; }
-
-  Swtpm tpm_;
-  World world_;
-  uint64_t extended_ = 0;
-};
 
 TEST_F(QuoteTest, QuotesOfBothKindsOfAkVerifyHereAndInTpm2Checkquote) {
   Measure(6);
@@ -197,16 +53,6 @@ TEST_F(QuoteTest, QuotesOfBothKindsOfAkVerifyHereAndInTpm2Checkquote) {
                 0);
     }
   }
-}
-
-TEST_F(QuoteTest, AkFilesAreLoadedByTpm2Load) {
-  ASSERT_EQ(CreateAk("ecc", "key").code, 0);
-  Export(kStore + "/ak/key.pub", "ak.pub");
-  Export(kStore + "/ak/key.priv", "ak.priv");
-  MustRun({"tpm2_createprimary", "-C", "e", "-G", "ecc", "-a",
-           "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|noda|restricted|decrypt", "-c",
-           "primary.ctx"});
-  MustRun({"tpm2_load", "-C", "primary.ctx", "-u", "ak.pub", "-r", "ak.priv", "-c", "ak.ctx"});
 }
 
 TEST_F(QuoteTest, QuotesOfTpm2ToolsVerifyHere) {
@@ -372,59 +218,6 @@ TEST_F(QuoteTest, WithAStateAQuoteOlderThanTheLastOfItsKeyIsRefused) {
   EXPECT_EQ(world_.fs.Read("/state"), state);
   EXPECT_EQ(Verify("ak.pub", "/old").code, 0);
   EXPECT_EQ(Verify("ak.pub", "/new", {"--state", "/state"}).code, 0);
-}
-
-TEST_F(QuoteTest, KeysOfTheOwnerHierarchyNeedTheResetCountIgnored) {
-  Measure(2);
-  MustRun({"tpm2_createprimary", "-C", "o", "-G", "ecc", "-c", "primary.ctx"});
-  MustRun({"tpm2_create", "-C", "primary.ctx", "-G", "ecc256:ecdsa-sha256:null", "-a",
-           "fixedtpm|fixedparent|sensitivedataorigin|userwithauth|restricted|sign", "-u", "ak.pub",
-           "-r", "ak.priv"});
-  MustRun({"tpm2_load", "-C", "primary.ctx", "-u", "ak.pub", "-r", "ak.priv", "-c", "ak.ctx"});
-  MustRun(
-      {"tpm2_quote", "-c", "ak.ctx", "-l", "sha256:10", "-q", kNonce, "-m", "msg", "-s", "sig"});
-  Import("msg", "/q/quote.msg");
-  Import("sig", "/q/quote.sig");
-  Import("ak.pub", kStore + "/ak/owner");
-  Ran ran = Verify("owner", "/q");
-  EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr("--ignore-reset-count"));
-  ran = Verify("owner", "/q", {"--ignore-reset-count"});
-  EXPECT_EQ(ran.code, 0) << ran.err;
-}
-
-TEST_F(QuoteTest, AnAkIsNeverReplaced) {
-  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
-  const auto before = world_.fs.Read(kStore + "/ak/ak.priv");
-  const Ran ran = CreateAk("rsa", "ak");
-  EXPECT_EQ(ran.code, 1);
-  EXPECT_THAT(ran.err, HasSubstr("ak.pub: is an AK already"));
-  EXPECT_EQ(world_.fs.Read(kStore + "/ak/ak.priv"), before);
-  EXPECT_EQ(CreateAk("ecc", "../x").code, 2);
-  EXPECT_EQ(CreateAk("ecc", ".x").code, 2);
-  EXPECT_EQ(CreateAk("dsa", "x").code, 2);
-}
-
-TEST_F(QuoteTest, EveryFailingCallOfAkCreateLeavesNoAkOrAWholeOne) {
-  world_.fs.MakeAll(kStore);
-  for (int call = 1;; ++call) {
-    world_.fs.Remove(kStore + "/ak");
-    world_.fs.Arm({.call = call, .kind = testing::Fault::Kind::kError, .errno_value = EIO});
-    const Ran ran = CreateAk("ecc", "ak");
-    const bool hit = world_.fs.fault_hit();
-    world_.fs.Arm({});
-    EXPECT_EQ(Transient(), "");
-    if (!hit) {
-      EXPECT_EQ(ran.code, 0) << ran.err;
-      break;
-    }
-    EXPECT_NE(ran.code, 0) << world_.fs.fault_call();
-    if (world_.fs.Read(kStore + "/ak/ak.pub")) {
-      EXPECT_EQ(MakeQuote("ak", "/q").code, 0) << world_.fs.fault_call();
-    } else {
-      EXPECT_EQ(CreateAk("ecc", "ak").code, 0) << world_.fs.fault_call();
-    }
-  }
 }
 
 TEST_F(QuoteTest, UsageErrorsAreTwoAndWriteNothing) {
