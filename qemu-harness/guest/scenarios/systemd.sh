@@ -128,11 +128,11 @@ until_below 20
 
 # Hung: what systemd's watchdog is for.
 mkdir -p "$root/run/systemd/system/ima-snapshotd.service.d"
-printf '[Service]\nWatchdogSec=5\nTimeoutAbortSec=1\n' \
+printf '[Service]\nWatchdogSec=10\nTimeoutAbortSec=1\n' \
 	>"$root/run/systemd/system/ima-snapshotd.service.d/watchdog.conf"
 inside systemctl daemon-reload
 inside systemctl restart ima-snapshotd
-sleep 12
+sleep 15
 [ "$(property ima-snapshotd NRestarts)" = 0 ] || fail "the watchdog killed a daemon that works"
 inside systemctl kill --kill-whom main --signal STOP ima-snapshotd
 until_restarted ima-snapshotd 1
