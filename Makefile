@@ -21,7 +21,7 @@ vm      := $(harness)/vm
 build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel stock userspace selftests check demo vm bench lint tidy sanitizers fuzz \
+.PHONY: help deps kernel stock userspace selftests check demo vm bench lint tidy sanitizers threads fuzz \
 	series kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## this list
@@ -76,6 +76,9 @@ tidy: deps ## check the C++ programs with clang-tidy
 
 sanitizers: deps ## the unit tests under AddressSanitizer and UBSan
 	$(harness)/check sanitizers
+
+threads: deps ## the unit tests that start threads under ThreadSanitizer
+	$(harness)/check threads
 
 fuzz: deps ## fuzz each parser for FUZZ_SECONDS; what breaks one stays in build/fuzz
 	$(harness)/fuzz --seconds $(FUZZ_SECONDS)

@@ -1,26 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The unit tests under AddressSanitizer, LeakSanitizer and UBSan.
+"""The unit tests under AddressSanitizer, LeakSanitizer and UBSan, or under ThreadSanitizer.
 
-Built once, with clang, for these tests and for the fuzzers alike.
+The first is built once, with clang, for these tests and for the fuzzers alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import paths, process, report, userspace
 from .errors import HarnessError
 from .report import Status, Suite
 
-BUILD = paths.BUILD / "sanitize"
 _OPTIONS = (
     "-DCMAKE_CXX_COMPILER=clang++",
     "-DCMAKE_BUILD_TYPE=Debug",
     "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -gline-tables-only",
-    "-DIMASNAP_SANITIZE=ON",
 )
-_TARGETS = ("imasnap_tests", "fuzz_programs")
 ENVIRONMENT = {
     # The tests allocate much and little at a time: a small quarantine and short
     # stacks of where halve the time and still tell what was freed, and by whom.
@@ -31,13 +30,40 @@ ENVIRONMENT = {
 }
 
 
-def build(verbose: bool = False) -> Path:
-    """Configure and build tests and fuzzers with the sanitizers; returns the directory."""
-    log = userspace.configure(BUILD, _OPTIONS, verbose)
-    print(f"sanitizers: building, log in {log}", flush=True)
-    argv = ["cmake", "--build", BUILD, "-j", str(userspace.jobs()), "--target", *_TARGETS]
-    process.logged(argv, log=log, verbose=verbose)
-    return BUILD
+@dataclass(frozen=True)
+class Kind:
+    """One way to build the tests, and how they run then."""
+
+    name: str  # of the suite
+    checks: str  # of -fsanitize
+    directory: Path
+    targets: Sequence[str]
+    environment: Mapping[str, str]
+
+
+MEMORY = Kind(
+    "sanitizers", "address,undefined", paths.BUILD / "sanitize", ("imasnap_tests", "fuzz_programs"), ENVIRONMENT
+)
+# Of the tests those that start threads.
+THREADS = Kind(
+    "threads",
+    "thread",
+    paths.BUILD / "sanitize-threads",
+    ("imasnap_tests",),
+    {
+        "TSAN_OPTIONS": "halt_on_error=1",
+        "GTEST_FILTER": "DigestPipeline*:LongLog*:Refresher*:WholeLog*:ViewServer*:Daemon*",
+    },
+)
+
+
+def build(kind: Kind = MEMORY) -> Path:
+    """Configure and build what KIND names; returns the directory."""
+    log = userspace.configure(kind.directory, (*_OPTIONS, f"-DIMASNAP_SANITIZE={kind.checks}"))
+    print(f"{kind.name}: building, log in {log}", flush=True)
+    argv = ["cmake", "--build", kind.directory, "-j", str(userspace.jobs()), "--target", *kind.targets]
+    process.logged(argv, log=log)
+    return kind.directory
 
 
 def test_programs(into: Path) -> list[Path]:
@@ -45,7 +71,7 @@ def test_programs(into: Path) -> list[Path]:
     return sorted(f for f in into.rglob("*_tests") if f.is_file() and f.stat().st_mode & 0o111)
 
 
-def run_shard(program: Path, index: int, count: int) -> Suite:
+def run_shard(program: Path, index: int, count: int, environment: Mapping[str, str] = ENVIRONMENT) -> Suite:
     """The INDEXth of COUNT parts of a GoogleTest program's tests."""
     suite = Suite("shard")
     stem = program.parent / f"{program.name}.{index}"
@@ -57,7 +83,7 @@ def run_shard(program: Path, index: int, count: int) -> Suite:
         process.logged(
             [program, f"--gtest_output=xml:{xml}"],
             log=log,
-            env={**ENVIRONMENT, "GTEST_TOTAL_SHARDS": str(count), "GTEST_SHARD_INDEX": str(index)},
+            env={**environment, "GTEST_TOTAL_SHARDS": str(count), "GTEST_SHARD_INDEX": str(index)},
         )
     except HarnessError as e:
         complaint = str(e)
@@ -68,15 +94,17 @@ def run_shard(program: Path, index: int, count: int) -> Suite:
     return suite
 
 
-def run() -> Suite:
-    """Build, then all unit tests, spread over the processors."""
-    suite = Suite("sanitizers")
-    programs = test_programs(build())
+def run(kind: Kind = MEMORY) -> Suite:
+    """Build, then the unit tests, spread over the processors."""
+    suite = Suite(kind.name)
+    programs = test_programs(build(kind))
     if not programs:
-        suite.add("programs", Status.FAIL, f"there is no test program in {BUILD}")
+        suite.add("programs", Status.FAIL, f"there is no test program in {kind.directory}")
     shards = userspace.jobs()
     work = [(program, index) for program in programs for index in range(shards)]
     with ThreadPoolExecutor(shards) as pool:
-        for part in pool.map(lambda w: run_shard(w[0], w[1], shards), work):
+        for part in pool.map(lambda w: run_shard(w[0], w[1], shards, kind.environment), work):
             suite.cases += part.cases
+    if not suite.cases:
+        suite.add("tests", Status.FAIL, "no test was run")
     return suite

@@ -122,6 +122,12 @@ class Shards(support.TemporaryDirectory):
         suite = sanitizers.run_shard(program, 0, 2)
         self.assertEqual([c.status for c in suite.cases], [Status.FAIL])
 
+    def test_a_run_of_no_test_fails(self) -> None:
+        self.program("echo '<testsuites/>' >$xml")
+        with mock.patch.object(sanitizers, "build", lambda kind: self.tmp):
+            suite = sanitizers.run(sanitizers.THREADS)
+        self.assertEqual([(c.name, c.status) for c in suite.cases], [("tests", Status.FAIL)])
+
     def test_test_programs_are_those_that_can_run(self) -> None:
         program = self.program("exit 0")
         (self.tmp / "some_tests").write_text("")
