@@ -60,7 +60,15 @@ Result<int> Run(const Command& command, const GlobalOptions& global, const Host&
       .securityfs = uncovered ? uncovered->path() : global.securityfs,
       .now = host.now,
       .kernel_release = host.kernel_release,
-      .reset_count = [&host, &global] { return host.reset_count(global.tcti); },
+      // It changes with a cold boot, which no program outlives: once it is known,
+      // the TPM is not asked again.
+      .reset_count =
+          [&host, &global, known = std::make_shared<std::optional<uint32_t>>()] {
+            if (!*known) {
+              *known = host.reset_count(global.tcti);
+            }
+            return *known;
+          },
       .owner = host.owner,
       .identity = host.identity,
       .on_progress = [&progress](uint64_t records) { return progress.Show(records); },

@@ -41,7 +41,11 @@ class CliTest : public ::testing::Test {
           }
           return std::unique_ptr<PcrReader>(new imasnap::testing::FakeTpm(&world_.kernel));
         },
-        .reset_count = [this](const std::string&) { return world_.reset_count; }};
+        .reset_count =
+            [this](const std::string&) {
+              ++asked_reset_count_;
+              return world_.reset_count;
+            }};
     Ran ran;
     ran.code = RunApp(args, host);
     ran.out = out.str();
@@ -51,6 +55,7 @@ class CliTest : public ::testing::Test {
 
   imasnap::testing::World world_;
   bool has_tpm_ = true;
+  int asked_reset_count_ = 0;
 };
 
 }  // namespace imasnap::cli

@@ -289,5 +289,14 @@ TEST_F(CliTest, ReportsWhatItRepaired) {
                              HasSubstr("00000002.ima.tmp, left by a snapshot")));
 }
 
+TEST_F(CliTest, TpmIsAskedOnceForItsResetCount) {
+  world_.reset_count = 5;
+  for (int snapshot = 1; snapshot <= 2; ++snapshot) {
+    world_.kernel.MeasureFiles(3);
+    ASSERT_EQ(Run({"take"}).code, 0);
+    EXPECT_EQ(asked_reset_count_, snapshot);
+  }
+}
+
 }  // namespace
 }  // namespace imasnap::cli
