@@ -21,13 +21,13 @@
 #include "file_system.h"
 #include "record_format.h"
 #include "replay.h"
+#include "segment_writer.h"
 #include "store.h"
 
 namespace imasnap {
 namespace {
 
 constexpr uint32_t kPcr = 10;  // CONFIG_IMA_MEASURE_PCR_IDX
-constexpr size_t kWriteSize = 1U << 20;
 
 struct Arguments {
   std::string directory;
@@ -39,34 +39,27 @@ struct Arguments {
   uint64_t seed = 1;
 };
 
-// A file written in large pieces, its SHA-256 and its length.
+// A list or a segment that is written as `take` writes one.
 class OutFile {
  public:
   static Result<OutFile> Create(FileSystem& fs, const std::string& path) {
     OutFile out;
     IMASNAP_ASSIGN(out.file_, fs.OpenFile(path, OpenMode::kCreate));
-    IMASNAP_ASSIGN(out.hasher_, Hasher::Create(HashAlg::kSha256));
+    IMASNAP_ASSIGN(out.writer_, SegmentWriter::Create(*out.file_));
     return out;
   }
-  Status Append(ByteView bytes) {
-    AppendBytes(bytes, &buffer_);
-    return buffer_.size() < kWriteSize ? Status() : Flush();
-  }
-  Status Flush() {
-    hasher_->Update(buffer_);
-    bytes_ += buffer_.size();
-    IMASNAP_RETURN_IF_ERROR(file_->WriteAll(buffer_));
-    buffer_.clear();
+  Status Append(ByteView bytes) { return writer_->Append(bytes); }
+  Status Finish() {
+    IMASNAP_ASSIGN(sha256_, writer_->Finish());
     return {};
   }
-  uint64_t bytes() const { return bytes_; }
-  Result<Digest> Sha256() const { return hasher_->Peek(); }
+  uint64_t bytes() const { return writer_->bytes(); }
+  const Digest& sha256() const { return sha256_; }
 
  private:
   std::unique_ptr<File> file_;
-  std::optional<Hasher> hasher_;
-  Bytes buffer_;
-  uint64_t bytes_ = 0;
+  std::optional<SegmentWriter> writer_;
+  Digest sha256_;
 };
 
 Status WriteText(FileSystem& fs, const std::string& path, std::string_view text) {
@@ -106,11 +99,11 @@ class Machine {
     IMASNAP_ASSIGN(OutFile live, OpenKernel(arguments_.directory));
     IMASNAP_ASSIGN(std::optional<OutFile> later, OpenLater());
     IMASNAP_RETURN_IF_ERROR(Measure(arguments_.live, {&live, later ? &*later : nullptr}));
-    IMASNAP_RETURN_IF_ERROR(live.Flush());
+    IMASNAP_RETURN_IF_ERROR(live.Finish());
     IMASNAP_RETURN_IF_ERROR(WriteState(arguments_.directory));
     if (later) {
       IMASNAP_RETURN_IF_ERROR(Measure(arguments_.later, {&*later}));
-      IMASNAP_RETURN_IF_ERROR(later->Flush());
+      IMASNAP_RETURN_IF_ERROR(later->Finish());
       IMASNAP_RETURN_IF_ERROR(WriteState(arguments_.directory + "/later"));
     }
     return {};
@@ -173,8 +166,8 @@ class Machine {
     IMASNAP_ASSIGN(OutFile out, OutFile::Create(fs_, fmt::format("{}/{}.ima", session.directory,
                                                                  SegmentName(number))));
     IMASNAP_RETURN_IF_ERROR(Measure(records, {&out}));
-    IMASNAP_RETURN_IF_ERROR(out.Flush());
-    IMASNAP_ASSIGN(info.sha256, out.Sha256());
+    IMASNAP_RETURN_IF_ERROR(out.Finish());
+    info.sha256 = out.sha256();
     info.bytes = out.bytes();
     info.last_record = in_segments_ = replay_.records();
     Aggregate aggregate;

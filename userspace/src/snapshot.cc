@@ -7,31 +7,27 @@
 
 #include "log_reader.h"
 #include "recovery.h"
+#include "segment_writer.h"
 #include "snapshot_source.h"
 #include "staging.h"
 
 namespace imasnap {
 namespace {
 
-// Writes to a file and hashes whatever is read through it.
+// Writes whatever is read through it.
 class CopyingSource : public ByteSource {
  public:
-  CopyingSource(ByteSource& from, File& to, Hasher hasher)
-      : from_(from), to_(to), hasher_(std::move(hasher)) {}
+  CopyingSource(ByteSource& from, SegmentWriter& to) : from_(from), to_(to) {}
 
   Result<size_t> Read(std::span<std::byte> out) override {
     IMASNAP_ASSIGN(const size_t got, from_.Read(out));
-    const ByteView bytes = ByteView(out).first(got);
-    IMASNAP_RETURN_IF_ERROR(to_.WriteAll(bytes));
-    hasher_.Update(bytes);
+    IMASNAP_RETURN_IF_ERROR(to_.Append(ByteView(out).first(got)));
     return got;
   }
-  Result<Digest> Finish() { return hasher_.Finish(); }
 
  private:
   ByteSource& from_;
-  File& to_;
-  Hasher hasher_;
+  SegmentWriter& to_;
 };
 
 // How many records may pass before the caller is asked whether to go on.
@@ -130,8 +126,8 @@ Status Taker::AskToGoOn(uint64_t records) const {
 
 Status Taker::Copy(Source* source, const std::string& temporary) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> out, env_.fs.OpenFile(temporary, OpenMode::kCreate));
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
-  CopyingSource copying(source->records(), *out, std::move(hasher));
+  IMASNAP_ASSIGN(SegmentWriter writer, SegmentWriter::Create(*out));
+  CopyingSource copying(source->records(), writer);
   LogReader reader(copying, {}, source->records().path(), LogReader::Check::kFraming);
   while (true) {
     IMASNAP_ASSIGN(const Record* record, reader.Next());
@@ -144,7 +140,7 @@ Status Taker::Copy(Source* source, const std::string& temporary) {
   }
   segment_.records = reader.records();
   segment_.bytes = reader.bytes();
-  IMASNAP_ASSIGN(segment_.sha256, copying.Finish());
+  IMASNAP_ASSIGN(segment_.sha256, writer.Finish());
   IMASNAP_RETURN_IF_ERROR(out->SyncAll());
   IMASNAP_RETURN_IF_ERROR(out->Close());
   IMASNAP_RETURN_IF_ERROR(AskToGoOn(segment_.records));
