@@ -29,6 +29,7 @@ _FILES = (
     "ascii_runtime_measurements",
     "binary_runtime_measurements_sha256",
 )
+_WRITTEN = 256 << 10  # kPiece of src/segment_writer.cc
 _TIMES = 3
 _SLOWER_AT_MOST = 3.0
 _MOUNTED_WITHIN = 60.0  # seconds
@@ -36,7 +37,7 @@ _MOUNTED_WITHIN = 60.0  # seconds
 
 @dataclass(frozen=True)
 class Pattern:
-    """How a file is read; 128 KiB are what stat(2) of the view's files asks for."""
+    """How a file is read; 1 MiB is what stat(2) of the view's files asks for, 128 KiB the least that cat takes."""
 
     name: str
     size: int
@@ -52,6 +53,8 @@ _PATTERNS = (
     Pattern("at offsets, 1 MiB", 1 << 20, 200),
     Pattern("at offsets, 4 KiB", 4 << 10, 10_000),
 )
+_PROMISED = _PATTERNS[1:3]
+
 
 def measure(setup: Setup) -> Outcome:
     del setup  # no guest
@@ -64,7 +67,7 @@ def measure(setup: Setup) -> Outcome:
         outcome.figures["mount_seconds"] = seconds
         for name in _FILES:
             plain = directory / name
-            shutil.copyfile(view / name, plain)
+            _copy(view / name, plain)
             if name == _FILES[0] and plain.stat().st_size != log.whole.stat().st_size:
                 raise HarnessError(f"{view / name} is not the whole log")
             for pattern in _PATTERNS:
@@ -72,8 +75,14 @@ def measure(setup: Setup) -> Outcome:
             plain.unlink()
     shutil.rmtree(directory)
     outcome.tables = [_table(outcome.figures)]
-    outcome.targets = [_target(outcome.figures["files"])]
+    outcome.targets = [_target(outcome.figures["files"], pattern) for pattern in _PROMISED]
     return outcome
+
+
+def _copy(viewed: Path, plain: Path) -> None:
+    """In the pieces in which segments are written: they decide how large the folios of the page cache are."""
+    with viewed.open("rb") as source, plain.open("wb") as out:
+        shutil.copyfileobj(source, out, _WRITTEN)
 
 
 @contextmanager
@@ -122,8 +131,8 @@ def _table(figures: Figures) -> Table:
     return Table(title, ["file", "read", "plain MB/s", "view MB/s", "times slower"], rows)
 
 
-def _target(rows: list[Figures]) -> Target:
-    row = next(r for r in rows if r["file"] == _FILES[0] and r["pattern"] == _PATTERNS[1].name)
+def _target(rows: list[Figures], pattern: Pattern) -> Target:
+    row = next(r for r in rows if r["file"] == _FILES[0] and r["pattern"] == pattern.name)
     ratio = row["plain"] / row["view"]
-    promise = f"view of {_RECORDS} records {row['pattern']} within {_SLOWER_AT_MOST:g} times of reading the plain file"
+    promise = f"view of {_RECORDS} records {pattern.name} within {_SLOWER_AT_MOST:g} times of reading the plain file"
     return Target(promise, f"{ratio:.1f} times", ratio <= _SLOWER_AT_MOST)

@@ -38,6 +38,8 @@ Status File::ReadAllAt(uint64_t offset, std::span<std::byte> out) {
   return {};
 }
 
+Result<ByteView> File::Map(uint64_t /*size*/) { return SystemError(path_, "mmap", ENODEV); }
+
 Status File::WriteAll(ByteView bytes) {
   while (!bytes.empty()) {
     auto wrote = WriteSome(bytes);

@@ -61,6 +61,11 @@ class File : public ByteSource {
   virtual Result<uint64_t> Seek(uint64_t offset) = 0;
   virtual Status Sync() = 0;
   virtual Result<FileInfo> Stat() = 0;
+  // mmap(2): the first `size` bytes, as long as the file lives, for system calls
+  // to take from: they fail where the file was cut since (EFAULT), and a process
+  // that looks at them itself dies (SIGBUS). Mapped once: no more than the first
+  // time. Not every file can be.
+  virtual Result<ByteView> Map(uint64_t size);
   // Takes the lock or fails with kLocked, never waits.
   virtual Status TryLock(LockMode mode) = 0;
   // Closes early, to see the error; the destructor closes what is still open.

@@ -40,6 +40,9 @@ class PosixFile : public File {
     if (fd_ >= 0) {
       ::close(fd_);
     }
+    if (mapped_ != nullptr) {
+      ::munmap(mapped_, mapped_size_);
+    }
   }
 
   Result<size_t> ReadSome(std::span<std::byte> out) override {
@@ -89,6 +92,21 @@ class PosixFile : public File {
     return ToInfo(st);
   }
 
+  Result<ByteView> Map(uint64_t size) override {
+    if (mapped_ == nullptr) {
+      void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd_, 0);
+      if (mapped == MAP_FAILED) {
+        return SystemError(path(), "mmap", errno);
+      }
+      mapped_ = mapped;
+      mapped_size_ = size;
+    }
+    if (size > mapped_size_) {
+      return SystemError(path(), "mmap", EINVAL);
+    }
+    return ByteView(static_cast<const std::byte*>(mapped_), size);
+  }
+
   Status TryLock(LockMode mode) override {
     const int operation = (mode == LockMode::kShared ? LOCK_SH : LOCK_EX) | LOCK_NB;
     while (::flock(fd_, operation) != 0) {
@@ -115,6 +133,8 @@ class PosixFile : public File {
 
  private:
   int fd_;
+  void* mapped_ = nullptr;
+  size_t mapped_size_ = 0;
 };
 
 class PosixFileSystem : public FileSystem {

@@ -81,6 +81,8 @@ class FakeFile : public File {
     return {};
   }
 
+  Result<ByteView> Map(uint64_t size) override { return ByteView(node_->data).first(size); }
+
   Result<FileInfo> Stat() override {
     IMASNAP_RETURN_IF_ERROR(fs_->Enter("fstat", path()));
     return InfoOf(*node_);

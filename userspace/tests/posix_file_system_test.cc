@@ -82,6 +82,27 @@ TEST_F(PosixTest, TemporaryFileIsReadBack) {
   EXPECT_EQ(AsText(ByteView(buffer).first(4)), "ello");
 }
 
+TEST_F(PosixTest, MappedBytesOfAFileThatWasCutAreAnErrorOfTheSystemCallThatTakesThem) {
+  const std::string path = dir_ + "/file";
+  const std::string text(12'000, 'x');
+  ASSERT_TRUE(fs_->WriteDurably(path, text).ok());
+  auto file = fs_->Open(path, OpenMode::kRead);
+  ASSERT_TRUE(file.ok());
+  const auto mapped = (*file)->Map(text.size());
+  ASSERT_TRUE(mapped.ok()) << mapped.error().ToString();
+  EXPECT_EQ(AsText(*mapped), text);
+  EXPECT_EQ((*file)->Map(100).value().size(), 100U);
+  EXPECT_EQ((*file)->Map(text.size() + 1).error().errno_value, EINVAL) << "mapped once";
+  std::filesystem::resize_file(path, 100);
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  EXPECT_EQ(::write(ends[1], mapped->data() + 8192, 100), -1);
+  EXPECT_EQ(errno, EFAULT);
+  ::close(ends[0]);
+  ::close(ends[1]);
+  EXPECT_FALSE((*fs_->Open("/proc/self/status", OpenMode::kRead))->Map(1).ok());
+}
+
 // Another process holds the lock with plain flock(2), as any client of the
 // protocol would.
 TEST_F(PosixTest, LockHeldByAnotherProcessIsKLockedUntilItDies) {

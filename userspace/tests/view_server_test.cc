@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "log_builder.h"
+#include "world.h"
 
 namespace imasnap {
 namespace {
@@ -56,6 +57,18 @@ class ViewServerTest : public ::testing::Test {
     AppendBytes(record.Binary(), &live_);
     std::ofstream(LivePath() + ".new", std::ios::binary) << AsText(live_);
     std::filesystem::rename(LivePath() + ".new", LivePath());
+  }
+
+  // What a machine stored and its kernel's list, as files of this one.
+  void CopyFrom(testing::World* world) {
+    const std::string session = root_ + "/store/boots/00000001";
+    std::filesystem::create_directories(session);
+    for (const std::string& name : world->fs.Names(testing::kBoot1)) {
+      std::ofstream(session + "/" + name, std::ios::binary)
+          << world->fs.Read(testing::kBoot1 + "/" + name).value();
+    }
+    std::filesystem::create_symlink("boots/00000001", root_ + "/store/current");
+    std::ofstream(LivePath(), std::ios::binary) << AsText(world->kernel.InMemory());
   }
 
   Result<std::unique_ptr<ViewServer>> Mount() {
@@ -139,6 +152,50 @@ TEST_F(ViewServerTest, ReadersAtTheEndNeverSeeAByteThatIsNotOfTheLog) {
   for (const std::string& mine : seen) {
     EXPECT_TRUE(mine == whole);
   }
+}
+
+// Those lie in files, the end in the kernel.
+TEST_F(ViewServerTest, ReadsOfAnySizeAtAnyOffsetGoOverTheEndsOfSegments) {
+  testing::World world;
+  for (int snapshot = 0; snapshot < 3; ++snapshot) {
+    world.kernel.MeasureFiles(100);
+    ASSERT_TRUE(world.Take().ok());
+  }
+  CopyFrom(&world);
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  const Bytes whole = world.kernel.Everything();
+  const int fd = ::open(ViewPath("binary_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  for (const size_t size : {size_t{100}, size_t{5000}, size_t{1} << 20}) {
+    std::string buffer(size, '\0');
+    for (size_t offset = 0; offset <= whole.size(); offset += 997) {
+      const size_t n = std::min(size, whole.size() - offset);
+      ASSERT_EQ(::pread(fd, buffer.data(), size, static_cast<off_t>(offset)),
+                static_cast<ssize_t>(n));
+      ASSERT_EQ(buffer.substr(0, n), AsText(whole).substr(offset, n)) << offset << " " << size;
+    }
+  }
+  ::close(fd);
+}
+
+TEST_F(ViewServerTest, SegmentThatIsCutIsAnErrorAndTheServerLives) {
+  testing::World world;
+  world.kernel.MeasureFiles(300);
+  ASSERT_TRUE(world.Take().ok());
+  CopyFrom(&world);
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  const int fd = ::open(ViewPath("binary_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  std::string buffer(100, '\0');
+  ASSERT_EQ(::pread(fd, buffer.data(), buffer.size(), 20'000), 100);
+  std::filesystem::resize_file(root_ + "/store/boots/00000001/00000001.ima", 10'000);
+  EXPECT_EQ(::pread(fd, buffer.data(), buffer.size(), 20'000), -1);
+  EXPECT_EQ(errno, EIO);
+  EXPECT_THAT(logged_, HasSubstr("00000001.ima: offset 20000: ends "));
+  EXPECT_EQ(::pread(fd, buffer.data(), buffer.size(), 0), 100) << "what is still there is right";
+  ::close(fd);
 }
 
 TEST_F(ViewServerTest, EndOfTheServerIsAnErrorForWhoHasAFileOpen) {

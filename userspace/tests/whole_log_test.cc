@@ -104,6 +104,52 @@ TEST(WholeLogTest, ReadsAtAnyOffsetGiveTheBytesThere) {
   }
 }
 
+Bytes Joined(const std::vector<ByteView>& views) {
+  Bytes all;
+  for (const ByteView view : views) {
+    AppendBytes(view, &all);
+  }
+  return all;
+}
+
+TEST(WholeLogTest, StoredBytesAreGivenWhereTheyLieInTheSegments) {
+  World world;
+  for (int snapshot = 0; snapshot < 3; ++snapshot) {
+    world.kernel.MeasureFiles(40);
+    ASSERT_TRUE(world.Take().ok());
+  }
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok()) << log.error().ToString();
+  const auto state = (*log)->state();
+  const Bytes whole = Expected(&world, {});
+  const size_t stored = state->kernel_begin;
+  for (size_t offset = 0; offset < stored; offset += 101) {
+    for (const size_t size : {size_t{1}, size_t{5000}, size_t{50'000}}) {
+      const size_t n = std::min(size, stored - offset);
+      const auto from = whole.begin() + static_cast<ptrdiff_t>(offset);
+      EXPECT_EQ(Joined(state->Mapped({}, offset, n)), Bytes(from, from + static_cast<ptrdiff_t>(n)))
+          << offset << " " << n;
+    }
+  }
+}
+
+TEST(WholeLogTest, OnlyReadTellsWhatDoesNotLieUnchangedInSegments) {
+  World world;
+  world.kernel.MeasureFiles(40);
+  ASSERT_TRUE(world.Take().ok());
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok()) << log.error().ToString();
+  const auto state = (*log)->state();
+  ASSERT_FALSE(state->Mapped({}, 0, 100).empty());
+  EXPECT_TRUE(state->Mapped({.ascii = true}, 0, 100).empty());
+  EXPECT_TRUE(state->Mapped({.alg = HashAlg::kSha256}, 0, 100).empty());
+  EXPECT_TRUE(state->Mapped({}, state->kernel_begin, 1).empty()) << "the kernel's";
+  EXPECT_TRUE(state->Mapped({}, state->kernel_begin - 1, 2).empty()) << "in part";
+  EXPECT_TRUE(state->Mapped({}, state->end.raw, 1).empty()) << "nobody's";
+  FlipByte(&world, 1, 10);
+  EXPECT_TRUE(state->Mapped({}, 0, 100).empty()) << "changed";
+}
+
 TEST(WholeLogTest, GrowsWithoutChangingWhatWasShownOverThreeSnapshots) {
   World world;
   world.kernel.MeasureFiles(100);

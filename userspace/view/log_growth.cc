@@ -107,6 +107,7 @@ Status Growth::CheckChain(const std::string& name, uint64_t at) const {
 Status Growth::AddSegment(const LogPart& part) {
   IMASNAP_ASSIGN(std::shared_ptr<File> file, part.open());
   IMASNAP_ASSIGN(const FileInfo info, file->Stat());
+  const auto mapped = file->Map(info.size);
   const uint64_t begin = next_.kernel_begin;
   const uint64_t end = begin + info.size;
   IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
@@ -120,8 +121,9 @@ Status Growth::AddSegment(const LogPart& part) {
     copy.begin = known;
   }
   const bool all = known == next_.end.raw;
-  next_.pieces.insert(all ? next_.pieces.end() : next_.pieces.end() - 1,
-                      {begin, end, std::move(file), 0, info.changed});
+  next_.pieces.insert(
+      all ? next_.pieces.end() : next_.pieces.end() - 1,
+      {begin, end, std::move(file), 0, info.changed, mapped.ok() ? *mapped : ByteView()});
   if (all) {
     std::erase_if(next_.pieces, [](const Piece& piece) { return piece.begin == piece.end; });
     IMASNAP_RETURN_IF_ERROR(TakeRecords(source, part.path, known - begin, /*keep=*/false));

@@ -8,6 +8,8 @@ namespace {
 
 // Where a name is needed for bytes of more than one file.
 constexpr const char* kWholeLog = "the whole log";
+// Less than writev(2) takes; of more files than that a copy is as good.
+constexpr size_t kMaxViews = 64;
 
 bool IsStored(const ViewFormat& format) { return !format.ascii && format.alg == HashAlg::kSha1; }
 
@@ -84,6 +86,25 @@ Status LogState::ReadIndexed(uint64_t offset, std::span<std::byte> out) const {
   IMASNAP_ASSIGN(const bool unchanged, Unchanged(offset, offset + out.size()));
   // It may have been the file's mode or name alone.
   return unchanged ? Status() : ReadChecked(offset, out);
+}
+
+std::vector<ByteView> LogState::Mapped(const ViewFormat& format, uint64_t offset,
+                                       size_t size) const {
+  if (!IsStored(format) || offset >= end.raw) {
+    return {};
+  }
+  const uint64_t to = std::min(offset + size, end.raw);
+  std::vector<ByteView> views;
+  auto piece = std::ranges::upper_bound(pieces, offset, {}, &Piece::end);
+  for (uint64_t at = offset; at < to; at = piece->end, ++piece) {
+    if (piece == pieces.end() || piece->mapped.empty() || views.size() == kMaxViews) {
+      return {};
+    }
+    views.push_back(
+        piece->mapped.subspan(at - piece->begin + piece->at, std::min(to, piece->end) - at));
+  }
+  const auto unchanged = Unchanged(offset, to);
+  return unchanged.ok() && *unchanged ? views : std::vector<ByteView>();
 }
 
 Result<size_t> LogState::Read(const ViewFormat& format, uint64_t offset,

@@ -24,6 +24,7 @@ struct Piece {
   // FileInfo::changed before it was read first; nothing for a file that no other
   // process can reach.
   std::optional<int64_t> changed{};
+  ByteView mapped{};  // all of `file`, where it can be mapped
 };
 
 // Records of a stride; only the last one has fewer.
@@ -57,6 +58,9 @@ struct LogState {
   // Reads at most `out.size()` bytes of the log in `format`; less at its end
   // alone. kMismatch when the bytes are not those first seen.
   Result<size_t> Read(const ViewFormat& format, uint64_t offset, std::span<std::byte> out) const;
+  // The same bytes where they lie in files, not to be looked at (File::Map());
+  // nothing where only Read() can tell them, or that there are none.
+  std::vector<ByteView> Mapped(const ViewFormat& format, uint64_t offset, size_t size) const;
 
  private:
   // As ReadRaw(), and the bytes are those that were indexed.

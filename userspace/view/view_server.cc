@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -33,8 +34,8 @@ namespace {
 constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 constexpr double kForEver = 86400;
 // What readers take at once where they ask stat(2), as stdio and cat do: each
-// read is a request of its own.
-constexpr blksize_t kReadSize = blksize_t{128} * 1024;
+// read is a request of its own, which holds no more than this.
+constexpr blksize_t kReadSize = blksize_t{1024} * 1024;
 constexpr std::chrono::milliseconds kInitInterval{50};
 
 std::string CountText(const Extent& end) { return std::to_string(end.records) + "\n"; }
@@ -91,6 +92,7 @@ class ViewServer::Impl {
   void Report(const Error& error);
   void ReadLog(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
   void ReplyLog(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
+  void ReplyMapped(fuse_req_t request, const std::vector<ByteView>& mapped);
   void ReadCount(fuse_req_t request, size_t size, uint64_t offset);
   void ReadKernelFile(fuse_req_t request, const ViewFile& file, size_t size, uint64_t offset);
 
@@ -309,15 +311,36 @@ void ViewServer::Impl::ReadLog(fuse_req_t request, const ViewFile& file, size_t 
 
 void ViewServer::Impl::ReplyLog(fuse_req_t request, const ViewFile& file, size_t size,
                                 uint64_t offset) {
+  const std::shared_ptr<const LogState> state = log_->state();
+  const std::vector<ByteView> mapped = state->Mapped(file.format, offset, size);
+  if (!mapped.empty()) {
+    ReplyMapped(request, mapped);
+    return;
+  }
   thread_local Bytes buffer;
   buffer.resize(size);
-  const auto got = log_->state()->Read(file.format, offset, buffer);
+  const auto got = state->Read(file.format, offset, buffer);
   if (!got.ok()) {
     Report(got.error());
     fuse_reply_err(request, EIO);
     return;
   }
   fuse_reply_buf(request, reinterpret_cast<const char*>(buffer.data()), *got);
+}
+
+// The kernel copies from the files' pages to the reader's.
+void ViewServer::Impl::ReplyMapped(fuse_req_t request, const std::vector<ByteView>& mapped) {
+  std::vector<iovec> vectors;
+  vectors.reserve(mapped.size());
+  for (const ByteView view : mapped) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): writev(2) takes from it
+    vectors.push_back({const_cast<std::byte*>(view.data()), view.size()});
+  }
+  // A page that is not there any more, or cannot be read from the disk: the
+  // kernel has answered the reader with EIO itself.
+  if (fuse_reply_iov(request, vectors.data(), static_cast<int>(vectors.size())) == -EFAULT) {
+    Report(FileError(ErrorCode::kFailed, env_.config.store, "a segment could not be read"));
+  }
 }
 
 namespace {
