@@ -147,6 +147,7 @@ inside systemctl stop $services
 tell stopped
 trap - EXIT
 inside systemctl list-units --no-legend --plain --type mount >/out/mounts
+run status ima-snapshot status --json
 run exposure inside systemd-analyze security --no-pager --offline=true ima-snapshotd.service
 gather
 # All is told: what is left ends with the guest.

@@ -7,22 +7,28 @@ import re
 import shutil
 import tempfile
 import unittest
+from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 from e2e.test_faults import Scenario
 from e2e.test_view import in_bank
-from imaharness import chroot, disk, imalog, package
+from imaharness import chroot, disk, imalog, package, process
 
 SERVICES = ("ima-snapshotd", "ima-snapshot-view")
 DISK_SIZE = "1G"
 
 
-def installed(into: Path) -> Path:
+@cache
+def installed() -> Path:
     """A disk with a bare Debian in which the package is installed."""
     if reason := chroot.missing():
         raise unittest.SkipTest(reason)
     if shutil.which("dpkg-buildpackage") is None:
         raise unittest.SkipTest("dpkg-buildpackage is not installed")
+    directory = tempfile.TemporaryDirectory(prefix="ima-test-")
+    unittest.addModuleCleanup(directory.cleanup)
+    into = Path(directory.name)
     deb = package.built()
     system = chroot.Chroot(into / "root", chroot.tarball(package.dependencies(deb)))
     system.install(deb)
@@ -30,10 +36,17 @@ def installed(into: Path) -> Path:
 
 
 class Systemd(Scenario):
+    """On a kernel with the series."""
+
+    FLAVOUR: ClassVar[str] = "patched"
+    BACKEND: ClassVar[str] = "snapshot"
+
     @classmethod
     def setUpClass(cls) -> None:
         with tempfile.TemporaryDirectory(prefix="ima-test-") as directory:
-            cls.start("systemd.sh", "systemd", disk=str(installed(Path(directory))))
+            copy = Path(directory) / "disk.img"
+            process.output(["cp", "--sparse=always", installed(), copy])
+            cls.start("systemd.sh", f"systemd-{cls.FLAVOUR}", disk=str(copy), flavour=cls.FLAVOUR)
 
     def unit(self, service: str, when: str) -> dict[str, str]:
         """What 'systemctl show' said of SERVICE."""
@@ -97,11 +110,27 @@ class Systemd(Scenario):
         ):
             self.assertEqual((self.out / "view" / name).read_bytes(), wanted, name)
 
+    def test_the_backend_is_the_kernels(self) -> None:
+        self.assertEqual(self.out.told("status").json["backend"], self.BACKEND)
+
     def test_no_record_is_lost_or_stored_twice(self) -> None:
         workers = {f"killed/{w.name}": int(w.read_text()) for w in (self.out / "workers").iterdir()}
         self.assertEqual(len(workers), 4)
-        self.check_files(self.check_whole_log(), {"first": 300, "hung": 30, **workers})
+        self.check_files(self.check_whole(), {"first": 300, "hung": 30, **workers})
         self.assertEqual(self.leftovers(), [])
+
+    def check_whole(self) -> list[imalog.Record]:
+        return self.check_whole_log()
+
+
+class SystemdOnStock(Systemd):
+    """On a kernel that has staging alone: the same package, the same configuration."""
+
+    FLAVOUR = "stock"
+    BACKEND = "staging"
+
+    def check_whole(self) -> list[imalog.Record]:
+        return self.check_replay()
 
 
 if __name__ == "__main__":
