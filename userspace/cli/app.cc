@@ -60,15 +60,7 @@ Result<int> Run(const Command& command, const GlobalOptions& global, const Host&
       .securityfs = uncovered ? uncovered->path() : global.securityfs,
       .now = host.now,
       .kernel_release = host.kernel_release,
-      // It changes with a cold boot, which no program outlives: once it is known,
-      // the TPM is not asked again.
-      .reset_count =
-          [&host, &global, known = std::make_shared<std::optional<uint32_t>>()] {
-            if (!*known) {
-              *known = host.reset_count(global.tcti);
-            }
-            return *known;
-          },
+      .reset_count = ToldOnce([&host, &global] { return host.reset_count(global.tcti); }),
       .owner = host.owner,
       .identity = host.identity,
       .on_progress = [&progress](uint64_t records) { return progress.Show(records); },

@@ -69,7 +69,7 @@ Status Serve(const Host& host, const Options& options, Log* log) {
       .securityfs = uncovered ? uncovered->path() : options.securityfs,
       .now = host.now,
       .kernel_release = host.kernel_release,
-      .reset_count = [&host, &options] { return host.reset_count(options.tcti); },
+      .reset_count = ToldOnce([&host, &options] { return host.reset_count(options.tcti); }),
       .owner = host.owner,
       .identity = host.identity,
   };

@@ -28,8 +28,7 @@ struct Environment {
   std::string securityfs = kDefaultSecurityFs;
   std::function<std::string()> now{};  // ISO 8601, UTC
   std::string kernel_release{};
-  // TPMS_CLOCK_INFO.resetCount; nothing when there is no TPM 2.0 to ask.
-  std::function<std::optional<uint32_t>()> reset_count{};
+  ResetCount reset_count{};
   // Who must own the store: root, but in tests.
   uint32_t owner = 0;
   MachineIdentity identity{};

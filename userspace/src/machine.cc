@@ -5,6 +5,9 @@
 
 #include <array>
 #include <ctime>
+#include <memory>
+#include <mutex>
+#include <utility>
 
 #include "bytes.h"
 #include "hash.h"
@@ -80,6 +83,20 @@ std::optional<uint32_t> ReadResetCount(const std::string& tcti) {
   }
   const auto count = (*tpm)->ResetCount();
   return count.ok() ? std::optional<uint32_t>(*count) : std::nullopt;
+}
+
+ResetCount ToldOnce(ResetCount ask) {
+  struct Told {
+    std::mutex mutex;
+    std::optional<uint32_t> count;
+  };
+  return [ask = std::move(ask), told = std::make_shared<Told>()] {
+    const std::lock_guard<std::mutex> lock(told->mutex);
+    if (!told->count) {
+      told->count = ask();
+    }
+    return told->count;
+  };
 }
 
 }  // namespace imasnap

@@ -38,10 +38,7 @@ Status CheckBeginning(const LogState& state, const std::string& name) {
 }  // namespace
 
 WholeLog::WholeLog(const Environment& env, std::chrono::milliseconds patience)
-    : env_(env), patience_(patience) {
-  // No cold boot happens while this process lives: the TPM is asked once.
-  env_.reset_count = [count = env.reset_count()] { return count; };
-}
+    : env_(env), patience_(patience) {}
 
 Result<std::unique_ptr<WholeLog>> WholeLog::Open(const Environment& env,
                                                  std::chrono::milliseconds patience) {
