@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <thread>
+#include <utility>
 
 #include "log_growth.h"
 #include "log_reader.h"
@@ -37,8 +38,8 @@ Status CheckBeginning(const LogState& state, const std::string& name) {
 
 }  // namespace
 
-WholeLog::WholeLog(const Environment& env, std::chrono::milliseconds patience)
-    : env_(env), patience_(patience) {}
+WholeLog::WholeLog(Environment env, std::chrono::milliseconds patience)
+    : env_(std::move(env)), patience_(patience) {}
 
 Result<std::unique_ptr<WholeLog>> WholeLog::Open(const Environment& env,
                                                  std::chrono::milliseconds patience) {

@@ -41,7 +41,7 @@ class WholeLog {
   std::shared_ptr<const LogState> state() const;
 
  private:
-  WholeLog(const Environment& env, std::chrono::milliseconds patience);
+  WholeLog(Environment env, std::chrono::milliseconds patience);
 
   Status RefreshNow();
   // The kernel's list alone, without the lock. False: it takes more than that.
