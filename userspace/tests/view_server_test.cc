@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -177,6 +178,28 @@ TEST_F(ViewServerTest, ReadsOfAnySizeAtAnyOffsetGoOverTheEndsOfSegments) {
     }
   }
   ::close(fd);
+}
+
+TEST_F(ViewServerTest, ThereMayBeMoreSegmentsThanFilesMayBeOpenByDefault) {
+  testing::World world;
+  for (int snapshot = 0; snapshot < 60; ++snapshot) {
+    world.kernel.MeasureFiles(1);
+    ASSERT_TRUE(world.Take().ok());
+  }
+  CopyFrom(&world);
+  struct rlimit limit;
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const struct rlimit few = {50, limit.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  {
+    auto server = Mount();
+    ASSERT_TRUE(server.ok()) << server.error().ToString();
+    std::ifstream file(ViewPath("binary_runtime_measurements"), std::ios::binary);
+    const std::string whole((std::istreambuf_iterator<char>(file)),
+                            std::istreambuf_iterator<char>());
+    EXPECT_EQ(whole, AsText(world.kernel.Everything()));
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
 TEST_F(ViewServerTest, SegmentThatIsCutIsAnErrorAndTheServerLives) {

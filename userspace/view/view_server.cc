@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
@@ -39,6 +40,17 @@ constexpr blksize_t kReadSize = blksize_t{1024} * 1024;
 constexpr std::chrono::milliseconds kInitInterval{50};
 
 std::string CountText(const Extent& end) { return std::to_string(end.records) + "\n"; }
+
+// Each segment is a file that stays open, and there may be more than the soft
+// limit, which is low for programs that use select(2). Where this is refused a
+// system call filter is at work, and the unit sets the limit.
+void RaiseFileLimit() {
+  struct rlimit limit;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+  }
+}
 
 int ErrnoOf(const Error& error) { return error.errno_value != 0 ? error.errno_value : EIO; }
 
@@ -123,6 +135,7 @@ Status ViewServer::Impl::Start(const Environment& env, const std::string& direct
   securityfs_.emplace(std::move(securityfs));
   env_.securityfs = securityfs_->path();
   env_.on_progress = env.on_progress;
+  RaiseFileLimit();
   auto log = WholeLog::Open(env_, options_.lock_patience);
   if (!log.ok()) {
     return Named(log.error());
