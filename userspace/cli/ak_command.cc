@@ -6,14 +6,7 @@
 #include "json.h"
 
 namespace imasnap::cli {
-namespace {
-
-struct AkArguments {
-  std::string type = "rsa";
-  std::string name = kDefaultAkName;
-};
-
-Result<int> CreateAk(const Context& context, const AkArguments& arguments) {
+Result<int> AkCreateCommand(const Context& context, const AkArguments& arguments) {
   FileSystem& fs = context.env.fs;
   IMASNAP_ASSIGN(const AkFiles files, AkFilesOf(context.env.config.store, arguments.name));
   IMASNAP_ASSIGN(const std::unique_ptr<Tpm> tpm, Tpm::Open(context.options.tcti));
@@ -44,25 +37,6 @@ Result<int> CreateAk(const Context& context, const AkArguments& arguments) {
         key.tpm_name());
   }
   return kExitOk;
-}
-
-}  // namespace
-
-void AddAkCommand(CommandTable* commands) {
-  auto args = std::make_shared<AkArguments>();
-  CLI::App* ak = commands->Add("ak", "Attestation keys of this store",
-                               [args](const Context& context) { return CreateAk(context, *args); });
-  ak->require_subcommand(1);
-  CLI::App* create = ak->add_subcommand("create", "Make an attestation key in the TPM");
-  create->add_option("--alg", args->type, "Algorithm: rsa (2048 bits) or ecc (P-256)")
-      ->type_name("ALG")
-      ->check(CLI::IsMember({"rsa", "ecc"}));
-  create->add_option("--name", args->name, "What its files are called")->type_name("NAME");
-  const char* examples = R"(Examples:
-  ima-snapshot ak create
-  ima-snapshot ak create --alg ecc --name ecc    a second one, for quote --ak ecc)";
-  ak->footer(examples);
-  create->footer(examples);
 }
 
 }  // namespace imasnap::cli

@@ -9,12 +9,6 @@
 namespace imasnap::cli {
 namespace {
 
-struct CatArguments {
-  bool ascii = false;
-  std::string hash = "sha1";
-  uint64_t from = 1;
-};
-
 // One object a line.
 Status WriteJson(const std::vector<LogPart>& parts, uint64_t from, std::ostream& out) {
   uint64_t before = 0;
@@ -39,7 +33,9 @@ Status WriteJson(const std::vector<LogPart>& parts, uint64_t from, std::ostream&
   return {};
 }
 
-Result<int> Cat(const Context& context, const CatArguments& arguments) {
+}  // namespace
+
+Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
   const auto alg = HashFromName(arguments.hash);
   if (!alg) {
     return MakeError(
@@ -90,23 +86,6 @@ Result<int> Cat(const Context& context, const CatArguments& arguments) {
     context.Diagnose(fmt::format("{} records written", written));
   }
   return kExitOk;
-}
-
-}  // namespace
-
-void AddCatCommand(CommandTable* commands) {
-  auto args = std::make_shared<CatArguments>();
-  CLI::App* cat = commands->Add("cat", "The whole log since cold boot, in the kernel's format",
-                                [args](const Context& context) { return Cat(context, *args); });
-  cat->add_flag("--ascii", args->ascii, "As in ascii_runtime_measurements");
-  cat->add_option("--hash", args->hash, "Algorithm of the template digests")->type_name("ALG");
-  cat->add_option("--from", args->from, "Begin with record N, counted from 1")
-      ->type_name("N")
-      ->check(CLI::PositiveNumber);
-  cat->footer(R"(Examples:
-  ima-snapshot cat >log                   as binary_runtime_measurements would be
-  ima-snapshot cat --ascii | less         as ascii_runtime_measurements would be
-  ima-snapshot cat --ascii --from 1000    what was measured since then)");
 }
 
 }  // namespace imasnap::cli

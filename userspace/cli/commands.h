@@ -6,14 +6,10 @@
 #ifndef IMASNAP_CLI_COMMANDS_H_
 #define IMASNAP_CLI_COMMANDS_H_
 
-#include <CLI/CLI.hpp>
-#include <functional>
-#include <map>
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "app.h"
+#include "arguments.h"
 #include "environment.h"
 
 namespace imasnap::cli {
@@ -27,38 +23,21 @@ struct Context {
   void Diagnose(const std::string& text) const;
 };
 
-using Command = std::function<Result<int>(const Context&)>;
-
-class CommandTable {
- public:
-  explicit CommandTable(CLI::App* app) : app_(app) {}
-
-  // Declares a subcommand; options are added to what it returns.
-  CLI::App* Add(const std::string& name, const std::string& description, Command command);
-  // The command that the parsed arguments name.
-  const Command& Chosen() const;
-
- private:
-  CLI::App* app_;
-  std::map<const CLI::App*, Command> commands_;
-};
-
-void AddTakeCommand(CommandTable* commands);
-void AddStatusCommand(CommandTable* commands);
-void AddListCommands(CommandTable* commands);  // list, show
-void AddCatCommand(CommandTable* commands);
-void AddVerifyCommand(CommandTable* commands);
-void AddMountCommand(CommandTable* commands);
-void AddGcCommand(CommandTable* commands);
-void AddAkCommand(CommandTable* commands);  // ak create
-void AddQuoteCommand(CommandTable* commands);
+Result<int> TakeCommand(const Context& context, const TakeArguments& arguments);
+Result<int> StatusCommand(const Context& context);
+Result<int> ListCommand(const Context& context);
+Result<int> ShowCommand(const Context& context, const ShowArguments& arguments);
+Result<int> CatCommand(const Context& context, const CatArguments& arguments);
+Result<int> VerifyCommand(const Context& context, const VerifyArguments& arguments);
+Result<int> MountCommand(const Context& context, const MountArguments& arguments);
+Result<int> GcCommand(const Context& context, const GcArguments& arguments);
+Result<int> AkCreateCommand(const Context& context, const AkArguments& arguments);
+Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments);
 
 // "1-1021": the records of a segment.
 std::string RecordRange(const SegmentInfo& info);
 // The key of --state-key FILE; empty without one.
 Result<std::string> ReadStateKey(const Context& context, const std::string& file);
-// A failure to read is, for verification, a failure to check.
-Error CannotCheck(Error error);
 
 }  // namespace imasnap::cli
 

@@ -9,11 +9,6 @@
 namespace imasnap::cli {
 namespace {
 
-struct GcArguments {
-  std::string state;
-  std::string state_key;
-};
-
 void Print(const Context& context, const GcResult& done) {
   if (context.options.json) {
     Json json;
@@ -34,7 +29,9 @@ void Print(const Context& context, const GcResult& done) {
   }
 }
 
-Result<int> Gc(const Context& context, const GcArguments& arguments) {
+}  // namespace
+
+Result<int> GcCommand(const Context& context, const GcArguments& arguments) {
   std::optional<Checkpoint> state;
   if (!arguments.state.empty()) {
     FileSystem& fs = context.env.fs;
@@ -54,24 +51,6 @@ Result<int> Gc(const Context& context, const GcArguments& arguments) {
     return status.error();
   }
   return kExitOk;
-}
-
-}  // namespace
-
-void AddGcCommand(CommandTable* commands) {
-  auto args = std::make_shared<GcArguments>();
-  CLI::App* gc =
-      commands->Add("gc", "Remove old sessions and, with --state, segments that were verified",
-                    [args](const Context& context) { return Gc(context, *args); });
-  auto* state = gc->add_option("--state", args->state,
-                               "Discard what this state of verify proves to have been verified");
-  state->type_name("FILE");
-  gc->add_option("--state-key", args->state_key, "The key of the state")
-      ->type_name("FILE")
-      ->needs(state);
-  gc->footer(R"(Examples:
-  ima-snapshot gc                           sessions beyond keep_boots
-  ima-snapshot gc --state /root/ima.state   segments verified with it too, if discard permits)");
 }
 
 }  // namespace imasnap::cli

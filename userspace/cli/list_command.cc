@@ -22,7 +22,20 @@ std::optional<uint64_t> SegmentNumber(std::string_view text) {
   return ParseDecimal(text);
 }
 
-Result<int> List(const Context& context) {
+Result<uint64_t> CountRecords(const LogPart& part) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
+  LogReader reader(*file, {}, part.path, LogReader::Check::kFraming);
+  while (true) {
+    IMASNAP_ASSIGN(const Record* record, reader.Next());
+    if (record == nullptr) {
+      return reader.records();
+    }
+  }
+}
+
+}  // namespace
+
+Result<int> ListCommand(const Context& context) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(context.env, LockMode::kShared));
   IMASNAP_ASSIGN(const std::optional<Session> session, context.env.store().LoadNewest());
   std::ostream& out = context.host.out;
@@ -65,18 +78,8 @@ Result<int> List(const Context& context) {
   return kExitOk;
 }
 
-Result<uint64_t> CountRecords(const LogPart& part) {
-  IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
-  LogReader reader(*file, {}, part.path, LogReader::Check::kFraming);
-  while (true) {
-    IMASNAP_ASSIGN(const Record* record, reader.Next());
-    if (record == nullptr) {
-      return reader.records();
-    }
-  }
-}
-
-Result<int> Show(const Context& context, const std::string& segment) {
+Result<int> ShowCommand(const Context& context, const ShowArguments& arguments) {
+  const std::string& segment = arguments.segment;
   IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
   std::unique_ptr<File> file;
   std::string path;
@@ -145,23 +148,6 @@ Result<int> Show(const Context& context, const std::string& segment) {
     context.host.out << line;
   }
   return kExitOk;
-}
-
-}  // namespace
-
-void AddListCommands(CommandTable* commands) {
-  commands->Add("list", "The segments of this boot", List)->footer(R"(Examples:
-  ima-snapshot list                                   one segment a line
-  ima-snapshot list --json | jq '.segments[].sha256'  their hashes)");
-  auto segment = std::make_shared<std::string>();
-  CLI::App* show =
-      commands->Add("show", "The records of one segment, decoded",
-                    [segment](const Context& context) { return Show(context, *segment); });
-  show->add_option("SEGMENT", *segment, "Number of the segment, \"live\", or \"staged\"")
-      ->required();
-  show->footer(R"(Examples:
-  ima-snapshot show 1                     the records of the first segment
-  ima-snapshot show live | tail -n 1      the last record in the kernel)");
 }
 
 }  // namespace imasnap::cli

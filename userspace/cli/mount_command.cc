@@ -63,7 +63,9 @@ void NotifySystemd(const char* state) {
   }
 }
 
-Result<int> Mount(const Context& context, const std::string& directory) {
+}  // namespace
+
+Result<int> MountCommand(const Context& context, const MountArguments& arguments) {
   const EndSignals signals;
   if (signals.fd() < 0) {
     return SystemError("signals", "signalfd", errno);
@@ -76,7 +78,7 @@ Result<int> Mount(const Context& context, const std::string& directory) {
     context.host.err.flush();
   };
   IMASNAP_ASSIGN(const std::unique_ptr<ViewServer> server,
-                 ViewServer::Mount(context.env, directory, options));
+                 ViewServer::Mount(context.env, arguments.directory, options));
   NotifySystemd("READY=1");
   std::array<pollfd, 2> events{{{signals.fd(), POLLIN, 0}, {server->done_fd(), POLLIN, 0}}};
   while (::poll(events.data(), events.size(), -1) < 0) {
@@ -86,19 +88,6 @@ Result<int> Mount(const Context& context, const std::string& directory) {
   }
   NotifySystemd("STOPPING=1");
   return kExitOk;
-}
-
-}  // namespace
-
-void AddMountCommand(CommandTable* commands) {
-  auto directory = std::make_shared<std::string>();
-  CLI::App* mount =
-      commands->Add("mount", "Show the whole log as files with the kernel's names, until unmounted",
-                    [directory](const Context& context) { return Mount(context, *directory); });
-  mount->add_option("DIR", *directory, "Where to mount the view")->required();
-  mount->footer(R"(Examples:
-  ima-snapshot mount /run/ima-snapshot/view    until SIGTERM or Ctrl-C
-  evmctl ima_measurement /run/ima-snapshot/view/binary_runtime_measurements)");
 }
 
 }  // namespace imasnap::cli

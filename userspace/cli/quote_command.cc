@@ -16,16 +16,6 @@ namespace {
 
 constexpr uint32_t kImaPcr = 10;  // CONFIG_IMA_MEASURE_PCR_IDX
 
-struct QuoteArguments {
-  std::string nonce;
-  std::string ak = kDefaultAkName;
-  std::string pcrs;
-  std::string directory;
-  std::string message;
-  std::string signature;
-  std::string pcrs_out;
-};
-
 // What is written where; an empty path is not written.
 struct Destinations {
   std::string message;
@@ -135,7 +125,9 @@ Json QuoteJson(const QuoteArguments& arguments, const AttestationKey& key, const
   return json;
 }
 
-Result<int> MakeQuoteCommand(const Context& context, const QuoteArguments& arguments) {
+}  // namespace
+
+Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments) {
   const auto nonce = FromHex(arguments.nonce);
   if (!nonce || nonce->empty() || nonce->size() > kMaxNonce) {
     return MakeError(ErrorCode::kUsage,
@@ -167,37 +159,6 @@ Result<int> MakeQuoteCommand(const Context& context, const QuoteArguments& argum
     context.host.out << fmt::format("PCR values  {}, {}\n", to.pcrs, to.pcr_text);
   }
   return kExitOk;
-}
-
-}  // namespace
-
-void AddQuoteCommand(CommandTable* commands) {
-  auto args = std::make_shared<QuoteArguments>();
-  CLI::App* quote =
-      commands->Add("quote", "Have the TPM sign the PCRs of the log",
-                    [args](const Context& context) { return MakeQuoteCommand(context, *args); });
-  quote->add_option("--nonce", args->nonce, "The verifier's challenge, in hexadecimal")
-      ->type_name("HEX")
-      ->required();
-  quote->add_option("--ak", args->ak, "Which attestation key of the store")->type_name("NAME");
-  quote->add_option("--pcrs", args->pcrs, "Which PCRs, such as sha256:10+sha1:10; default IMA's")
-      ->type_name("SELECTION");
-  auto* out = quote->add_option("--out", args->directory, "Write quote.msg, .sig, .pcrs, .pcrs.txt")
-                  ->type_name("DIR");
-  quote->add_option("--msg", args->message, "Write the message here")
-      ->type_name("FILE")
-      ->excludes(out);
-  quote->add_option("--sig", args->signature, "Write the signature here")
-      ->type_name("FILE")
-      ->excludes(out);
-  quote
-      ->add_option("--pcrs-out", args->pcrs_out,
-                   "Write the PCR values here for tpm2_checkquote, and as text to FILE.txt")
-      ->type_name("FILE")
-      ->excludes(out);
-  quote->footer(R"(Examples:
-  ima-snapshot quote --nonce 0123456789abcdef --out DIR
-  ima-snapshot quote --nonce 0123456789abcdef --json)");
 }
 
 }  // namespace imasnap::cli

@@ -90,7 +90,9 @@ void Print(const Json& json, std::ostream& out) {
   out << fmt::format("lock      {}\n", json["lock"].get<std::string>());
 }
 
-Result<int> ShowStatus(const Context& context) {
+}  // namespace
+
+Result<int> StatusCommand(const Context& context) {
   const KernelLog kernel = context.env.kernel();
   IMASNAP_ASSIGN(const BackendChoice choice, kernel.ChooseBackend());
   Json json;
@@ -114,15 +116,6 @@ Result<int> ShowStatus(const Context& context) {
     Print(json, context.host.out);
   }
   return kExitOk;
-}
-
-}  // namespace
-
-void AddStatusCommand(CommandTable* commands) {
-  commands->Add("status", "What the kernel offers and what the store holds", ShowStatus)
-      ->footer(R"(Examples:
-  ima-snapshot status                                 for people
-  ima-snapshot status --json | jq .kernel.records     for scripts)");
 }
 
 }  // namespace imasnap::cli

@@ -13,8 +13,10 @@ std::string HowTaken(const SegmentInfo& segment) {
                                        : fmt::format("attempt {}", segment.attempt);
 }
 
-Result<int> Take(const Context& context, bool mark) {
-  const bool only_mark = mark || context.env.config.mode == SnapshotMode::kMark;
+}  // namespace
+
+Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) {
+  const bool only_mark = arguments.mark || context.env.config.mode == SnapshotMode::kMark;
   std::vector<std::string> notes;
   auto result = TakeSnapshot(context.env, only_mark, &notes);
   for (const std::string& note : notes) {
@@ -43,18 +45,6 @@ Result<int> Take(const Context& context, bool mark) {
                                     result->attempt);
   }
   return kExitOk;
-}
-
-}  // namespace
-
-void AddTakeCommand(CommandTable* commands) {
-  auto mark = std::make_shared<bool>(false);
-  CLI::App* take = commands->Add("take", "Take a snapshot now",
-                                 [mark](const Context& context) { return Take(context, *mark); });
-  take->add_flag("--mark", *mark, "Record the aggregate only; store and purge nothing");
-  take->footer(R"(Examples:
-  ima-snapshot take           store the kernel's records as a segment, and free their memory
-  ima-snapshot take --mark    record the PCRs in the log, and keep everything in the kernel)");
 }
 
 }  // namespace imasnap::cli

@@ -16,17 +16,6 @@
 namespace imasnap::cli {
 namespace {
 
-struct VerifyArguments {
-  bool tpm = false;
-  std::vector<std::string> pcr_files;
-  std::string state;
-  std::string state_key;
-  std::string from_dir;
-  std::string live;
-  std::optional<uint64_t> session;
-  QuoteOptions quote;
-};
-
 // The log that is verified, and what keeps it as it is meanwhile.
 struct Log {
   std::vector<LogPart> parts;
@@ -169,6 +158,14 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
   return kExitOk;
 }
 
+// A failure to read is, for verification, a failure to check.
+Error CannotCheck(Error error) {
+  if (error.code == ErrorCode::kFailed) {
+    error.code = ErrorCode::kCannotCheck;
+  }
+  return error;
+}
+
 }  // namespace
 
 Result<std::string> ReadStateKey(const Context& context, const std::string& file) {
@@ -176,45 +173,12 @@ Result<std::string> ReadStateKey(const Context& context, const std::string& file
                       : LoadStateKey(context.env.fs, file, context.host.caller);
 }
 
-void AddVerifyCommand(CommandTable* commands) {
-  auto args = std::make_shared<VerifyArguments>();
-  CLI::App* verify = commands->Add("verify", "Check the whole log since cold boot",
-                                   [args](const Context& context) -> Result<int> {
-                                     auto result = Verify(context, *args);
-                                     if (!result.ok()) {
-                                       return CannotCheck(std::move(result.error()));
-                                     }
-                                     return result;
-                                   });
-  auto* tpm = verify->add_flag("--tpm", args->tpm, "Compare with the TPM's PCRs");
-  verify
-      ->add_option("--pcrs", args->pcr_files,
-                   "Compare with PCRs from a file (tpm2_pcrread's or the kernel's form)")
-      ->type_name("FILE")
-      ->take_all()
-      ->allow_extra_args(false)
-      ->excludes(tpm);
-  auto* state = verify->add_option("--state", args->state,
-                                   "Go on where the last verification with this file ended");
-  state->type_name("FILE");
-  verify->add_option("--state-key", args->state_key, "Key that authenticates the state")
-      ->type_name("FILE")
-      ->needs(state);
-  auto* from_dir =
-      verify->add_option("--from-dir", args->from_dir, "Check a copied store or session instead");
-  from_dir->type_name("DIR")->excludes(tpm);
-  verify->add_option("--live", args->live, "Copy of the kernel's list that goes with it")
-      ->type_name("FILE")
-      ->needs(from_dir);
-  verify->add_option("--session", args->session, "Number of the session in it; default the newest")
-      ->type_name("N")
-      ->needs(from_dir);
-  DeclareQuoteOptions(verify, tpm, &args->quote);
-  verify->footer(R"(Examples:
-  ima-snapshot verify --tpm                           against this machine's PCRs
-  ima-snapshot verify --tpm --state /root/ima.state   only what came since the last time
-  ima-snapshot verify --from-dir COPY --live LIST --pcrs PCRS
-  ima-snapshot verify --quote quote.msg --sig quote.sig --ak AK.pem --nonce HEX)");
+Result<int> VerifyCommand(const Context& context, const VerifyArguments& arguments) {
+  auto result = Verify(context, arguments);
+  if (!result.ok()) {
+    return CannotCheck(std::move(result.error()));
+  }
+  return result;
 }
 
 }  // namespace imasnap::cli

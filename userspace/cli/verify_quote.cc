@@ -16,27 +16,7 @@ Result<NamedBytes> ReadNamed(FileSystem& fs, const std::string& path) {
 
 }  // namespace
 
-void DeclareQuoteOptions(CLI::App* verify, CLI::Option* tpm, QuoteOptions* options) {
-  auto* quote = verify->add_option("--quote", options->message, "Compare with this TPM2_Quote")
-                    ->type_name("MSG")
-                    ->excludes(tpm);
-  auto* signature = verify->add_option("--sig", options->signature, "The quote's signature")
-                        ->type_name("SIG")
-                        ->needs(quote);
-  auto* ak = verify->add_option("--ak", options->ak, "The AK's public part (TPM2B_PUBLIC or PEM)")
-                 ->type_name("PUB")
-                 ->needs(quote);
-  auto* nonce = verify->add_option("--nonce", options->nonce, "The challenge that was given")
-                    ->type_name("HEX")
-                    ->needs(quote);
-  quote->needs(signature, ak, nonce);
-  verify
-      ->add_flag("--ignore-reset-count", options->ignore_reset_count,
-                 "Do not compare the quote's resetCount with the log's")
-      ->needs(quote);
-}
-
-Result<CheckedQuote> LoadQuote(const Context& context, const QuoteOptions& options) {
+Result<CheckedQuote> LoadQuote(const Context& context, const QuoteFiles& options) {
   const auto nonce = FromHex(options.nonce);
   if (!nonce || nonce->empty()) {
     return MakeError(ErrorCode::kUsage,
@@ -51,8 +31,8 @@ Result<CheckedQuote> LoadQuote(const Context& context, const QuoteOptions& optio
   return CheckQuote(evidence);
 }
 
-Result<bool> CheckBoot(const Context& context, const QuoteOptions& options,
-                       const CheckedQuote& quote, std::optional<uint32_t> log_reset_count) {
+Result<bool> CheckBoot(const Context& context, const QuoteFiles& options, const CheckedQuote& quote,
+                       std::optional<uint32_t> log_reset_count) {
   if (options.ignore_reset_count) {
     return false;
   }

@@ -178,7 +178,7 @@ TEST_F(StateCliTest, UsageErrorsAreTwo) {
   }
 }
 
-TEST_F(StateCliTest, CopiedStoreNeedsNeitherKernelNorLockNorOwner) {
+TEST_F(StateCliTest, CopiedStoreNeedsNeitherKernelNorLockNorOwnerNorConfiguration) {
   Snapshot();
   Snapshot();
   const std::string at_the_end = PcrText();
@@ -188,6 +188,8 @@ TEST_F(StateCliTest, CopiedStoreNeedsNeitherKernelNorLockNorOwner) {
   const auto lock = AcquireLock(world_.Env(), LockMode::kExclusive);
   ASSERT_TRUE(lock.ok());
   has_tpm_ = false;
+  world_.fs.Write(kDefaultConfigFile, "this machine's is none of its business\n");
+  EXPECT_EQ(Run({"list"}).code, 1);
   for (const char* directory : {"/copy", "/copy/boots/00000001"}) {
     Ran ran = Run({"verify", "--securityfs", "/nowhere", "--from-dir", directory, "--live", "/live",
                    "--pcrs", "/pcrs"});

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What each command is given on the command line.
+#ifndef IMASNAP_CLI_ARGUMENTS_H_
+#define IMASNAP_CLI_ARGUMENTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ak.h"
+
+namespace imasnap::cli {
+
+struct TakeArguments {
+  bool mark = false;
+};
+
+struct ShowArguments {
+  std::string segment;
+};
+
+struct CatArguments {
+  bool ascii = false;
+  std::string hash = "sha1";
+  uint64_t from = 1;
+};
+
+// Of verify.
+struct QuoteFiles {
+  std::string message;
+  std::string signature;
+  std::string ak;
+  std::string nonce;
+  bool ignore_reset_count = false;
+
+  bool given() const { return !message.empty(); }
+};
+
+struct VerifyArguments {
+  bool tpm = false;
+  std::vector<std::string> pcr_files;
+  std::string state;
+  std::string state_key;
+  std::string from_dir;
+  std::string live;
+  std::optional<uint64_t> session;
+  QuoteFiles quote;
+};
+
+struct MountArguments {
+  std::string directory;
+};
+
+struct GcArguments {
+  std::string state;
+  std::string state_key;
+};
+
+struct AkArguments {
+  std::string type = "rsa";
+  std::string name = kDefaultAkName;
+};
+
+struct QuoteArguments {
+  std::string nonce;
+  std::string ak = kDefaultAkName;
+  std::string pcrs;
+  std::string directory;
+  std::string message;
+  std::string signature;
+  std::string pcrs_out;
+};
+
+}  // namespace imasnap::cli
+
+#endif  // IMASNAP_CLI_ARGUMENTS_H_

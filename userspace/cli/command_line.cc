@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <ostream>
+
+namespace imasnap::cli {
+namespace {
+
+using Command = std::function<Result<int>(const Context&)>;
+
+constexpr const char* kExamples = R"(Examples:
+  ima-snapshot take                      store the log's records and free the kernel's memory
+  ima-snapshot take --mark               record the marker only, keep everything in the kernel
+  ima-snapshot verify --tpm              check the whole log since boot against the TPM
+  ima-snapshot verify --tpm --state FILE the same, reading only what is new since the last time
+  ima-snapshot ak create                 an attestation key, in the store
+  ima-snapshot quote --nonce 1f --out q  a quote of the log's PCRs, for a verifier
+  ima-snapshot cat --ascii | less        the whole log, as the kernel would print it
+  ima-snapshot cat --hash sha256 >log    the same in binary, with SHA-256 template digests
+
+Exit status: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 could not check, 75 locked by another.
+See ima-snapshot(1) and ima-snapshot.conf(5).)";
+
+void DeclareGlobal(CLI::App* app, GlobalOptions* options) {
+  GlobalOptions& global = *options;
+  app->set_version_flag("--version", "ima-snapshot " IMASNAP_VERSION);
+  app->footer(kExamples);
+  app->require_subcommand(1);
+  app->fallthrough();
+  app->add_option("--config", global.config_file, "Configuration file")->type_name("FILE");
+  app->add_option("--store", global.store, "Directory of the segments")->type_name("DIR");
+  app->add_option("--securityfs", global.securityfs, "Where securityfs is mounted")
+      ->type_name("DIR");
+  app->add_option("--tcti", global.tcti, "How to reach the TPM, as in tpm2-tools")
+      ->type_name("CONF");
+  app->add_flag("--json", global.json, "Print JSON");
+  app->add_flag("-v,--verbose", global.verbose, "Say more on standard error");
+}
+
+// The commands, and which of them the arguments name.
+class Commands {
+ public:
+  explicit Commands(CLI::App* app) : app_(app) {}
+
+  CLI::App* Add(const std::string& name, const std::string& description, Command command) {
+    CLI::App* added = app_->add_subcommand(name, description);
+    commands_.emplace(added, std::move(command));
+    return added;
+  }
+  // The same for one that has arguments: `args` are filled when they are parsed.
+  template <typename Arguments>
+  CLI::App* Add(const std::string& name, const std::string& description,
+                Result<int> (*command)(const Context&, const Arguments&),
+                const std::shared_ptr<Arguments>& args) {
+    return Add(name, description,
+               [command, args](const Context& context) { return command(context, *args); });
+  }
+  const Command& Chosen() const { return commands_.at(app_->get_subcommands().front()); }
+
+ private:
+  CLI::App* app_;
+  std::map<const CLI::App*, Command> commands_;
+};
+
+void AddTake(Commands* commands) {
+  auto args = std::make_shared<TakeArguments>();
+  CLI::App* take = commands->Add("take", "Take a snapshot now", TakeCommand, args);
+  take->add_flag("--mark", args->mark, "Record the aggregate only; store and purge nothing");
+  take->footer(R"(Examples:
+  ima-snapshot take           store the kernel's records as a segment, and free their memory
+  ima-snapshot take --mark    record the PCRs in the log, and keep everything in the kernel)");
+}
+
+void AddStatus(Commands* commands) {
+  commands->Add("status", "What the kernel offers and what the store holds", StatusCommand)
+      ->footer(R"(Examples:
+  ima-snapshot status                                 for people
+  ima-snapshot status --json | jq .kernel.records     for scripts)");
+}
+
+void AddList(Commands* commands) {
+  commands->Add("list", "The segments of this boot", ListCommand)->footer(R"(Examples:
+  ima-snapshot list                                   one segment a line
+  ima-snapshot list --json | jq '.segments[].sha256'  their hashes)");
+}
+
+void AddShow(Commands* commands) {
+  auto args = std::make_shared<ShowArguments>();
+  CLI::App* show = commands->Add("show", "The records of one segment, decoded", ShowCommand, args);
+  show->add_option("SEGMENT", args->segment, "Number of the segment, \"live\", or \"staged\"")
+      ->required();
+  show->footer(R"(Examples:
+  ima-snapshot show 1                     the records of the first segment
+  ima-snapshot show live | tail -n 1      the last record in the kernel)");
+}
+
+void AddCat(Commands* commands) {
+  auto args = std::make_shared<CatArguments>();
+  CLI::App* cat = commands->Add("cat", "The whole log since cold boot, in the kernel's format",
+                                CatCommand, args);
+  cat->add_flag("--ascii", args->ascii, "As in ascii_runtime_measurements");
+  cat->add_option("--hash", args->hash, "Algorithm of the template digests")->type_name("ALG");
+  cat->add_option("--from", args->from, "Begin with record N, counted from 1")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  cat->footer(R"(Examples:
+  ima-snapshot cat >log                   as binary_runtime_measurements would be
+  ima-snapshot cat --ascii | less         as ascii_runtime_measurements would be
+  ima-snapshot cat --ascii --from 1000    what was measured since then)");
+}
+
+// `tpm`: the option that --quote excludes.
+void AddQuoteFiles(CLI::App* verify, CLI::Option* tpm, QuoteFiles* options) {
+  auto* quote = verify->add_option("--quote", options->message, "Compare with this TPM2_Quote")
+                    ->type_name("MSG")
+                    ->excludes(tpm);
+  auto* signature = verify->add_option("--sig", options->signature, "The quote's signature")
+                        ->type_name("SIG")
+                        ->needs(quote);
+  auto* ak = verify->add_option("--ak", options->ak, "The AK's public part (TPM2B_PUBLIC or PEM)")
+                 ->type_name("PUB")
+                 ->needs(quote);
+  auto* nonce = verify->add_option("--nonce", options->nonce, "The challenge that was given")
+                    ->type_name("HEX")
+                    ->needs(quote);
+  quote->needs(signature, ak, nonce);
+  verify
+      ->add_flag("--ignore-reset-count", options->ignore_reset_count,
+                 "Do not compare the quote's resetCount with the log's")
+      ->needs(quote);
+}
+
+void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args) {
+  CLI::App* verify =
+      commands->Add("verify", "Check the whole log since cold boot", VerifyCommand, args);
+  auto* tpm = verify->add_flag("--tpm", args->tpm, "Compare with the TPM's PCRs");
+  verify
+      ->add_option("--pcrs", args->pcr_files,
+                   "Compare with PCRs from a file (tpm2_pcrread's or the kernel's form)")
+      ->type_name("FILE")
+      ->take_all()
+      ->allow_extra_args(false)
+      ->excludes(tpm);
+  auto* state = verify->add_option("--state", args->state,
+                                   "Go on where the last verification with this file ended");
+  state->type_name("FILE");
+  verify->add_option("--state-key", args->state_key, "Key that authenticates the state")
+      ->type_name("FILE")
+      ->needs(state);
+  auto* from_dir =
+      verify->add_option("--from-dir", args->from_dir, "Check a copied store or session instead");
+  from_dir->type_name("DIR")->excludes(tpm);
+  verify->add_option("--live", args->live, "Copy of the kernel's list that goes with it")
+      ->type_name("FILE")
+      ->needs(from_dir);
+  verify->add_option("--session", args->session, "Number of the session in it; default the newest")
+      ->type_name("N")
+      ->needs(from_dir);
+  AddQuoteFiles(verify, tpm, &args->quote);
+  verify->footer(R"(Examples:
+  ima-snapshot verify --tpm                           against this machine's PCRs
+  ima-snapshot verify --tpm --state /root/ima.state   only what came since the last time
+  ima-snapshot verify --from-dir COPY --live LIST --pcrs PCRS
+  ima-snapshot verify --quote quote.msg --sig quote.sig --ak AK.pem --nonce HEX)");
+}
+
+void AddMount(Commands* commands) {
+  auto args = std::make_shared<MountArguments>();
+  CLI::App* mount =
+      commands->Add("mount", "Show the whole log as files with the kernel's names, until unmounted",
+                    MountCommand, args);
+  mount->add_option("DIR", args->directory, "Where to mount the view")->required();
+  mount->footer(R"(Examples:
+  ima-snapshot mount /run/ima-snapshot/view    until SIGTERM or Ctrl-C
+  evmctl ima_measurement /run/ima-snapshot/view/binary_runtime_measurements)");
+}
+
+void AddGc(Commands* commands) {
+  auto args = std::make_shared<GcArguments>();
+  CLI::App* gc = commands->Add(
+      "gc", "Remove old sessions and, with --state, segments that were verified", GcCommand, args);
+  auto* state = gc->add_option("--state", args->state,
+                               "Discard what this state of verify proves to have been verified");
+  state->type_name("FILE");
+  gc->add_option("--state-key", args->state_key, "The key of the state")
+      ->type_name("FILE")
+      ->needs(state);
+  gc->footer(R"(Examples:
+  ima-snapshot gc                           sessions beyond keep_boots
+  ima-snapshot gc --state /root/ima.state   segments verified with it too, if discard permits)");
+}
+
+void AddAk(Commands* commands) {
+  auto args = std::make_shared<AkArguments>();
+  CLI::App* ak = commands->Add("ak", "Attestation keys of this store", AkCreateCommand, args);
+  ak->require_subcommand(1);
+  CLI::App* create = ak->add_subcommand("create", "Make an attestation key in the TPM");
+  create->add_option("--alg", args->type, "Algorithm: rsa (2048 bits) or ecc (P-256)")
+      ->type_name("ALG")
+      ->check(CLI::IsMember({"rsa", "ecc"}));
+  create->add_option("--name", args->name, "What its files are called")->type_name("NAME");
+  const char* examples = R"(Examples:
+  ima-snapshot ak create
+  ima-snapshot ak create --alg ecc --name ecc    a second one, for quote --ak ecc)";
+  ak->footer(examples);
+  create->footer(examples);
+}
+
+void AddQuote(Commands* commands) {
+  auto args = std::make_shared<QuoteArguments>();
+  CLI::App* quote =
+      commands->Add("quote", "Have the TPM sign the PCRs of the log", QuoteCommand, args);
+  quote->add_option("--nonce", args->nonce, "The verifier's challenge, in hexadecimal")
+      ->type_name("HEX")
+      ->required();
+  quote->add_option("--ak", args->ak, "Which attestation key of the store")->type_name("NAME");
+  quote->add_option("--pcrs", args->pcrs, "Which PCRs, such as sha256:10+sha1:10; default IMA's")
+      ->type_name("SELECTION");
+  auto* out = quote->add_option("--out", args->directory, "Write quote.msg, .sig, .pcrs, .pcrs.txt")
+                  ->type_name("DIR");
+  quote->add_option("--msg", args->message, "Write the message here")
+      ->type_name("FILE")
+      ->excludes(out);
+  quote->add_option("--sig", args->signature, "Write the signature here")
+      ->type_name("FILE")
+      ->excludes(out);
+  quote
+      ->add_option("--pcrs-out", args->pcrs_out,
+                   "Write the PCR values here for tpm2_checkquote, and as text to FILE.txt")
+      ->type_name("FILE")
+      ->excludes(out);
+  quote->footer(R"(Examples:
+  ima-snapshot quote --nonce 0123456789abcdef --out DIR
+  ima-snapshot quote --nonce 0123456789abcdef --json)");
+}
+
+}  // namespace
+
+std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::string>& args,
+                                                     const Host& host) {
+  CLI::App app("Move the IMA measurement log out of kernel memory without losing its proof.",
+               "ima-snapshot");
+  CommandLine line;
+  DeclareGlobal(&app, &line.global);
+  Commands commands(&app);
+  const auto verify = std::make_shared<VerifyArguments>();
+  AddTake(&commands);
+  AddStatus(&commands);
+  AddList(&commands);
+  AddShow(&commands);
+  AddCat(&commands);
+  AddVerify(&commands, verify);
+  AddMount(&commands);
+  AddGc(&commands);
+  AddAk(&commands);
+  AddQuote(&commands);
+  try {  // CLI11 reports by exception
+    std::vector<std::string> reversed(args.rbegin(), args.rend());
+    app.parse(reversed);
+  } catch (const CLI::ParseError& problem) {
+    const int code = app.exit(problem, host.out, host.err);
+    return code == 0 ? kExitOk : kExitUsage;
+  }
+  line.global.config_given = app.count("--config") > 0;
+  line.command = commands.Chosen();
+  line.copies = !verify->from_dir.empty();
+  return line;
+}
+
+}  // namespace imasnap::cli
