@@ -77,7 +77,8 @@ start_systemd() {
 		kill -0 "$systemd" || fail "systemd ended"
 		usleep 100000
 	done
-	pid_namespace="nsenter -t $(pidof systemd) -p"
+	# Children that it forked are called so too, until they are another program.
+	pid_namespace="nsenter -t $(pidof systemd | tr ' ' '\n' | sort -n | head -n 1) -p"
 	# Of the system's own units one may fail; it says so for whoever reads it.
 	inside systemctl is-system-running --wait >/out/running || true
 }
