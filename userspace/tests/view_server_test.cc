@@ -61,15 +61,15 @@ class ViewServerTest : public ::testing::Test {
   }
 
   // What a machine stored and its kernel's list, as files of this one.
-  void CopyFrom(testing::World* world) {
+  void CopyFrom(const testing::World& world) {
     const std::string session = root_ + "/store/boots/00000001";
     std::filesystem::create_directories(session);
-    for (const std::string& name : world->fs.Names(testing::kBoot1)) {
+    for (const std::string& name : world.fs.Names(testing::kBoot1)) {
       std::ofstream(session + "/" + name, std::ios::binary)
-          << world->fs.Read(testing::kBoot1 + "/" + name).value();
+          << world.fs.Read(testing::kBoot1 + "/" + name).value();
     }
     std::filesystem::create_symlink("boots/00000001", root_ + "/store/current");
-    std::ofstream(LivePath(), std::ios::binary) << AsText(world->kernel.InMemory());
+    std::ofstream(LivePath(), std::ios::binary) << AsText(world.kernel.InMemory());
   }
 
   Result<std::unique_ptr<ViewServer>> Mount() {
@@ -162,7 +162,7 @@ TEST_F(ViewServerTest, ReadsOfAnySizeAtAnyOffsetGoOverTheEndsOfSegments) {
     world.kernel.MeasureFiles(100);
     ASSERT_TRUE(world.Take().ok());
   }
-  CopyFrom(&world);
+  CopyFrom(world);
   auto server = Mount();
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   const Bytes whole = world.kernel.Everything();
@@ -186,7 +186,7 @@ TEST_F(ViewServerTest, ThereMayBeMoreSegmentsThanFilesMayBeOpenByDefault) {
     world.kernel.MeasureFiles(1);
     ASSERT_TRUE(world.Take().ok());
   }
-  CopyFrom(&world);
+  CopyFrom(world);
   struct rlimit limit;
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
   const struct rlimit few = {50, limit.rlim_max};
@@ -206,7 +206,7 @@ TEST_F(ViewServerTest, SegmentThatIsCutIsAnErrorAndTheServerLives) {
   testing::World world;
   world.kernel.MeasureFiles(300);
   ASSERT_TRUE(world.Take().ok());
-  CopyFrom(&world);
+  CopyFrom(world);
   auto server = Mount();
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   const int fd = ::open(ViewPath("binary_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);

@@ -346,7 +346,7 @@ void ViewServer::Impl::ReplyMapped(fuse_req_t request, const std::vector<ByteVie
   std::vector<iovec> vectors;
   vectors.reserve(mapped.size());
   for (const ByteView view : mapped) {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): writev(2) takes from it
+    // writev(2) only takes from it.
     vectors.push_back({const_cast<std::byte*>(view.data()), view.size()});
   }
   // A page that is not there any more, or cannot be read from the disk: the
