@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <system_error>
+#include <utility>
 
 #include "aggregate.h"
 #include "record_format.h"
@@ -10,8 +11,8 @@
 namespace imasnap {
 namespace {
 
-// More workers than this wait for the extends.
-constexpr unsigned kMaxWorkers = 8;
+// More threads than this wait for the extends.
+constexpr unsigned kMaxThreads = 8;
 // A batch that held a record of megabytes gives that memory back.
 constexpr size_t kKeptBytes = size_t{1024} * 1024;
 
@@ -60,6 +61,7 @@ void RecordBatch::Clear() {
   text.clear();
   binary.clear();
   size_ = 0;
+  records_before_ = 0;
   hash_before_.clear();
   error_.reset();
   last_ = done_ = false;
@@ -90,30 +92,34 @@ void RecordBatch::Truncate(size_t i, Error error) {
 }
 
 DigestPipeline::Limits DigestPipeline::DefaultLimits() {
-  // The caller and the reader are threads too, but each waits often enough for
-  // one worker less than there are cores to do.
   const unsigned cores = std::thread::hardware_concurrency();
-  return {.threads = cores < 2 ? 0 : std::min(cores - 1, kMaxWorkers)};
+  return {.threads = cores < 2 ? 0 : std::min(cores - 1, kMaxThreads)};
 }
 
-DigestPipeline::DigestPipeline(Options options) : options_(std::move(options)) {}
-
-DigestPipeline::~DigestPipeline() { StopThreads(); }
-
-void DigestPipeline::Begin(ByteSource& source, std::string file, uint64_t expected_records) {
-  if (threaded_) {
-    StopThreads();  // they are in the middle of a file
+DigestPipeline::DigestPipeline(std::vector<Input> inputs, Options options)
+    : inputs_(std::move(inputs)), options_(std::move(options)) {
+  for (const Input& input : inputs_) {
+    expected_records_ += input.expected_records;
   }
-  if (reader_) {
-    reader_->Reset(source, std::move(file));
-  } else {
-    reader_.emplace(source, LogFormat(), std::move(file), options_.check);
+  batches_.push_back(std::make_unique<RecordBatch>());
+  free_.push_back(batches_.back().get());
+}
+
+DigestPipeline::~DigestPipeline() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
   }
-  file_hasher_.reset();
+  others_.notify_all();
+  for (std::thread& thread : threads_) {
+    thread.join();
+  }
+}
+
+void DigestPipeline::NextFile() {
+  ++begun_;
+  at_end_ = false;
   hash_ = {};
-  error_.reset();
-  ended_ = false;
-  ahead_ = expected_records;
   batch_ = nullptr;
   next_ = 0;
   records_ = bytes_ = 0;
@@ -128,48 +134,65 @@ Result<DigestPipeline::Hashers> DigestPipeline::MakeHashers() const {
   return hashers;
 }
 
-void DigestPipeline::HashTo(RecordBatch* batch, size_t offset, size_t* hashed) {
+Status DigestPipeline::OpenNext() {
+  const Input& input = inputs_[opened_];
+  records_before_ += reader_ ? reader_->records() : 0;
+  IMASNAP_ASSIGN(std::unique_ptr<ByteSource> source, input.open());
+  if (reader_) {
+    reader_->Reset(*source, input.name);
+  } else {
+    reader_.emplace(*source, LogFormat(), input.name, options_.check);
+  }
+  source_ = std::move(source);
+  if (options_.hash_file) {
+    IMASNAP_ASSIGN(file_hasher_, Hasher::Create(HashAlg::kSha256));
+  }
+  ++opened_;
+  return {};
+}
+
+void DigestPipeline::HashTo(const RecordBatch& batch, size_t offset, size_t* hashed) {
   if (file_hasher_) {
-    file_hasher_->Update(batch->raw().subspan(*hashed, offset - *hashed));
+    file_hasher_->Update(batch.raw().subspan(*hashed, offset - *hashed));
     *hashed = offset;
   }
+}
+
+Status DigestPipeline::ReadTo(RecordBatch* batch) {
+  if (file_ended_ && opened_ < inputs_.size()) {
+    IMASNAP_RETURN_IF_ERROR(OpenNext());
+  }
+  file_ended_ = false;
+  batch->records_before_ = records_before_;
+  size_t hashed = 0;
+  while (batch->size() < options_.limits.batch_records &&
+         batch->raw_.size() < options_.limits.batch_bytes) {
+    IMASNAP_ASSIGN(const Record* record, reader_->Next());
+    if (record == nullptr) {
+      batch->last_ = file_ended_ = true;
+      break;
+    }
+    if (file_hasher_ && IsAggregate(*record)) {
+      HashTo(*batch, batch->raw_.size(), &hashed);
+      IMASNAP_ASSIGN(const Digest before, file_hasher_->Peek());
+      batch->hash_before_.emplace_back(batch->size(), before);
+    }
+    batch->Add(*record);
+  }
+  HashTo(*batch, batch->raw_.size(), &hashed);
+  if (file_hasher_ && batch->last_) {
+    IMASNAP_ASSIGN(batch->hash_, file_hasher_->Peek());
+  }
+  return {};
 }
 
 void DigestPipeline::Read(RecordBatch* batch) {
   batch->Clear();
   batch->raw_.reserve(options_.limits.batch_bytes);
   batch->records_.reserve(options_.limits.batch_records);
-  size_t hashed = 0;
-  while (batch->size() < options_.limits.batch_records &&
-         batch->raw_.size() < options_.limits.batch_bytes) {
-    auto record = reader_->Next();
-    if (!record.ok()) {
-      batch->error_ = std::move(record.error());
-      break;
-    }
-    if (*record == nullptr) {
-      batch->last_ = true;
-      break;
-    }
-    if (file_hasher_ && IsAggregate(**record)) {
-      HashTo(batch, batch->raw_.size(), &hashed);
-      auto hash = file_hasher_->Peek();
-      if (!hash.ok()) {
-        batch->error_ = std::move(hash.error());
-        break;
-      }
-      batch->hash_before_.emplace_back(batch->size(), *hash);
-    }
-    batch->Add(**record);
-  }
-  HashTo(batch, batch->raw_.size(), &hashed);
-  if (file_hasher_) {
-    auto hash = file_hasher_->Peek();
-    if (hash.ok()) {
-      batch->hash_ = *hash;
-    } else {
-      batch->Truncate(0, std::move(hash.error()));
-    }
+  Status read = ReadTo(batch);
+  if (!read.ok()) {
+    batch->error_ = std::move(read.error());
   }
 }
 
@@ -198,24 +221,78 @@ void DigestPipeline::Work(RecordBatch* batch, Hashers* hashers) const {
   }
 }
 
+bool DigestPipeline::Step(Lock* lock, Hashers* hashers) {
+  if (!more_ || reading_ || free_.empty()) {
+    return false;
+  }
+  RecordBatch* batch = free_.front();
+  free_.pop_front();
+  reading_ = true;
+  lock->unlock();
+  Read(batch);
+  lock->lock();
+  reading_ = false;
+  more_ = !batch->error_ && (!batch->last_ || opened_ < inputs_.size());
+  in_order_.push_back(batch);
+  lock->unlock();
+  caller_.notify_one();
+  others_.notify_one();
+  Work(batch, hashers);
+  lock->lock();
+  batch->done_ = true;
+  if (in_order_.front() == batch) {
+    caller_.notify_one();
+  }
+  return true;
+}
+
 Result<const RecordBatch*> DigestPipeline::NextBatch() {
   if (error_) {
     return *error_;
   }
-  if (ended_) {
-    ended_ = false;
+  if (ends_) {
+    ends_ = false;
+    at_end_ = true;
     return nullptr;
   }
-  if (options_.hash_file && !file_hasher_) {
-    IMASNAP_ASSIGN(file_hasher_, Hasher::Create(HashAlg::kSha256));
+  if (at_end_ && begun_ < inputs_.size()) {
+    return nullptr;
   }
   if (!hashers_) {
     IMASNAP_ASSIGN(hashers_, MakeHashers());
   }
-  if (!threaded_ && ThreadsPay()) {
-    threaded_ = StartThreads();
+  if (ThreadsPay()) {
+    StartThreads();
   }
-  return threaded_ ? NextOfThreads() : NextAlone();
+  Lock lock(mutex_);
+  if (given_ != nullptr) {
+    free_.push_back(std::exchange(given_, nullptr));
+    others_.notify_one();
+  }
+  more_ = more_ || at_end_;
+  at_end_ = false;
+  while (in_order_.empty() || !in_order_.front()->done_) {
+    if (!Step(&lock, &*hashers_)) {
+      caller_.wait(lock);
+    }
+  }
+  given_ = in_order_.front();
+  in_order_.pop_front();
+  lock.unlock();
+  error_ = std::move(given_->error_);
+  total_ += given_->size();
+  if (given_->last_) {
+    hash_ = given_->hash_;
+  }
+  if (given_->size() > 0) {
+    ends_ = given_->last_;
+    return given_;
+  }
+  if (error_) {
+    return *error_;
+  }
+  at_end_ = true;
+  return nullptr;
 }
 
 Result<const Record*> DigestPipeline::Next() {
@@ -233,157 +310,43 @@ Result<const Record*> DigestPipeline::Next() {
   return &record;
 }
 
-Result<const RecordBatch*> DigestPipeline::NextAlone() {
-  Read(&own_);
-  Work(&own_, &*hashers_);
-  ahead_ += own_.size();
-  return Give(&own_);
-}
-
-Result<const RecordBatch*> DigestPipeline::Give(RecordBatch* batch) {
-  error_ = std::move(batch->error_);
-  hash_ = batch->hash_;
-  total_ += batch->size();
-  if (batch->last_) {
-    ahead_ = 0;
-  }
-  if (batch->size() > 0) {
-    ended_ = batch->last_;
-    return batch;
-  }
-  if (error_) {
-    return *error_;
-  }
-  return nullptr;
-}
-
-Result<const RecordBatch*> DigestPipeline::NextOfThreads() {
-  RecordBatch* batch = nullptr;
-  {
-    std::unique_lock lock(mutex_);
-    if (given_ != nullptr) {
-      free_.push_back(given_);
-      freed_.notify_one();
-    }
-    finished_.wait(lock, [this] { return !in_order_.empty() && in_order_.front()->done_; });
-    batch = in_order_.front();
-    in_order_.pop_front();
-  }
-  given_ = batch;
-  if (batch->last_ || batch->error_) {
-    threaded_ = false;  // they wait: what comes later of this file is read without them
-  }
-  return Give(batch);
-}
-
 bool DigestPipeline::ThreadsPay() const {
-  const Limits& limits = options_.limits;
-  return limits.threads > 0 && std::max(options_.expected_records, total_) >= limits.threads_from &&
-         ahead_ >= std::min(limits.threads_from, limits.threads_from_in_file);
+  return may_start_ && !at_end_ && options_.limits.threads > 0 &&
+         std::max(expected_records_, total_) >= options_.limits.threads_from;
 }
 
-// Has them read this file; false where there are none.
-bool DigestPipeline::StartThreads() {
-  if (!threads_.empty()) {
-    const std::lock_guard lock(mutex_);
-    read_ = true;
-    freed_.notify_one();
-    return true;
-  }
-  const unsigned workers = options_.limits.threads;
-  // One for the reader, one for the caller, and two for each worker: the one
-  // that it works on and one that waits.
-  while (batches_.size() < 2 + 2 * size_t{workers}) {
-    batches_.push_back(std::make_unique<RecordBatch>());
-  }
-  std::vector<Hashers> hashers;
-  for (unsigned i = 0; i < workers; ++i) {
+void DigestPipeline::StartThreads() {
+  may_start_ = false;
+  std::vector<Hashers> of_threads;
+  for (unsigned i = 0; i < options_.limits.threads; ++i) {
     auto made = MakeHashers();
     if (!made.ok()) {
-      return false;  // the caller's own will do
+      return;  // the caller's own will do
     }
-    hashers.push_back(std::move(*made));
+    of_threads.push_back(std::move(*made));
   }
-  for (const auto& batch : batches_) {
-    free_.push_back(batch.get());
-  }
-  read_ = true;
-  stop_ = false;
-  try {  // a machine without room for another thread is no error
-    for (Hashers& of_worker : hashers) {
-      threads_.emplace_back(
-          [this, h = std::move(of_worker)]() mutable { WorkerThread(std::move(h)); });
-    }
-    threads_.emplace_back([this] { ReaderThread(); });
-  } catch (const std::system_error&) {
-    StopThreads();
-    return false;
-  }
-  return true;
-}
-
-void DigestPipeline::StopThreads() {
   {
+    // One for each thread and the caller to work on, and one that is given.
     const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
-  freed_.notify_all();
-  queued_.notify_all();
-  for (std::thread& thread : threads_) {
-    thread.join();
-  }
-  threads_.clear();
-  free_.clear();
-  to_do_.clear();
-  in_order_.clear();
-  given_ = nullptr;
-  threaded_ = read_ = false;
-}
-
-void DigestPipeline::ReaderThread() {
-  while (true) {
-    RecordBatch* batch = nullptr;
-    {
-      std::unique_lock lock(mutex_);
-      freed_.wait(lock, [this] { return stop_ || (read_ && !free_.empty()); });
-      if (stop_) {
-        return;
-      }
-      batch = free_.front();
-      free_.pop_front();
+    while (batches_.size() < of_threads.size() + 2) {
+      batches_.push_back(std::make_unique<RecordBatch>());
+      free_.push_back(batches_.back().get());
     }
-    Read(batch);
-    {
-      const std::lock_guard lock(mutex_);
-      read_ = !batch->last_ && !batch->error_;
-      to_do_.push_back(batch);
-      in_order_.push_back(batch);
+  }
+  try {  // a machine without room for another thread is no error
+    for (Hashers& hashers : of_threads) {
+      threads_.emplace_back([this, h = std::move(hashers)]() mutable { Help(std::move(h)); });
     }
-    queued_.notify_one();
+  } catch (const std::system_error&) {
+    return;
   }
 }
 
-void DigestPipeline::WorkerThread(Hashers hashers) {
-  while (true) {
-    RecordBatch* batch = nullptr;
-    {
-      std::unique_lock lock(mutex_);
-      queued_.wait(lock, [this] { return stop_ || !to_do_.empty(); });
-      if (stop_) {
-        return;
-      }
-      batch = to_do_.front();
-      to_do_.pop_front();
-    }
-    Work(batch, &hashers);
-    bool awaited = false;
-    {
-      const std::lock_guard lock(mutex_);
-      batch->done_ = true;
-      awaited = in_order_.front() == batch;
-    }
-    if (awaited) {
-      finished_.notify_one();
+void DigestPipeline::Help(Hashers hashers) {
+  Lock lock(mutex_);
+  while (!stop_) {
+    if (!Step(&lock, &hashers)) {
+      others_.wait(lock);
     }
   }
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Reads the records of one file after the other in batches and computes for each
-// record what does not depend on the records before it, on several threads where
-// that pays.
+// Reads the records of the files of a log in batches, and computes for each record
+// what does not depend on the records before it, on several threads where that pays.
 //
-//   reader   parses, copies the records of a batch together, and hashes the
-//            file's bytes, which is a chain
-//   workers  template digests in every algorithm, then `Options::work`
-//   caller   gets the batches in the file's order: extends are a chain too
+//   read    parse, copy the records of a batch together, hash the file's bytes:
+//           chains, so that one thread at a time does it
+//   work    template digests in every algorithm, then `Options::work`: the thread
+//           that read a batch goes on with it while another reads the next
+//   caller  gets the batches in order, for extends are a chain too; while none is
+//           ready, it reads and works like the others
 //
 // What the caller sees does not depend on the number of threads.
 #ifndef IMASNAP_DIGEST_PIPELINE_H_
@@ -45,6 +46,8 @@ class RecordBatch {
   // With Options::hash_file the SHA-256 of the file up to record i, which must
   // be an aggregate; nothing for another record.
   const Digest* HashBefore(size_t i) const;
+  // How many records the files before this one have.
+  uint64_t records_before() const { return records_before_; }
   // For what Options::work makes of the records.
   std::string text;
   Bytes binary;
@@ -62,23 +65,31 @@ class RecordBatch {
   size_t size_ = 0;
   std::vector<Digest> digests_;
   size_t algs_ = 0;
+  uint64_t records_before_ = 0;
   std::vector<std::pair<size_t, Digest>> hash_before_;
-  Digest hash_;                 // of the file up to its end
+  Digest hash_;                 // of the file, where this is the last of it
   std::optional<Error> error_;  // met after the last record
-  bool last_ = false;           // nothing came after it
-  bool done_ = false;
+  bool last_ = false;           // the file ended after it
+  bool done_ = false;           // it may be given to the caller
 };
 
 class DigestPipeline {
  public:
+  // A file of the log.
+  struct Input {
+    std::string name;  // that errors give
+    // Called once, when its turn comes, on any thread.
+    std::function<Result<std::unique_ptr<ByteSource>>()> open;
+    uint64_t expected_records = 0;  // as far as one knows
+  };
+
   struct Limits {
-    unsigned threads = 0;  // workers; 0: none, the caller does it all
-    // Records, of all files and of one, from which on threads save more than they
-    // cost, which is waking each other and memory that is touched once.
-    uint64_t threads_from = 8192;
+    unsigned threads = 0;  // besides the caller's
+    // Records from which on threads save more than they cost, which is waking each
+    // other and memory that is touched once.
+    uint64_t threads_from = 4096;
     size_t batch_records = 256;
     size_t batch_bytes = size_t{128} * 1024;
-    uint64_t threads_from_in_file = 2048;
   };
   // For this machine.
   static Limits DefaultLimits();
@@ -89,24 +100,22 @@ class DigestPipeline {
     bool hash_file = false;
     // More to do for each batch; called on several threads at once.
     std::function<void(RecordBatch*)> work;
-    // How many records there will be in all files, as far as one knows.
-    uint64_t expected_records = 0;
     Limits limits = DefaultLimits();
   };
 
-  explicit DigestPipeline(Options options);
+  DigestPipeline(std::vector<Input> inputs, Options options);
   DigestPipeline(const DigestPipeline&) = delete;
   DigestPipeline& operator=(const DigestPipeline&) = delete;
   ~DigestPipeline();
 
-  // Begins with a file, also when the one before was not read to its end; memory
-  // and threads are kept. `source` must not be used by others, and stay until the
-  // next Begin() or the end of the pipeline. `file` is the name errors give.
-  void Begin(ByteSource& source, std::string file, uint64_t expected_records = 0);
+  // Goes to the next file: before anything is read, and after null came for the
+  // one before. There must be one.
+  void NextFile();
 
-  // After Begin(): the next batch, which stays valid until the next call and has a
-  // record at least, or null at the end of the source. After null it may be called
-  // again: a source that grew continues. An error comes after all records before it.
+  // The next batch of the file, which stays valid until the next call and has a
+  // record at least, or null at the file's end. After null it may be called again:
+  // the last file may have grown. An error comes after all records before it, and
+  // stays.
   Result<const RecordBatch*> NextBatch();
 
   // The records of the batches one by one, as LogReader gives them.
@@ -116,41 +125,51 @@ class DigestPipeline {
   // Of the record that Next() returned last.
   std::span<const Digest> digests() const { return batch_->digests(next_ - 1); }
   const Digest* HashBefore() const { return batch_->HashBefore(next_ - 1); }
-  // With Options::hash_file the SHA-256 of all batches given so far: of the file,
-  // after its end was met.
+  // With Options::hash_file the SHA-256 of the file, after its end was met.
   const Digest& hash() const { return hash_; }
 
  private:
   // Hashers of one thread.
   using Hashers = std::vector<Hasher>;
+  using Lock = std::unique_lock<std::mutex>;
 
   Result<Hashers> MakeHashers() const;
-  // Reads until the batch is full, the source ends or an error is met.
-  void Read(RecordBatch* batch);
-  void HashTo(RecordBatch* batch, size_t offset, size_t* hashed);
-  void Work(RecordBatch* batch, Hashers* hashers) const;
-  Result<const RecordBatch*> NextAlone();
-  Result<const RecordBatch*> NextOfThreads();
-  Result<const RecordBatch*> Give(RecordBatch* batch);
-
   bool ThreadsPay() const;
-  bool StartThreads();
-  void StopThreads();
-  void ReaderThread();
-  void WorkerThread(Hashers hashers);
+  void StartThreads();
+  void Help(Hashers hashers);
+  // Reads a batch and works on it, without the lock; false when there is none to
+  // read just now.
+  bool Step(Lock* lock, Hashers* hashers);
 
+  // Of the thread that reads.
+  Status OpenNext();
+  // Reads until the batch is full, the file ends or an error is met.
+  void Read(RecordBatch* batch);
+  Status ReadTo(RecordBatch* batch);
+  void HashTo(const RecordBatch& batch, size_t offset, size_t* hashed);
+  void Work(RecordBatch* batch, Hashers* hashers) const;
+
+  const std::vector<Input> inputs_;
   const Options options_;
+  uint64_t expected_records_ = 0;
+
+  // Of the thread that reads.
+  size_t opened_ = 0;  // inputs
+  std::unique_ptr<ByteSource> source_;
   std::optional<LogReader> reader_;
   std::optional<Hasher> file_hasher_;
-  std::optional<Hashers> hashers_;  // the caller's
-  RecordBatch own_;
-  std::optional<Error> error_;  // to be returned by the next call
-  bool ended_ = false;          // so is null
-  uint64_t total_ = 0;          // records given, of all files
-  uint64_t ahead_ = 0;          // of this file, as expected, or read since its end was met
-  bool threaded_ = false;       // the threads read it
-  Digest hash_;
+  uint64_t records_before_ = 0;
+  bool file_ended_ = true;
 
+  // Of the caller.
+  std::optional<Hashers> hashers_;
+  size_t begun_ = 0;  // inputs
+  RecordBatch* given_ = nullptr;
+  std::optional<Error> error_;  // to be returned by the next call
+  bool ends_ = false;           // the file does, with what was given: null is next
+  bool at_end_ = false;         // null was given
+  uint64_t total_ = 0;          // records given, of all files
+  Digest hash_;
   // What Next() is at.
   const RecordBatch* batch_ = nullptr;
   size_t next_ = 0;
@@ -159,17 +178,17 @@ class DigestPipeline {
 
   std::vector<std::unique_ptr<RecordBatch>> batches_;
   std::vector<std::thread> threads_;
-  RecordBatch* given_ = nullptr;  // of batches_, in the caller's hands
+  bool may_start_ = true;
 
   std::mutex mutex_;
-  // Each has one kind of thread waiting: waking another one is dear.
-  std::condition_variable freed_;     // the reader, for free_ and read_
-  std::condition_variable queued_;    // workers, for to_do_
-  std::condition_variable finished_;  // the caller, for the first of in_order_
+  // Waking a thread is dear: the caller waits for the first of in_order_, or like
+  // the other threads for something to read.
+  std::condition_variable caller_;
+  std::condition_variable others_;
   std::deque<RecordBatch*> free_;
-  std::deque<RecordBatch*> to_do_;
-  std::deque<RecordBatch*> in_order_;
-  bool read_ = false;  // the reader's thread is to read
+  std::deque<RecordBatch*> in_order_;  // as read
+  bool reading_ = false;               // a thread is
+  bool more_ = true;                   // to read
   bool stop_ = false;
 };
 

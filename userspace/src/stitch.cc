@@ -5,7 +5,6 @@
 
 #include <cerrno>
 
-#include "digest_pipeline.h"
 #include "record_format.h"
 
 namespace imasnap {
@@ -16,27 +15,17 @@ constexpr size_t kRawRecords = 8192;  // so that their bytes decide how much is 
 
 class Writer {
  public:
-  Writer(CatOptions options, const ByteSink& sink, uint64_t expected_records)
-      : options_(std::move(options)), sink_(sink), pipeline_(PipelineOptions(expected_records)) {}
+  Writer(CatOptions options, const ByteSink& sink) : options_(std::move(options)), sink_(sink) {}
 
-  Status Part(const LogPart& part) {
-    if (part.discarded) {  // before options_.from
-      seen_ = part.info->last_record;
-      return {};
+  Status Write(const std::vector<LogPart>& parts) {
+    size_t first = 0;
+    for (; parts[first].discarded; ++first) {  // before options_.from
+      seen_ = discarded_ = parts[first].info->last_record;
     }
-    IMASNAP_ASSIGN(std::unique_ptr<File> file, part.open());
-    before_ = seen_;
-    pipeline_.Begin(*file, part.path, part.info ? part.info->records : 0);
-    file_ = std::move(file);
-    while (true) {
-      IMASNAP_ASSIGN(const RecordBatch* batch, pipeline_.NextBatch());
-      if (batch == nullptr) {
-        break;
-      }
-      if (options_.progress && !options_.progress(seen_)) {
-        return MakeError(ErrorCode::kFailed, "given up");
-      }
-      IMASNAP_RETURN_IF_ERROR(Write(*batch));
+    DigestPipeline pipeline(InputsOf(parts, first), PipelineOptions());
+    for (size_t i = first; i < parts.size(); ++i) {
+      pipeline.NextFile();
+      IMASNAP_RETURN_IF_ERROR(WriteFile(&pipeline));
     }
     return {};
   }
@@ -46,9 +35,21 @@ class Writer {
  private:
   bool as_read() const { return !options_.ascii && options_.header_alg == HashAlg::kSha1; }
 
-  DigestPipeline::Options PipelineOptions(uint64_t expected_records) const {
+  Status WriteFile(DigestPipeline* pipeline) {
+    while (true) {
+      IMASNAP_ASSIGN(const RecordBatch* batch, pipeline->NextBatch());
+      if (batch == nullptr) {
+        return {};
+      }
+      if (options_.progress && !options_.progress(seen_)) {
+        return MakeError(ErrorCode::kFailed, "given up");
+      }
+      IMASNAP_RETURN_IF_ERROR(WriteBatch(*batch));
+    }
+  }
+
+  DigestPipeline::Options PipelineOptions() const {
     DigestPipeline::Options pipeline;
-    pipeline.expected_records = expected_records;
     if (options_.header_alg != HashAlg::kSha1) {
       pipeline.algs = {options_.header_alg};
     }
@@ -64,10 +65,11 @@ class Writer {
 
   // Called on several threads.
   void Format(RecordBatch* batch) const {
+    const uint64_t before = discarded_ + batch->records_before();
     const Digest zeros = Digest::Filled(DigestSize(options_.header_alg), std::byte{0});
     for (size_t i = 0; i < batch->size(); ++i) {
       const Record& record = batch->record(i);
-      if (before_ + record.number < options_.from) {
+      if (before + record.number < options_.from) {
         continue;
       }
       const ByteView digest = options_.header_alg == HashAlg::kSha1 ? record.digest
@@ -81,7 +83,7 @@ class Writer {
     }
   }
 
-  Status Write(const RecordBatch& batch) {
+  Status WriteBatch(const RecordBatch& batch) {
     const uint64_t first = seen_ + 1;
     seen_ += batch.size();
     if (seen_ < options_.from) {
@@ -98,11 +100,9 @@ class Writer {
 
   const CatOptions options_;
   const ByteSink& sink_;
-  uint64_t seen_ = 0;
-  uint64_t before_ = 0;  // records of the parts before
+  uint64_t discarded_ = 0;  // records
+  uint64_t seen_ = 0;       // the discarded ones too
   uint64_t written_ = 0;
-  std::unique_ptr<File> file_;  // that the pipeline reads
-  DigestPipeline pipeline_;
 };
 
 // A place of its own in a file that others read too.
@@ -184,6 +184,18 @@ std::vector<LogPart> PartsOf(const Environment& env, const LogView& view) {
   return parts;
 }
 
+std::vector<DigestPipeline::Input> InputsOf(const std::vector<LogPart>& parts, size_t first) {
+  std::vector<DigestPipeline::Input> inputs;
+  for (const LogPart& part : std::span(parts).subspan(first)) {
+    const auto open = [&part]() -> Result<std::unique_ptr<ByteSource>> {
+      IMASNAP_ASSIGN(std::unique_ptr<File> file, part.open());
+      return std::unique_ptr<ByteSource>(std::move(file));
+    };
+    inputs.push_back({part.path, open, part.info ? part.info->records : 0});
+  }
+  return inputs;
+}
+
 Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from) {
   const LogPart* last = nullptr;
   for (const LogPart& part : parts) {
@@ -218,14 +230,8 @@ Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from) {
 Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
                           const ByteSink& sink) {
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, options.from));
-  uint64_t expected = 0;
-  for (const LogPart& part : parts) {
-    expected += part.info && !part.discarded ? part.info->records : 0;
-  }
-  Writer writer(options, sink, expected);
-  for (const LogPart& part : parts) {
-    IMASNAP_RETURN_IF_ERROR(writer.Part(part));
-  }
+  Writer writer(options, sink);
+  IMASNAP_RETURN_IF_ERROR(writer.Write(parts));
   return writer.written();
 }
 

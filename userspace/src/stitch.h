@@ -7,6 +7,7 @@
 #include <functional>
 #include <vector>
 
+#include "digest_pipeline.h"
 #include "hash.h"
 #include "result.h"
 #include "session.h"
@@ -18,6 +19,9 @@ namespace imasnap {
 // as parts of one log. Segments that should be there and are not become parts
 // that are missing.
 std::vector<LogPart> PartsOf(const Environment& env, const LogView& view);
+
+// The files of `parts`, which must outlive what is returned, from the index `first` on.
+std::vector<DigestPipeline::Input> InputsOf(const std::vector<LogPart>& parts, size_t first);
 
 // For whoever needs the log from record `from` on: kCannotCheck when a part with
 // such records was discarded. Names the segments, and says why.

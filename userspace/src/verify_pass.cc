@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "stitch.h"
 #include "store.h"
 
 namespace imasnap {
@@ -251,10 +252,7 @@ void VerifyPass::BeginReading(size_t first) {
   DigestPipeline::Options options;
   options.algs = replay_.DigestAlgs(HashAlg::kSha1);
   options.hash_file = true;
-  for (size_t i = first; i < parts_.size(); ++i) {
-    options.expected_records += parts_[i].info ? parts_[i].info->records : 0;
-  }
-  reader_.emplace(std::move(options));
+  reader_.emplace(InputsOf(parts_, first), std::move(options));
 }
 
 Status VerifyPass::RunPart(size_t index) {
@@ -263,9 +261,7 @@ Status VerifyPass::RunPart(size_t index) {
   if (!CheckPresent()) {
     return {};
   }
-  IMASNAP_ASSIGN(std::unique_ptr<File> file, part().open());
-  reader_->Begin(*file, part().path, part().info ? part().info->records : 0);
-  file_ = std::move(file);
+  reader_->NextFile();
   while (!report_.finding) {
     auto record = reader_->Next();
     if (!record.ok()) {

@@ -82,7 +82,6 @@ class VerifyPass {
   std::vector<Bank> missing_banks_;
 
   size_t index_ = 0;
-  std::unique_ptr<File> file_;
   std::optional<DigestPipeline> reader_;
   std::optional<Digest> previous_sha256_;  // of the part before
   std::optional<uint64_t> last_attempt_;

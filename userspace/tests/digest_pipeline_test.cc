@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
 
 #include "record_format.h"
@@ -35,7 +36,7 @@ class PieceSource : public ByteSource {
     }
     const ByteView rest = ByteView(pieces_[piece_]).subspan(at_);
     if (rest.empty() && last_errno_ != 0 && piece_ + 1 == pieces_.size()) {
-      return SystemError("log", "read", last_errno_);
+      return SystemError("", "read", last_errno_);
     }
     if (rest.empty()) {
       ++piece_;
@@ -55,6 +56,21 @@ class PieceSource : public ByteSource {
   size_t piece_ = 0;
   size_t at_ = 0;
 };
+
+using Inputs = std::vector<DigestPipeline::Input>;
+
+DigestPipeline::Input InputOf(std::string name, std::vector<Bytes> pieces, int last_errno = 0) {
+  return {std::move(name), [=]() -> Result<std::unique_ptr<ByteSource>> {
+            return std::unique_ptr<ByteSource>(std::make_unique<PieceSource>(pieces, last_errno));
+          }};
+}
+
+// With its first file begun.
+std::unique_ptr<DigestPipeline> Begun(Inputs inputs, DigestPipeline::Options options) {
+  auto pipeline = std::make_unique<DigestPipeline>(std::move(inputs), std::move(options));
+  pipeline->NextFile();
+  return pipeline;
+}
 
 std::vector<DigestPipeline::Limits> AllLimits() {
   std::vector<DigestPipeline::Limits> all;
@@ -150,15 +166,13 @@ void ExpectTheSame(const std::vector<Bytes>& pieces, int last_errno,
   PieceSource plain_source(pieces, last_errno);
   LogReader reader(plain_source, {}, "log");
   Replay piped = NewReplay();
-  PieceSource source(pieces, last_errno);
-  DigestPipeline pipeline(OptionsFor(piped, limits));
-  pipeline.Begin(source, "log");
+  const auto pipeline = Begun({InputOf("log", pieces, last_errno)}, OptionsFor(piped, limits));
   // Once more than there are ends, to see that the last one stays.
   for (size_t i = 0; i <= pieces.size(); ++i) {
     const Told expected =
         Tell(&reader, [&](const Record& record) { return plain.Add(record, HashAlg::kSha1); });
-    const Told told = Tell(&pipeline, [&](const Record& record) {
-      return piped.Add(record, HashAlg::kSha1, pipeline.digests());
+    const Told told = Tell(pipeline.get(), [&](const Record& record) {
+      return piped.Add(record, HashAlg::kSha1, pipeline->digests());
     });
     ASSERT_EQ(told.count, expected.count);
     ASSERT_TRUE(told.records == expected.records);
@@ -168,8 +182,8 @@ void ExpectTheSame(const std::vector<Bytes>& pieces, int last_errno,
       ASSERT_EQ(told.mismatch->ToString(), expected.mismatch->ToString());
       ASSERT_EQ(told.mismatch->record, expected.mismatch->record);
     }
-    ASSERT_EQ(pipeline.records(), reader.records());
-    ASSERT_EQ(pipeline.bytes(), reader.bytes());
+    ASSERT_EQ(pipeline->records(), reader.records());
+    ASSERT_EQ(pipeline->bytes(), reader.bytes());
     ASSERT_EQ(piped.records(), plain.records());
     ASSERT_EQ(piped.violations(), plain.violations());
     ASSERT_EQ(piped.UsedPcrs(), plain.UsedPcrs());
@@ -230,12 +244,11 @@ TEST(DigestPipelineTest, GoesOnWhenTheLogHasGrown) {
 
 TEST(DigestPipelineTest, AnErrorStays) {
   for (const auto& limits : AllLimits()) {
-    PieceSource source({Concatenate({NgRecord("/a")})}, EIO);
-    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
-    pipeline.Begin(source, "log");
-    ASSERT_TRUE(pipeline.NextBatch().ok());
+    const auto pipeline = Begun({InputOf("log", {Concatenate({NgRecord("/a")})}, EIO)},
+                                OptionsFor(NewReplay(), limits));
+    ASSERT_TRUE(pipeline->NextBatch().ok());
     for (int i = 0; i < 2; ++i) {
-      const auto batch = pipeline.NextBatch();
+      const auto batch = pipeline->NextBatch();
       ASSERT_FALSE(batch.ok());
       EXPECT_EQ(batch.error().errno_value, EIO);
     }
@@ -249,87 +262,159 @@ TEST(DigestPipelineTest, HashesTheFileAndWhatIsBeforeEachAggregate) {
   const Bytes log = Concatenate(records);
   for (const auto& limits : AllLimits()) {
     SCOPED_TRACE(Name(limits));
-    PieceSource source({log});
-    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
-    pipeline.Begin(source, "log");
+    const auto pipeline = Begun({InputOf("log", {log})}, OptionsFor(NewReplay(), limits));
     for (const BuiltRecord& record : records) {
-      const auto next = pipeline.Next();
+      const auto next = pipeline->Next();
       ASSERT_TRUE(next.ok() && *next != nullptr);
       const bool is_aggregate = record.fields == aggregate.fields;
-      ASSERT_EQ(pipeline.HashBefore() != nullptr, is_aggregate);
+      ASSERT_EQ(pipeline->HashBefore() != nullptr, is_aggregate);
       if (is_aggregate) {
-        EXPECT_EQ(*pipeline.HashBefore(),
+        EXPECT_EQ(*pipeline->HashBefore(),
                   HashOf(HashAlg::kSha256, ByteView(log).first((*next)->offset)));
       }
     }
-    ASSERT_EQ(*pipeline.Next(), nullptr);
-    EXPECT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, log));
+    ASSERT_EQ(*pipeline->Next(), nullptr);
+    EXPECT_EQ(pipeline->hash(), HashOf(HashAlg::kSha256, log));
   }
 }
 
 TEST(DigestPipelineTest, AnEmptyFileHasTheHashOfNothing) {
   for (const auto& limits : AllLimits()) {
-    PieceSource source({});
-    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
-    pipeline.Begin(source, "log");
-    ASSERT_EQ(*pipeline.Next(), nullptr);
-    EXPECT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, ""));
+    const auto pipeline = Begun({InputOf("log", {})}, OptionsFor(NewReplay(), limits));
+    ASSERT_EQ(*pipeline->Next(), nullptr);
+    EXPECT_EQ(pipeline->hash(), HashOf(HashAlg::kSha256, ""));
   }
 }
 
 TEST(DigestPipelineTest, CanBeLeftInTheMiddle) {
   const Bytes log = Concatenate(ManyRecords());
   for (const auto& limits : AllLimits()) {
-    PieceSource source({log});
-    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
-    pipeline.Begin(source, "log");
-    const auto batch = pipeline.NextBatch();
+    const auto pipeline =
+        Begun({InputOf("log", {log}), InputOf("next", {log})}, OptionsFor(NewReplay(), limits));
+    const auto batch = pipeline->NextBatch();
     ASSERT_TRUE(batch.ok());
     EXPECT_EQ((*batch)->record(0).number, 1U);
   }
 }
 
-TEST(DigestPipelineTest, ReadsFileAfterFileWhateverBecameOfTheOneBefore) {
+TEST(DigestPipelineTest, ReadsFileAfterFile) {
   const Bytes log = Concatenate(ManyRecords());
-  Bytes broken = log;
-  broken.resize(broken.size() - 1);
-  const std::vector<Bytes> files = {log, {}, log, broken, Concatenate({NgRecord("/a")}), log};
+  const std::vector<Bytes> files = {log, {}, log, Concatenate({NgRecord("/a")}), {}, log};
   for (const auto& limits : AllLimits()) {
     SCOPED_TRACE(Name(limits));
-    std::vector<std::unique_ptr<PieceSource>> sources;
-    DigestPipeline pipeline(OptionsFor(NewReplay(), limits));
-    for (size_t i = 0; i < files.size(); ++i) {
-      SCOPED_TRACE(i);
-      // Left in the middle, then read to its end.
-      for (const size_t stop_after : {size_t{7}, files[i].size()}) {
-        const std::string name = "file " + std::to_string(i);
-        PieceSource plain_source({files[i]});
-        LogReader reader(plain_source, {}, name);
-        Replay plain = NewReplay();
-        sources.push_back(std::make_unique<PieceSource>(std::vector<Bytes>{files[i]}));
-        pipeline.Begin(*sources.back(), name, 100 * i);
-        Replay piped = NewReplay();
-        bool more = true;
-        for (size_t read = 0; more && read < stop_after; ++read) {
-          const auto expected = reader.Next();
-          const auto next = pipeline.Next();
-          ASSERT_EQ(next.ok(), expected.ok());
-          more = next.ok() && *next != nullptr;
-          if (!next.ok()) {
-            ASSERT_EQ(next.error().ToString(), expected.error().ToString());
-            ASSERT_THAT(next.error().ToString(), HasSubstr(name));
-          } else if (more) {
-            ASSERT_EQ(Describe(**next), Describe(**expected));
-            ASSERT_TRUE(piped.Add(**next, HashAlg::kSha1, pipeline.digests()).ok());
-            ASSERT_TRUE(plain.Add(**expected, HashAlg::kSha1).ok());
-            ASSERT_EQ(piped.Value(0, 10), plain.Value(0, 10));
-          } else {
-            ASSERT_EQ(*expected, nullptr);
-            ASSERT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, files[i]));
-          }
+    Inputs inputs;
+    for (const Bytes& file : files) {
+      inputs.push_back(InputOf("file", {file}));
+      inputs.back().expected_records = file.size() / 500;
+    }
+    DigestPipeline pipeline(std::move(inputs), OptionsFor(NewReplay(), limits));
+    Replay piped = NewReplay();
+    Replay plain = NewReplay();
+    for (const Bytes& file : files) {
+      PieceSource source({file});
+      LogReader reader(source, {}, "file");
+      pipeline.NextFile();
+      const Told expected =
+          Tell(&reader, [&](const Record& record) { return plain.Add(record, HashAlg::kSha1); });
+      const Told told = Tell(&pipeline, [&](const Record& record) {
+        return piped.Add(record, HashAlg::kSha1, pipeline.digests());
+      });
+      ASSERT_TRUE(told.records == expected.records);
+      ASSERT_EQ(told.error, "");
+      ASSERT_FALSE(told.mismatch);
+      ASSERT_EQ(piped.Value(0, 10), plain.Value(0, 10));
+      ASSERT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, file));
+      ASSERT_EQ(*pipeline.Next(), nullptr);  // as long as nobody goes on
+    }
+  }
+}
+
+TEST(DigestPipelineTest, TellsHowManyRecordsTheFilesBeforeHave) {
+  const auto records = ManyRecords();
+  const Bytes log = Concatenate(records);
+  for (const auto& limits : AllLimits()) {
+    SCOPED_TRACE(Name(limits));
+    auto options = OptionsFor(NewReplay(), limits);
+    options.work = [](RecordBatch* batch) {
+      batch->text = std::to_string(batch->records_before());
+    };
+    DigestPipeline pipeline({InputOf("a", {log}), InputOf("b", {}), InputOf("c", {log, log})},
+                            std::move(options));
+    for (const size_t before : {size_t{0}, records.size(), records.size()}) {
+      pipeline.NextFile();
+      while (true) {
+        const auto batch = pipeline.NextBatch();
+        ASSERT_TRUE(batch.ok());
+        if (*batch == nullptr) {
+          break;
         }
+        ASSERT_EQ((*batch)->text, std::to_string(before));
       }
     }
+    const auto grown = pipeline.NextBatch();
+    ASSERT_TRUE(grown.ok() && *grown != nullptr);
+    EXPECT_EQ((*grown)->text, std::to_string(records.size()));
+    EXPECT_EQ((*grown)->record(0).number, records.size() + 1);
+  }
+}
+
+// What is wrong with one file is told when it is its turn, and no sooner.
+TEST(DigestPipelineTest, AnErrorOfAFileComesAfterTheFilesBeforeIt) {
+  const auto records = ManyRecords();
+  const Bytes log = Concatenate(records);
+  Bytes broken = log;
+  broken.resize(broken.size() - 1);
+  const DigestPipeline::Input lost = {"wrong", []() -> Result<std::unique_ptr<ByteSource>> {
+                                        return SystemError("wrong", "open", ENOENT);
+                                      }};
+  for (const auto& [wrong, read] : std::vector<std::pair<DigestPipeline::Input, size_t>>{
+           {lost, 0},
+           {InputOf("wrong", {broken}), records.size() - 1},
+           {InputOf("wrong", {{}}, EIO), 0}}) {
+    for (const auto& limits : AllLimits()) {
+      SCOPED_TRACE(Name(limits));
+      DigestPipeline pipeline({InputOf("good", {log}), wrong, InputOf("after", {log})},
+                              OptionsFor(NewReplay(), limits));
+      const auto nothing = [](const Record&) { return Status(); };
+      pipeline.NextFile();
+      Told told = Tell(&pipeline, nothing);
+      ASSERT_EQ(told.count, records.size());
+      ASSERT_EQ(told.error, "");
+      pipeline.NextFile();
+      told = Tell(&pipeline, nothing);
+      ASSERT_EQ(told.count, read);
+      ASSERT_THAT(told.error, HasSubstr("wrong"));
+    }
+  }
+}
+
+TEST(DigestPipelineTest, OpensEachFileOnceAndOneAtATime) {
+  struct CountingSource : SpanSource {
+    CountingSource(ByteView bytes, std::atomic<int>* open_now) : SpanSource(bytes), open(open_now) {
+      ++*open;
+    }
+    ~CountingSource() override { --*open; }
+    std::atomic<int>* open;
+  };
+  const Bytes log = Concatenate(ManyRecords());
+  for (const auto& limits : AllLimits()) {
+    SCOPED_TRACE(Name(limits));
+    std::atomic<int> open = 0;
+    std::atomic<int> most = 0;
+    std::atomic<int> times = 0;
+    Inputs inputs(20, {"file", [&]() -> Result<std::unique_ptr<ByteSource>> {
+                         ++times;
+                         auto source = std::make_unique<CountingSource>(log, &open);
+                         most = std::max(most.load(), open.load());
+                         return std::unique_ptr<ByteSource>(std::move(source));
+                       }});
+    DigestPipeline pipeline(std::move(inputs), OptionsFor(NewReplay(), limits));
+    for (int file = 0; file < 20; ++file) {
+      pipeline.NextFile();
+      ASSERT_EQ(Tell(&pipeline, [](const Record&) { return Status(); }).error, "");
+    }
+    EXPECT_EQ(times, 20);
+    EXPECT_LE(most, 2);  // the next is opened before the one before is closed
   }
 }
 
