@@ -14,7 +14,7 @@ from .tables import Table
 
 # What a sample's object and symbol belong to; the first that matches.
 _GROUPS = (
-    ("hashes and EVP (libcrypto)", r"^libcrypto"),
+    ("hashes (nettle)", r"^libnettle"),
     ("starting the program (ld.so)", r"^ld-linux"),
     (
         "reading and parsing records",

@@ -45,7 +45,7 @@ class OutFile {
   static Result<OutFile> Create(FileSystem& fs, const std::string& path) {
     OutFile out;
     IMASNAP_ASSIGN(out.file_, fs.OpenFile(path, OpenMode::kCreate));
-    IMASNAP_ASSIGN(out.writer_, SegmentWriter::Create(*out.file_));
+    out.writer_.emplace(*out.file_);
     return out;
   }
   Status Append(ByteView bytes) { return writer_->Append(bytes); }
@@ -78,9 +78,7 @@ class Machine {
       }
       banks.push_back(*bank);
     }
-    IMASNAP_ASSIGN(Replay replay, Replay::Create(banks));
-    IMASNAP_ASSIGN(Hasher sha1, Hasher::Create(HashAlg::kSha1));
-    return Machine(fs, arguments, std::move(replay), std::move(sha1));
+    return Machine(fs, arguments, Replay(banks));
   }
 
   Status Run() {
@@ -110,12 +108,8 @@ class Machine {
   }
 
  private:
-  Machine(FileSystem& fs, const Arguments& arguments, Replay replay, Hasher sha1)
-      : fs_(fs),
-        arguments_(arguments),
-        replay_(std::move(replay)),
-        sha1_(std::move(sha1)),
-        random_(arguments.seed) {}
+  Machine(FileSystem& fs, const Arguments& arguments, Replay replay)
+      : fs_(fs), arguments_(arguments), replay_(std::move(replay)), random_(arguments.seed) {}
 
   Result<OutFile> OpenKernel(const std::string& directory) {
     const std::string ima = directory + "/securityfs/ima";
@@ -196,7 +190,7 @@ class Machine {
       record.template_data = data_;
       Digest digest = Digest::Filled(DigestSize(HashAlg::kSha1), std::byte{0});
       if (!violation) {
-        IMASNAP_ASSIGN(digest, TemplateDigest(record, &sha1_));
+        digest = TemplateDigest(record, &sha1_);
       }
       record.digest = digest.view();
       IMASNAP_RETURN_IF_ERROR(replay_.Add(record, HashAlg::kSha1));
@@ -248,11 +242,9 @@ class Machine {
   }
 
   void AppendDigestField(HashAlg alg, ByteView content) {
-    Hasher hasher = std::move(Hasher::Create(alg).value());
-    hasher.Update(content);
     Bytes field;
     AppendBytes(AsBytes(fmt::format("{}:", HashName(alg)) + '\0'), &field);
-    AppendBytes(hasher.Finish().value().view(), &field);
+    AppendBytes(HashBytes(alg, content).view(), &field);
     AppendField(field, &data_);
   }
 
@@ -264,7 +256,7 @@ class Machine {
   FileSystem& fs_;
   const Arguments& arguments_;
   Replay replay_;
-  Hasher sha1_;
+  Hasher sha1_{HashAlg::kSha1};
   std::mt19937_64 random_;
   std::string aggregate_;  // due as the next record
   Bytes data_;

@@ -49,7 +49,7 @@ Status UseStrict(const Record& record, const Way& way, Hasher* hasher, Replay* r
   AppendAscii(record, record.digest, &line);
   IMASNAP_RETURN_IF_ERROR(Require(line.ends_with('\n'), "a line ends"));
   if (!record.IsViolation()) {
-    IMASNAP_ASSIGN(const Digest digest, TemplateDigest(record, hasher));
+    const Digest digest = TemplateDigest(record, hasher);
     const Status added = replay->Add(record, way.format.header_alg);
     IMASNAP_RETURN_IF_ERROR(
         Require(added.ok() == std::ranges::equal(digest.view(), record.digest),
@@ -64,8 +64,8 @@ Status UseStrict(const Record& record, const Way& way, Hasher* hasher, Replay* r
 Status ReadThrough(ByteView log, const Way& way, LogReader::Check check) {
   SteppingSource source(log, way.step);
   LogReader reader(source, way.format, "log", check);
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(way.format.header_alg));
-  IMASNAP_ASSIGN(Replay replay, Replay::Create({{.alg = HashAlg::kSha256}}));
+  Hasher hasher(way.format.header_alg);
+  Replay replay({{.alg = HashAlg::kSha256}});
   uint64_t records = 0;
   size_t done = 0;
   while (true) {

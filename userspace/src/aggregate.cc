@@ -197,9 +197,7 @@ Result<Aggregate> AggregateFromRecord(const Record& record) {
   }
   const DigestField digest = SplitDigestField(FieldKind::kDigestAlg, record.fields[0]);
   if (const auto alg = HashFromName(digest.alg)) {
-    IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(*alg));
-    hasher.Update(buffer);
-    IMASNAP_ASSIGN(const Digest computed, hasher.Finish());
+    const Digest computed = HashBytes(*alg, buffer);
     if (!std::ranges::equal(computed.view(), digest.digest)) {
       Error error = fail(
           ErrorCode::kMismatch,

@@ -1,22 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
-#include <openssl/bio.h>
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/param_build.h>
-#include <openssl/pem.h>
-#include <openssl/rsa.h>
-#include <openssl/x509.h>
-#include <tss2/tss2_mu.h>
 
 #include <algorithm>
 #include <array>
 #include <optional>
 
 #include "attest.h"
+#include "openssl_functions.h"
+#include "tss2_functions.h"
 
 namespace imasnap {
 namespace {
@@ -25,7 +16,7 @@ constexpr int kMinRsaBits = 2048;
 constexpr UINT32 kDefaultExponent = 65537;
 constexpr std::string_view kPemBegin = "-----BEGIN ";
 
-template <auto Free>
+template <auto& Free>
 struct FreeWith {
   template <typename T>
   void operator()(T* pointer) const {
@@ -156,7 +147,8 @@ std::optional<Bytes> EcdsaDer(const QuoteSignature& signature) {
   if (size <= 0) {
     return std::nullopt;
   }
-  const std::unique_ptr<unsigned char, FreeWith<[](void* p) { OPENSSL_free(p); }>> owned(der);
+  const auto free = [](unsigned char* p) { OPENSSL_free(p); };
+  const std::unique_ptr<unsigned char, decltype(free)> owned(der, free);
   const ByteView view = std::as_bytes(std::span(der, static_cast<size_t>(size)));
   return Bytes(view.begin(), view.end());
 }
@@ -187,6 +179,7 @@ Status AttestationKey::ReadPublicArea(ByteView bytes) {
     return Malformed("its first two bytes are not its size");
   }
   const ByteView area_bytes = bytes.subspan(kSize);
+  IMASNAP_RETURN_IF_ERROR(LoadTss2Marshalling());
   TPMT_PUBLIC area{};
   size_t end = 0;
   if (Tss2_MU_TPMT_PUBLIC_Unmarshal(Raw(area_bytes), area_bytes.size(), &end, &area) !=
@@ -206,10 +199,7 @@ Status AttestationKey::ReadPublicArea(ByteView bytes) {
   if (!name_alg) {
     return Malformed("its nameAlg is not known");
   }
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(*name_alg));
-  hasher.Update(area_bytes);
-  IMASNAP_ASSIGN(const Digest digest, hasher.Finish());
-  tpm_name_ = fmt::format("{:04x}{}", area.nameAlg, digest.Hex());
+  tpm_name_ = fmt::format("{:04x}{}", area.nameAlg, HashBytes(*name_alg, area_bytes).Hex());
   return {};
 }
 
@@ -248,14 +238,12 @@ Status AttestationKey::SetId() {
   }
   char* der = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &der);
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
-  hasher.Update(std::as_bytes(std::span(der, static_cast<size_t>(size))));
-  IMASNAP_ASSIGN(const Digest digest, hasher.Finish());
-  id_ = digest.Hex();
+  id_ = HashBytes(HashAlg::kSha256, std::as_bytes(std::span(der, static_cast<size_t>(size)))).Hex();
   return {};
 }
 
 Result<AttestationKey> AttestationKey::Parse(ByteView bytes) {
+  IMASNAP_RETURN_IF_ERROR(LoadOpenSsl());
   AttestationKey key;
   if (AsText(bytes).starts_with(kPemBegin)) {
     IMASNAP_ASSIGN(key.key_, FromPem(bytes));

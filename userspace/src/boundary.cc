@@ -32,8 +32,8 @@ Result<std::optional<FirstRecord>> ReadFirst(const LogPart& part) {
     return std::optional<FirstRecord>();
   }
   FirstRecord first;
-  IMASNAP_ASSIGN(first.raw, Sha256((*record)->raw));
-  IMASNAP_ASSIGN(first.data, Sha256((*record)->template_data));
+  first.raw = HashBytes(HashAlg::kSha256, (*record)->raw);
+  first.data = HashBytes(HashAlg::kSha256, (*record)->template_data);
   first.event = (*record)->event_name();
   first.aggregate = IsAggregate(**record);
   return std::optional<FirstRecord>(std::move(first));
@@ -62,12 +62,6 @@ std::string Differs(const LogIdentity& state, const LogIdentity& log) {
 }
 
 }  // namespace
-
-Result<Digest> Sha256(ByteView bytes) {
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
-  hasher.Update(bytes);
-  return hasher.Finish();
-}
 
 Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoint& from,
                               const LogIdentity& identity, const std::string& state_file) {

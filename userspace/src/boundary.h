@@ -26,8 +26,6 @@ struct Boundary {
 Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoint& from,
                               const LogIdentity& identity, const std::string& state_file);
 
-Result<Digest> Sha256(ByteView bytes);
-
 }  // namespace imasnap
 
 #endif  // IMASNAP_BOUNDARY_H_

@@ -54,10 +54,6 @@ uint64_t LoadUint(ByteView bytes, ByteOrder order) {
   return value;
 }
 
-uint32_t LoadU32(ByteView bytes, ByteOrder order) {
-  return static_cast<uint32_t>(LoadUint(bytes.first(4), order));
-}
-
 void AppendU32(uint32_t value, ByteOrder order, Bytes* out) {
   for (int i = 0; i < 4; ++i) {
     const int shift = order == ByteOrder::kLittle ? 8 * i : 24 - 8 * i;

@@ -32,7 +32,11 @@ inline std::string_view AsText(ByteView bytes) {
 }
 
 // The first 4 bytes of `bytes` (which must hold them) as an integer.
-uint32_t LoadU32(ByteView bytes, ByteOrder order);
+inline uint32_t LoadU32(ByteView bytes, ByteOrder order) {
+  const auto at = [&bytes](size_t i) { return std::to_integer<uint32_t>(bytes[i]); };
+  return order == ByteOrder::kLittle ? at(0) | at(1) << 8 | at(2) << 16 | at(3) << 24
+                                     : at(3) | at(2) << 8 | at(1) << 16 | at(0) << 24;
+}
 // The first `bytes.size()` (1, 2, 4 or 8) bytes as an integer.
 uint64_t LoadUint(ByteView bytes, ByteOrder order);
 void AppendU32(uint32_t value, ByteOrder order, Bytes* out);

@@ -17,15 +17,11 @@ constexpr size_t kMinKey = 16;
 constexpr size_t kMaxKey = 4096;
 
 // The second line for `body`.
-Result<std::string> SealOf(std::string_view body, std::string_view key) {
+std::string SealOf(std::string_view body, std::string_view key) {
   if (!key.empty()) {
-    IMASNAP_ASSIGN(const Digest digest, HmacSha256(AsBytes(key), AsBytes(body)));
-    return fmt::format("hmac-sha256 {}\n", digest.Hex());
+    return fmt::format("hmac-sha256 {}\n", HmacSha256(AsBytes(key), AsBytes(body)).Hex());
   }
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
-  hasher.Update(AsBytes(body));
-  IMASNAP_ASSIGN(const Digest digest, hasher.Finish());
-  return fmt::format("sha256 {}\n", digest.Hex());
+  return fmt::format("sha256 {}\n", HashBytes(HashAlg::kSha256, AsBytes(body)).Hex());
 }
 
 Json ToJson(const Checkpoint::BankState& state) {
@@ -161,7 +157,7 @@ Result<std::string_view> Unseal(std::string_view text, std::string_view key,
   }
   const std::string_view body = text.substr(0, end + 1);
   const std::string_view seal = text.substr(end + 1);
-  IMASNAP_ASSIGN(const std::string expected, SealOf(body, key));
+  const std::string expected = SealOf(body, key);
   if (seal == expected) {
     return body;
   }
@@ -273,7 +269,7 @@ Result<std::optional<Checkpoint>> LoadState(FileSystem& fs, const std::string& p
 Status SaveState(FileSystem& fs, const std::string& path, std::string_view key,
                  const Checkpoint& checkpoint) {
   std::string text = FormatCheckpoint(checkpoint);
-  IMASNAP_ASSIGN(const std::string seal, SealOf(text, key));
+  const std::string seal = SealOf(text, key);
   return fs.WriteDurably(path, text + seal, OpenMode::kCreatePrivate);
 }
 

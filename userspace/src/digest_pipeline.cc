@@ -13,6 +13,8 @@ namespace {
 
 // More threads than this wait for the extends.
 constexpr unsigned kMaxThreads = 8;
+// Read ahead, so that no thread has to sleep because another is slow for once.
+constexpr size_t kBatchesOfThread = 4;
 // A batch that held a record of megabytes gives that memory back.
 constexpr size_t kKeptBytes = size_t{1024} * 1024;
 
@@ -61,7 +63,6 @@ void RecordBatch::Clear() {
   text.clear();
   binary.clear();
   size_ = 0;
-  records_before_ = 0;
   hash_before_.clear();
   error_.reset();
   last_ = done_ = false;
@@ -86,18 +87,15 @@ void RecordBatch::Add(const Record& record) {
   MoveViews(&copy, record.raw.data(), raw_.data() + raw_.size() - record.raw.size());
 }
 
-void RecordBatch::Truncate(size_t i, Error error) {
-  size_ = i;
-  error_ = std::move(error);
-}
-
 DigestPipeline::Limits DigestPipeline::DefaultLimits() {
   const unsigned cores = std::thread::hardware_concurrency();
   return {.threads = cores < 2 ? 0 : std::min(cores - 1, kMaxThreads)};
 }
 
 DigestPipeline::DigestPipeline(std::vector<Input> inputs, Options options)
-    : inputs_(std::move(inputs)), options_(std::move(options)) {
+    : inputs_(std::move(inputs)),
+      options_(std::move(options)),
+      hashers_(options_.algs.begin(), options_.algs.end()) {
   for (const Input& input : inputs_) {
     expected_records_ += input.expected_records;
   }
@@ -119,19 +117,11 @@ DigestPipeline::~DigestPipeline() {
 void DigestPipeline::NextFile() {
   ++begun_;
   at_end_ = false;
+  file_hasher_ = Hasher(HashAlg::kSha256);
   hash_ = {};
   batch_ = nullptr;
   next_ = 0;
   records_ = bytes_ = 0;
-}
-
-Result<DigestPipeline::Hashers> DigestPipeline::MakeHashers() const {
-  Hashers hashers;
-  for (const HashAlg alg : options_.algs) {
-    IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(alg));
-    hashers.push_back(std::move(hasher));
-  }
-  return hashers;
 }
 
 Status DigestPipeline::OpenNext() {
@@ -144,18 +134,8 @@ Status DigestPipeline::OpenNext() {
     reader_.emplace(*source, LogFormat(), input.name, options_.check);
   }
   source_ = std::move(source);
-  if (options_.hash_file) {
-    IMASNAP_ASSIGN(file_hasher_, Hasher::Create(HashAlg::kSha256));
-  }
   ++opened_;
   return {};
-}
-
-void DigestPipeline::HashTo(const RecordBatch& batch, size_t offset, size_t* hashed) {
-  if (file_hasher_) {
-    file_hasher_->Update(batch.raw().subspan(*hashed, offset - *hashed));
-    *hashed = offset;
-  }
 }
 
 Status DigestPipeline::ReadTo(RecordBatch* batch) {
@@ -164,7 +144,6 @@ Status DigestPipeline::ReadTo(RecordBatch* batch) {
   }
   file_ended_ = false;
   batch->records_before_ = records_before_;
-  size_t hashed = 0;
   while (batch->size() < options_.limits.batch_records &&
          batch->raw_.size() < options_.limits.batch_bytes) {
     IMASNAP_ASSIGN(const Record* record, reader_->Next());
@@ -172,16 +151,10 @@ Status DigestPipeline::ReadTo(RecordBatch* batch) {
       batch->last_ = file_ended_ = true;
       break;
     }
-    if (file_hasher_ && IsAggregate(*record)) {
-      HashTo(*batch, batch->raw_.size(), &hashed);
-      IMASNAP_ASSIGN(const Digest before, file_hasher_->Peek());
-      batch->hash_before_.emplace_back(batch->size(), before);
+    if (options_.hash_file && IsAggregate(*record)) {
+      batch->hash_before_.emplace_back(batch->size(), Digest());
     }
     batch->Add(*record);
-  }
-  HashTo(*batch, batch->raw_.size(), &hashed);
-  if (file_hasher_ && batch->last_) {
-    IMASNAP_ASSIGN(batch->hash_, file_hasher_->Peek());
   }
   return {};
 }
@@ -208,12 +181,7 @@ void DigestPipeline::Work(RecordBatch* batch, Hashers* hashers) const {
       continue;
     }
     for (size_t alg = 0; alg < batch->algs_; ++alg) {
-      const auto digest = TemplateDigest(record, &(*hashers)[alg]);
-      if (!digest.ok()) {
-        batch->Truncate(i, digest.error());
-        break;
-      }
-      batch->digests_[i * batch->algs_ + alg] = *digest;
+      batch->digests_[i * batch->algs_ + alg] = TemplateDigest(record, &(*hashers)[alg]);
     }
   }
   if (options_.work) {
@@ -221,12 +189,26 @@ void DigestPipeline::Work(RecordBatch* batch, Hashers* hashers) const {
   }
 }
 
-bool DigestPipeline::Step(Lock* lock, Hashers* hashers) {
+void DigestPipeline::HashFile(RecordBatch* batch) {
+  size_t hashed = 0;
+  for (auto& [index, hash] : batch->hash_before_) {
+    const auto offset = static_cast<size_t>(batch->record(index).raw.data() - batch->raw_.data());
+    file_hasher_.Update(batch->raw().subspan(hashed, offset - hashed));
+    hash = file_hasher_.Peek();
+    hashed = offset;
+  }
+  file_hasher_.Update(batch->raw().subspan(hashed));
+  if (batch->last_) {
+    hash_ = file_hasher_.Peek();
+  }
+}
+
+bool DigestPipeline::ReadStep(Lock* lock) {
   if (!more_ || reading_ || free_.empty()) {
     return false;
   }
-  RecordBatch* batch = free_.front();
-  free_.pop_front();
+  RecordBatch* batch = free_.back();  // whose memory is in the caches
+  free_.pop_back();
   reading_ = true;
   lock->unlock();
   Read(batch);
@@ -234,9 +216,21 @@ bool DigestPipeline::Step(Lock* lock, Hashers* hashers) {
   reading_ = false;
   more_ = !batch->error_ && (!batch->last_ || opened_ < inputs_.size());
   in_order_.push_back(batch);
-  lock->unlock();
-  caller_.notify_one();
+  unworked_.push_back(batch);
+  if (in_order_.size() == 1) {
+    caller_.notify_one();
+  }
   others_.notify_one();
+  return true;
+}
+
+bool DigestPipeline::WorkStep(Lock* lock, Hashers* hashers) {
+  if (unworked_.empty()) {
+    return false;
+  }
+  RecordBatch* batch = unworked_.front();
+  unworked_.pop_front();
+  lock->unlock();
   Work(batch, hashers);
   lock->lock();
   batch->done_ = true;
@@ -258,9 +252,6 @@ Result<const RecordBatch*> DigestPipeline::NextBatch() {
   if (at_end_ && begun_ < inputs_.size()) {
     return nullptr;
   }
-  if (!hashers_) {
-    IMASNAP_ASSIGN(hashers_, MakeHashers());
-  }
   if (ThreadsPay()) {
     StartThreads();
   }
@@ -272,7 +263,7 @@ Result<const RecordBatch*> DigestPipeline::NextBatch() {
   more_ = more_ || at_end_;
   at_end_ = false;
   while (in_order_.empty() || !in_order_.front()->done_) {
-    if (!Step(&lock, &*hashers_)) {
+    if (!WorkStep(&lock, &hashers_) && !ReadStep(&lock)) {
       caller_.wait(lock);
     }
   }
@@ -281,8 +272,8 @@ Result<const RecordBatch*> DigestPipeline::NextBatch() {
   lock.unlock();
   error_ = std::move(given_->error_);
   total_ += given_->size();
-  if (given_->last_) {
-    hash_ = given_->hash_;
+  if (options_.hash_file) {
+    HashFile(given_);
   }
   if (given_->size() > 0) {
     ends_ = given_->last_;
@@ -317,35 +308,27 @@ bool DigestPipeline::ThreadsPay() const {
 
 void DigestPipeline::StartThreads() {
   may_start_ = false;
-  std::vector<Hashers> of_threads;
-  for (unsigned i = 0; i < options_.limits.threads; ++i) {
-    auto made = MakeHashers();
-    if (!made.ok()) {
-      return;  // the caller's own will do
-    }
-    of_threads.push_back(std::move(*made));
-  }
   {
-    // One for each thread and the caller to work on, and one that is given.
     const std::lock_guard lock(mutex_);
-    while (batches_.size() < of_threads.size() + 2) {
+    while (batches_.size() < 2 + kBatchesOfThread * options_.limits.threads) {
       batches_.push_back(std::make_unique<RecordBatch>());
       free_.push_back(batches_.back().get());
     }
   }
   try {  // a machine without room for another thread is no error
-    for (Hashers& hashers : of_threads) {
-      threads_.emplace_back([this, h = std::move(hashers)]() mutable { Help(std::move(h)); });
+    while (threads_.size() < options_.limits.threads) {
+      threads_.emplace_back([this] { Help(); });
     }
   } catch (const std::system_error&) {
     return;
   }
 }
 
-void DigestPipeline::Help(Hashers hashers) {
+void DigestPipeline::Help() {
+  Hashers hashers(options_.algs.begin(), options_.algs.end());
   Lock lock(mutex_);
   while (!stop_) {
-    if (!Step(&lock, &hashers)) {
+    if (!ReadStep(&lock) && !WorkStep(&lock, &hashers)) {
       others_.wait(lock);
     }
   }

@@ -3,12 +3,10 @@
 // Reads the records of the files of a log in batches, and computes for each record
 // what does not depend on the records before it, on several threads where that pays.
 //
-//   read    parse, copy the records of a batch together, hash the file's bytes:
-//           chains, so that one thread at a time does it
-//   work    template digests in every algorithm, then `Options::work`: the thread
-//           that read a batch goes on with it while another reads the next
-//   caller  gets the batches in order, for extends are a chain too; while none is
-//           ready, it reads and works like the others
+//   read    parse, copy the records of a batch together: one thread at a time
+//   work    template digests in every algorithm, then `Options::work`
+//   caller  gets the batches in order, and hashes the file's bytes, for that is a
+//           chain as extends are; while none is ready, it works or reads itself
 //
 // What the caller sees does not depend on the number of threads.
 #ifndef IMASNAP_DIGEST_PIPELINE_H_
@@ -57,8 +55,6 @@ class RecordBatch {
 
   void Clear();
   void Add(const Record& record);
-  // Drops record i and what follows it.
-  void Truncate(size_t i, Error error);
 
   Bytes raw_;
   std::vector<Record> records_;  // more than size_ keep their memory
@@ -66,11 +62,10 @@ class RecordBatch {
   std::vector<Digest> digests_;
   size_t algs_ = 0;
   uint64_t records_before_ = 0;
-  std::vector<std::pair<size_t, Digest>> hash_before_;
-  Digest hash_;                 // of the file, where this is the last of it
-  std::optional<Error> error_;  // met after the last record
-  bool last_ = false;           // the file ended after it
-  bool done_ = false;           // it may be given to the caller
+  std::vector<std::pair<size_t, Digest>> hash_before_;  // of each aggregate
+  std::optional<Error> error_;                          // met after the last record
+  bool last_ = false;                                   // the file ended after it
+  bool done_ = false;                                   // it may be given to the caller
 };
 
 class DigestPipeline {
@@ -129,25 +124,25 @@ class DigestPipeline {
   const Digest& hash() const { return hash_; }
 
  private:
-  // Hashers of one thread.
+  // Hashers of one thread, in the order of Options::algs.
   using Hashers = std::vector<Hasher>;
   using Lock = std::unique_lock<std::mutex>;
 
-  Result<Hashers> MakeHashers() const;
   bool ThreadsPay() const;
   void StartThreads();
-  void Help(Hashers hashers);
-  // Reads a batch and works on it, without the lock; false when there is none to
-  // read just now.
-  bool Step(Lock* lock, Hashers* hashers);
+  void Help();
+  // Each does one thing without the lock; false when there is nothing of the kind
+  // to do just now.
+  bool ReadStep(Lock* lock);
+  bool WorkStep(Lock* lock, Hashers* hashers);
 
   // Of the thread that reads.
   Status OpenNext();
   // Reads until the batch is full, the file ends or an error is met.
   void Read(RecordBatch* batch);
   Status ReadTo(RecordBatch* batch);
-  void HashTo(const RecordBatch& batch, size_t offset, size_t* hashed);
   void Work(RecordBatch* batch, Hashers* hashers) const;
+  void HashFile(RecordBatch* batch);
 
   const std::vector<Input> inputs_;
   const Options options_;
@@ -157,18 +152,18 @@ class DigestPipeline {
   size_t opened_ = 0;  // inputs
   std::unique_ptr<ByteSource> source_;
   std::optional<LogReader> reader_;
-  std::optional<Hasher> file_hasher_;
   uint64_t records_before_ = 0;
   bool file_ended_ = true;
 
   // Of the caller.
-  std::optional<Hashers> hashers_;
+  Hashers hashers_;
   size_t begun_ = 0;  // inputs
   RecordBatch* given_ = nullptr;
   std::optional<Error> error_;  // to be returned by the next call
   bool ends_ = false;           // the file does, with what was given: null is next
   bool at_end_ = false;         // null was given
   uint64_t total_ = 0;          // records given, of all files
+  Hasher file_hasher_{HashAlg::kSha256};
   Digest hash_;
   // What Next() is at.
   const RecordBatch* batch_ = nullptr;
@@ -185,8 +180,9 @@ class DigestPipeline {
   // the other threads for something to read.
   std::condition_variable caller_;
   std::condition_variable others_;
-  std::deque<RecordBatch*> free_;
+  std::vector<RecordBatch*> free_;
   std::deque<RecordBatch*> in_order_;  // as read
+  std::deque<RecordBatch*> unworked_;  // of these
   bool reading_ = false;               // a thread is
   bool more_ = true;                   // to read
   bool stop_ = false;

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hash.h"
 
-#include <fmt/format.h>
-#include <openssl/evp.h>
+#include <nettle/hmac.h>
+#include <nettle/nettle-meta.h>
+#include <nettle/sha1.h>
+#include <nettle/sha2.h>
+#include <nettle/sha3.h>
+#include <nettle/sm3.h>
 
 #include <algorithm>
 #include <array>
@@ -16,18 +20,18 @@ struct AlgInfo {
   uint16_t tpm_id;
   size_t size;
   const char* kernel_name;
-  const char* evp_name;
+  const nettle_hash* nettle;
 };
 
 constexpr std::array<AlgInfo, kHashAlgCount> kAlgs = {{
-    {HashAlg::kSha1, 0x0004, 20, "sha1", "SHA1"},
-    {HashAlg::kSha256, 0x000b, 32, "sha256", "SHA256"},
-    {HashAlg::kSha384, 0x000c, 48, "sha384", "SHA384"},
-    {HashAlg::kSha512, 0x000d, 64, "sha512", "SHA512"},
-    {HashAlg::kSm3, 0x0012, 32, "sm3", "SM3"},
-    {HashAlg::kSha3_256, 0x0027, 32, "sha3-256", "SHA3-256"},
-    {HashAlg::kSha3_384, 0x0028, 48, "sha3-384", "SHA3-384"},
-    {HashAlg::kSha3_512, 0x0029, 64, "sha3-512", "SHA3-512"},
+    {HashAlg::kSha1, 0x0004, 20, "sha1", &nettle_sha1},
+    {HashAlg::kSha256, 0x000b, 32, "sha256", &nettle_sha256},
+    {HashAlg::kSha384, 0x000c, 48, "sha384", &nettle_sha384},
+    {HashAlg::kSha512, 0x000d, 64, "sha512", &nettle_sha512},
+    {HashAlg::kSm3, 0x0012, 32, "sm3", &nettle_sm3},
+    {HashAlg::kSha3_256, 0x0027, 32, "sha3-256", &nettle_sha3_256},
+    {HashAlg::kSha3_384, 0x0028, 48, "sha3-384", &nettle_sha3_384},
+    {HashAlg::kSha3_512, 0x0029, 64, "sha3-512", &nettle_sha3_512},
 }};
 
 struct NamedSize {
@@ -46,6 +50,9 @@ constexpr auto kKernelSizes = std::to_array<NamedSize>({
 });
 
 const AlgInfo& Info(HashAlg alg) { return kAlgs[static_cast<size_t>(alg)]; }
+
+const uint8_t* Octets(ByteView bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
+uint8_t* Octets(Digest* digest) { return reinterpret_cast<uint8_t*>(digest->bytes.data()); }
 
 }  // namespace
 
@@ -110,62 +117,39 @@ bool Digest::operator==(const Digest& other) const {
   return std::ranges::equal(view(), other.view());
 }
 
-void Hasher::ContextDeleter::operator()(EVP_MD_CTX* ctx) const { EVP_MD_CTX_free(ctx); }
-void Hasher::MdDeleter::operator()(EVP_MD* md) const { EVP_MD_free(md); }
-
-Result<Hasher> Hasher::Create(HashAlg alg) {
-  Hasher hasher;
-  hasher.alg_ = alg;
-  hasher.md_.reset(EVP_MD_fetch(nullptr, Info(alg).evp_name, nullptr));
-  hasher.ctx_.reset(EVP_MD_CTX_new());
-  if (!hasher.md_ || !hasher.ctx_ ||
-      EVP_DigestInit_ex2(hasher.ctx_.get(), hasher.md_.get(), nullptr) != 1) {
-    return MakeError(ErrorCode::kCannotCheck,
-                     fmt::format("OpenSSL does not offer {}", HashName(alg)));
-  }
-  return hasher;
+Hasher::Hasher(HashAlg alg) : alg_(alg) {
+  static_assert(kContextSize >=
+                std::max({sizeof(sha1_ctx), sizeof(sha256_ctx), sizeof(sha512_ctx), sizeof(sm3_ctx),
+                          sizeof(sha3_256_ctx), sizeof(sha3_384_ctx), sizeof(sha3_512_ctx)}));
+  Info(alg_).nettle->init(context_.data());
 }
 
 void Hasher::Update(ByteView bytes) {
-  if (EVP_DigestUpdate(ctx_.get(), bytes.data(), bytes.size()) != 1) {
-    failed_ = true;
-  }
+  Info(alg_).nettle->update(context_.data(), bytes.size(), Octets(bytes));
 }
 
-Result<Digest> Hasher::Finish() {
+Digest Hasher::Finish() {
   Digest digest;
   digest.size = static_cast<uint8_t>(DigestSize(alg_));
-  if (EVP_DigestFinal_ex(ctx_.get(), reinterpret_cast<unsigned char*>(digest.bytes.data()),
-                         nullptr) != 1 ||
-      EVP_DigestInit_ex2(ctx_.get(), nullptr, nullptr) != 1) {
-    failed_ = true;
-  }
-  if (failed_) {
-    return MakeError(ErrorCode::kFailed,
-                     fmt::format("OpenSSL failed to compute {}", HashName(alg_)));
-  }
+  Info(alg_).nettle->digest(context_.data(), digest.size, Octets(&digest));
   return digest;
 }
 
-Result<Digest> Hasher::Peek() const {
-  IMASNAP_ASSIGN(Hasher copy, Create(alg_));
-  if (EVP_MD_CTX_copy_ex(copy.ctx_.get(), ctx_.get()) != 1) {
-    return MakeError(ErrorCode::kFailed, "OpenSSL failed to copy a hash");
-  }
-  copy.failed_ = failed_;
-  return copy.Finish();
+Digest Hasher::Peek() const { return Hasher(*this).Finish(); }
+
+Digest HashBytes(HashAlg alg, ByteView bytes) {
+  Hasher hasher(alg);
+  hasher.Update(bytes);
+  return hasher.Finish();
 }
 
-Result<Digest> HmacSha256(ByteView key, ByteView text) {
+Digest HmacSha256(ByteView key, ByteView text) {
+  hmac_sha256_ctx context;
+  hmac_sha256_set_key(&context, key.size(), Octets(key));
+  hmac_sha256_update(&context, text.size(), Octets(text));
   Digest digest;
-  size_t size = 0;
-  if (EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA256", nullptr, key.data(), key.size(),
-                reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-                reinterpret_cast<unsigned char*>(digest.bytes.data()), digest.bytes.size(),
-                &size) == nullptr) {
-    return MakeError(ErrorCode::kFailed, "OpenSSL cannot compute HMAC-SHA-256");
-  }
-  digest.size = static_cast<uint8_t>(size);
+  digest.size = SHA256_DIGEST_SIZE;
+  hmac_sha256_digest(&context, digest.size, Octets(&digest));
   return digest;
 }
 

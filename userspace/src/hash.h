@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Hash algorithms of PCR banks, and hashing with OpenSSL's EVP.
+// Hash algorithms of PCR banks, and hashing with nettle: libcrypto takes as long to
+// load and to set up as a thousand records take to verify, and longer for each hash.
 #ifndef IMASNAP_HASH_H_
 #define IMASNAP_HASH_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "bytes.h"
-#include "result.h"
-
-using EVP_MD_CTX = struct evp_md_ctx_st;
-using EVP_MD = struct evp_md_st;
 
 namespace imasnap {
 
@@ -63,32 +59,28 @@ struct Digest {
 // An incremental hash that can be used again after Finish().
 class Hasher {
  public:
-  // Fails when OpenSSL was built or configured without `alg`.
-  static Result<Hasher> Create(HashAlg alg);
+  explicit Hasher(HashAlg alg);
 
   void Update(ByteView bytes);
   // Returns the digest of what was added since creation or the last Finish().
-  Result<Digest> Finish();
+  Digest Finish();
   // The digest so far; more may be added.
-  Result<Digest> Peek() const;
+  Digest Peek() const;
   HashAlg alg() const { return alg_; }
 
  private:
-  struct ContextDeleter {
-    void operator()(EVP_MD_CTX* ctx) const;
-  };
-  struct MdDeleter {
-    void operator()(EVP_MD* md) const;
-  };
+  // The largest of nettle's contexts; hash.cc checks that.
+  static constexpr size_t kContextSize = 352;
 
-  HashAlg alg_ = HashAlg::kSha1;
-  bool failed_ = false;
-  std::unique_ptr<EVP_MD, MdDeleter> md_;
-  std::unique_ptr<EVP_MD_CTX, ContextDeleter> ctx_;
+  HashAlg alg_;
+  alignas(std::max_align_t) std::array<std::byte, kContextSize> context_;
 };
 
-// RFC 2104 with SHA-256; `key` must not be empty.
-Result<Digest> HmacSha256(ByteView key, ByteView text);
+// Of bytes that are all there.
+Digest HashBytes(HashAlg alg, ByteView bytes);
+
+// RFC 2104 with SHA-256.
+Digest HmacSha256(ByteView key, ByteView text);
 
 }  // namespace imasnap
 

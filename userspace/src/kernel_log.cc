@@ -149,12 +149,11 @@ Result<LiveHead> CompareWithLive(ByteSource& live, const std::string& live_name,
     head.start = LiveStart::kAfterSegment;
     return head;
   }
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
+  Hasher hasher(HashAlg::kSha256);
   while (reader.bytes() <= last->bytes) {
     hasher.Update(record->raw);
     if (reader.bytes() == last->bytes) {
-      IMASNAP_ASSIGN(const Digest digest, hasher.Finish());
-      if (!(digest == last->sha256)) {
+      if (!(hasher.Finish() == last->sha256)) {
         return head;
       }
       IMASNAP_ASSIGN(record, reader.Next());

@@ -84,23 +84,21 @@ Result<bool> LogReader::Fill(size_t n) {
   return true;
 }
 
-Status LogReader::NeedBytes(size_t at, size_t count, const char* what) {
-  if (end_ - begin_ >= at + count) {
-    return {};
-  }
-  IMASNAP_ASSIGN(const bool enough, Fill(at + count));
+Status LogReader::ReadBytes(size_t end, const char* what) {
+  IMASNAP_ASSIGN(const bool enough, Fill(end));
   if (!enough) {
     const size_t have = end_ - begin_;
-    return Malformed(have,
-                     fmt::format("truncated in {}: {} bytes are missing", what, at + count - have));
+    return Malformed(have, fmt::format("truncated in {}: {} bytes are missing", what, end - have));
   }
   return {};
 }
 
 Result<const Record*> LogReader::Next() {
-  IMASNAP_ASSIGN(const bool any, Fill(1));
-  if (!any) {
-    return nullptr;
+  if (begin_ == end_) {
+    IMASNAP_ASSIGN(const bool any, Fill(1));
+    if (!any) {
+      return nullptr;
+    }
   }
   const ByteOrder order = format_.order;
   const size_t digest_size = DigestSize(format_.header_alg);

@@ -87,7 +87,12 @@ class LogReader {
   // end of the source.
   Result<bool> Fill(size_t n);
   Error Malformed(size_t at, std::string message) const;
-  Status NeedBytes(size_t at, size_t count, const char* what);
+  // Reads until the record's `count` bytes at `at` are held. `what` they are: for
+  // the error where they are missing.
+  Status NeedBytes(size_t at, size_t count, const char* what) {
+    return end_ - begin_ >= at + count ? Status() : ReadBytes(at + count, what);
+  }
+  Status ReadBytes(size_t end, const char* what);
 
   ByteSource* source_;  // null where `held_` is all there is
   const LogFormat format_;

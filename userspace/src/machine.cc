@@ -38,13 +38,10 @@ Bytes ReadId(FileSystem& fs, const char* path) {
 
 // A UUID of version 4, variant DCE.
 std::string ForApplication(ByteView machine) {
-  auto id = HmacSha256(machine, std::as_bytes(std::span(kApplication)));
-  if (!id.ok()) {
-    return "";
-  }
-  id->bytes[6] = (id->bytes[6] & std::byte{0x0f}) | std::byte{0x40};
-  id->bytes[8] = (id->bytes[8] & std::byte{0x3f}) | std::byte{0x80};
-  return ToHex(id->view().first(kIdSize));
+  Digest id = HmacSha256(machine, std::as_bytes(std::span(kApplication)));
+  id.bytes[6] = (id.bytes[6] & std::byte{0x0f}) | std::byte{0x40};
+  id.bytes[8] = (id.bytes[8] & std::byte{0x3f}) | std::byte{0x80};
+  return ToHex(id.view().first(kIdSize));
 }
 
 }  // namespace

@@ -76,8 +76,8 @@ std::string ToText(const PcrSelection& selection) {
   return text.empty() ? "none" : text;
 }
 
-Result<Digest> CompositeDigest(const PcrSelection& selection, HashAlg alg, const PcrLookup& value) {
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(alg));
+Digest CompositeDigest(const PcrSelection& selection, HashAlg alg, const PcrLookup& value) {
+  Hasher hasher(alg);
   for (size_t bank = 0; bank < selection.size(); ++bank) {
     for (const uint32_t pcr : selection[bank].pcrs) {
       hasher.Update(value(bank, pcr).view());

@@ -39,7 +39,7 @@ std::string ToText(const PcrSelection& selection);
 // The digest that TPM2_Quote signs: of the values, in the order of the banks
 // and then of the PCRs. `value` must have every one of them.
 using PcrLookup = std::function<const Digest&(size_t bank, uint32_t pcr)>;
-Result<Digest> CompositeDigest(const PcrSelection& selection, HashAlg alg, const PcrLookup& value);
+Digest CompositeDigest(const PcrSelection& selection, HashAlg alg, const PcrLookup& value);
 
 // The value that `values` has; null without one.
 const Digest* FindPcr(const PcrValues& values, const std::string& bank, uint32_t pcr);

@@ -3,11 +3,11 @@
 
 #include <endian.h>
 #include <fmt/format.h>
-#include <tss2/tss2_mu.h>
 
 #include <algorithm>
 
 #include "tpm_selection.h"
+#include "tss2_functions.h"
 
 namespace imasnap {
 namespace {
@@ -109,11 +109,10 @@ Result<Quote> MakeQuote(Tpm& tpm, const Ak& ak, ByteView nonce, const PcrSelecti
                                    ToText(quote.attestation.selection), ToText(selection)));
     }
     IMASNAP_ASSIGN(const QuoteSignature signature, ParseQuoteSignature(quote.signature));
-    IMASNAP_ASSIGN(
-        const Digest digest,
+    const Digest digest =
         CompositeDigest(selection, signature.hash, [&](size_t bank, uint32_t pcr) -> const Digest& {
           return *FindPcr(quote.values, selection[bank].name(), pcr);
-        }));
+        });
     if (std::ranges::equal(digest.view(), quote.attestation.pcr_digest)) {
       return quote;
     }

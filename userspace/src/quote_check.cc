@@ -86,11 +86,10 @@ Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given) {
     }
   }
   if (!given.empty() && HasAll(out.given, out.selection)) {
-    IMASNAP_ASSIGN(const Digest digest,
-                   CompositeDigest(out.selection, out.digest_alg,
-                                   [&out](size_t bank, uint32_t pcr) -> const Digest& {
-                                     return *FindPcr(out.given, out.selection[bank].name(), pcr);
-                                   }));
+    const Digest digest = CompositeDigest(
+        out.selection, out.digest_alg, [&out](size_t bank, uint32_t pcr) -> const Digest& {
+          return *FindPcr(out.given, out.selection[bank].name(), pcr);
+        });
     if (!(digest == out.digest)) {
       return MakeError(
           ErrorCode::kMismatch,

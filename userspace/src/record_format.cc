@@ -66,7 +66,7 @@ void AppendBinary(const Record& record, ByteView digest, Bytes* out) {
   AppendBytes(record.raw.subspan(4 + record.digest.size()), out);
 }
 
-Result<Digest> TemplateDigest(const Record& record, Hasher* hasher) {
+Digest TemplateDigest(const Record& record, Hasher* hasher) {
   if (record.template_name != "ima") {
     hasher->Update(record.template_data);
     return hasher->Finish();

@@ -25,7 +25,7 @@ void AppendBinary(const Record& record, ByteView digest, Bytes* out);
 // (ima_calc_field_array_hash_tfm() in ima_crypto.c): the template data as it
 // stands, or for `ima` the file digest and the name padded with zeros to 256
 // bytes. Violations have no digest: callers ask Record::IsViolation() first.
-Result<Digest> TemplateDigest(const Record& record, Hasher* hasher);
+Digest TemplateDigest(const Record& record, Hasher* hasher);
 
 }  // namespace imasnap
 

@@ -29,17 +29,14 @@ std::optional<Bank> BankFromName(std::string_view name) {
   return Bank{.alg = *alg, .padded_sha1 = unmapped, .unmapped = unmapped};
 }
 
-Result<Replay> Replay::Create(const std::vector<Bank>& banks) {
-  Replay replay;
+Replay::Replay(const std::vector<Bank>& banks) {
   for (const Bank& bank : banks) {
-    IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(bank.alg));
-    BankState state{bank, std::move(hasher), {}, {}, 0};
+    BankState state{bank, Hasher(bank.alg), {}, {}, 0};
     for (uint32_t pcr = 0; pcr < kMaxPcr; ++pcr) {
       state.pcrs[pcr] = ResetValue(bank.alg, pcr);
     }
-    replay.banks_.push_back(std::move(state));
+    banks_.push_back(std::move(state));
   }
-  return replay;
 }
 
 void Replay::Resume(const std::vector<std::map<uint32_t, Digest>>& pcrs, uint64_t records,
@@ -97,14 +94,13 @@ Status Replay::Add(const Record& record, HashAlg header_alg) {
   PlanFor(header_alg);
   if (hashers_.empty()) {
     for (const HashAlg alg : DigestAlgs(header_alg)) {
-      IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(alg));
-      hashers_.push_back(std::move(hasher));
+      hashers_.emplace_back(alg);
     }
     digests_.resize(hashers_.size());
   }
   if (!record.IsViolation()) {
     for (size_t i = 0; i < hashers_.size(); ++i) {
-      IMASNAP_ASSIGN(digests_[i], TemplateDigest(record, &hashers_[i]));
+      digests_[i] = TemplateDigest(record, &hashers_[i]);
     }
   }
   return Add(record, header_alg, digests_);
@@ -126,8 +122,7 @@ Status Replay::Add(const Record& record, HashAlg header_alg, std::span<const Dig
     return error;
   }
   for (BankState& state : banks_) {
-    IMASNAP_RETURN_IF_ERROR(
-        Extend(&state, record, violation ? nullptr : &digests[state.digest_index]));
+    Extend(&state, record, violation ? nullptr : &digests[state.digest_index]);
   }
   last_pcr_ = record.pcr;
   used_ |= uint64_t{1} << record.pcr;
@@ -137,7 +132,7 @@ Status Replay::Add(const Record& record, HashAlg header_alg, std::span<const Dig
 }
 
 // `digest` is null for a violation.
-Status Replay::Extend(BankState* state, const Record& record, const Digest* digest) {
+void Replay::Extend(BankState* state, const Record& record, const Digest* digest) {
   const size_t size = DigestSize(state->bank.alg);
   Digest& value = state->pcrs[record.pcr];
   state->before = value;
@@ -151,8 +146,7 @@ Status Replay::Extend(BankState* state, const Record& record, const Digest* dige
     std::copy_n(digest->bytes.begin(), std::min<size_t>(digest->size, size), extend);
   }
   state->hasher.Update(ByteView(both).first(2 * size));
-  IMASNAP_ASSIGN(value, state->hasher.Finish());
-  return {};
+  value = state->hasher.Finish();
 }
 
 }  // namespace imasnap

@@ -42,8 +42,8 @@ std::optional<Bank> BankFromName(std::string_view name);
 
 class Replay {
  public:
-  // Fails when OpenSSL lacks a bank's algorithm. PCRs start at reset values.
-  static Result<Replay> Create(const std::vector<Bank>& banks);
+  // PCRs start at reset values.
+  explicit Replay(const std::vector<Bank>& banks);
 
   // Goes on where an earlier replay ended: the PCRs that its records named, of
   // every bank in the banks' order, and what it counted.
@@ -87,9 +87,8 @@ class Replay {
     size_t digest_index;  // in DigestAlgs(planned_)
   };
 
-  Replay() = default;
   void PlanFor(HashAlg header_alg);
-  Status Extend(BankState* state, const Record& record, const Digest* digest);
+  void Extend(BankState* state, const Record& record, const Digest* digest);
 
   std::vector<BankState> banks_;
   std::optional<HashAlg> planned_;  // the header's algorithm that digest_index is for

@@ -10,14 +10,6 @@ constexpr size_t kPiece = size_t{256} * 1024;
 
 }  // namespace
 
-SegmentWriter::SegmentWriter(File& file, Hasher hasher)
-    : file_(&file), hasher_(std::move(hasher)) {}
-
-Result<SegmentWriter> SegmentWriter::Create(File& file) {
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
-  return SegmentWriter(file, std::move(hasher));
-}
-
 Status SegmentWriter::Append(ByteView bytes) {
   hasher_.Update(bytes);
   bytes_ += bytes.size();

@@ -15,7 +15,7 @@ namespace imasnap {
 class SegmentWriter {
  public:
   // `file` must be empty, and outlive the writer.
-  static Result<SegmentWriter> Create(File& file);
+  explicit SegmentWriter(File& file) : file_(&file) {}
 
   Status Append(ByteView bytes);
   // Writes what is left, does not sync. Returns the SHA-256 of the segment.
@@ -23,10 +23,8 @@ class SegmentWriter {
   uint64_t bytes() const { return bytes_; }
 
  private:
-  SegmentWriter(File& file, Hasher hasher);
-
   File* file_;
-  Hasher hasher_;
+  Hasher hasher_{HashAlg::kSha256};
   Bytes piece_;
   uint64_t bytes_ = 0;
 };

@@ -126,7 +126,7 @@ Status Taker::AskToGoOn(uint64_t records) const {
 
 Status Taker::Copy(Source* source, const std::string& temporary) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> out, env_.fs.OpenFile(temporary, OpenMode::kCreate));
-  IMASNAP_ASSIGN(SegmentWriter writer, SegmentWriter::Create(*out));
+  SegmentWriter writer(*out);
   CopyingSource copying(source->records(), writer);
   LogReader reader(copying, {}, source->records().path(), LogReader::Check::kFraming);
   while (true) {

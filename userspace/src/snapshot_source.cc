@@ -17,7 +17,7 @@ Result<bool> SnapshotSource::Open() {
 Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) const {
   IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel_.OpenLive());
   LogReader reader(*live, {}, kernel_.live_path(), LogReader::Check::kFraming);
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
+  Hasher hasher(HashAlg::kSha256);
   while (true) {
     IMASNAP_ASSIGN(const Record* record, reader.Next());
     if (record == nullptr) {
@@ -28,7 +28,7 @@ Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) cons
       hasher.Update(record->raw);
       continue;
     }
-    IMASNAP_ASSIGN(const Digest head, hasher.Finish());
+    const Digest head = hasher.Finish();
     if (record->offset != segment.bytes || !(head == segment.sha256)) {
       return FileError(ErrorCode::kMismatch, kernel_.live_path(),
                        "does not begin with the bytes of the snapshot file");

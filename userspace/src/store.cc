@@ -230,7 +230,7 @@ Result<uint64_t> Store::Size(const Session& session) const {
 Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(segment.path, OpenMode::kRead));
   LogReader reader(*file, {}, segment.path, LogReader::Check::kFraming);
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
+  Hasher hasher(HashAlg::kSha256);
   while (true) {
     IMASNAP_ASSIGN(const Record* record, reader.Next());
     if (record == nullptr) {
@@ -242,7 +242,7 @@ Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment) {
   info.number = segment.number;
   info.records = reader.records();
   info.bytes = reader.bytes();
-  IMASNAP_ASSIGN(info.sha256, hasher.Finish());
+  info.sha256 = hasher.Finish();
   return info;
 }
 

@@ -2,9 +2,6 @@
 #include "tpm_context.h"
 
 #include <fmt/format.h>
-#include <tss2/tss2_rc.h>
-#include <tss2/tss2_tcti_device.h>
-#include <tss2/tss2_tctildr.h>
 
 #include <cstdlib>
 
@@ -61,6 +58,7 @@ TSS2_RC TpmContext::OpenDevice(const std::string& path) {
 Result<std::unique_ptr<TpmContext>> TpmContext::Open(const std::string& tcti) {
   // Failures are returned; the libraries would print them too.
   ::setenv("TSS2_LOG", "all+none", /*overwrite=*/0);
+  IMASNAP_RETURN_IF_ERROR(LoadTss2());
   std::unique_ptr<TpmContext> context(new TpmContext());
   TSS2_TCTI_CONTEXT* transport = nullptr;
   if (tcti.empty() || tcti.starts_with(kDevicePrefix)) {

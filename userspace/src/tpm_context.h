@@ -5,8 +5,6 @@
 #ifndef IMASNAP_TPM_CONTEXT_H_
 #define IMASNAP_TPM_CONTEXT_H_
 
-#include <tss2/tss2_esys.h>
-
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -15,6 +13,7 @@
 
 #include "bytes.h"
 #include "result.h"
+#include "tss2_functions.h"
 
 namespace imasnap {
 
@@ -44,8 +43,8 @@ class TpmContext {
   TpmContext() = default;
   TSS2_RC OpenDevice(const std::string& path);
 
-  // The device TCTI is linked, so that it is there wherever the program is; the
-  // others are loaded by name.
+  // The device TCTI is initialized as such, so that its name is all there is to the
+  // default; the others are named by who wants them.
   std::vector<std::byte> device_memory_;
   TSS2_TCTI_CONTEXT* device_ = nullptr;
   TSS2_TCTI_CONTEXT* loaded_ = nullptr;

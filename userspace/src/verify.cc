@@ -48,8 +48,7 @@ Result<VerifyReport> VerifyRest(const std::vector<LogPart>& parts, PcrReader* pc
   for (const Checkpoint::BankState& state : options.from->banks) {
     banks.push_back(state.bank);
   }
-  IMASNAP_ASSIGN(Replay replay, Replay::Create(banks));
-  VerifyPass pass(parts, pcrs, std::move(replay), {}, options);
+  VerifyPass pass(parts, pcrs, Replay(banks), options);
   IMASNAP_ASSIGN(VerifyReport report, pass.Run());
   if (!pass.missing_banks().empty()) {
     return StateRefused(options.state_file, fmt::format("has no PCRs of bank {}",
@@ -75,22 +74,11 @@ Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcr
     return VerifyRest(parts, pcrs, options);
   }
   IMASNAP_ASSIGN(std::vector<Bank> banks, FirstBanks(parts, pcrs));
-  std::set<std::string> unchecked;
   std::optional<VerifyReport> best;
   // Each round adds a bank or pads one; twice the number of algorithms is more
   // than either can take.
   for (size_t round = 0; round < 2 * kHashAlgCount + 2; ++round) {
-    std::vector<Bank> usable;
-    for (const Bank& bank : banks) {
-      if (Hasher::Create(bank.alg).ok()) {
-        usable.push_back(bank);
-      } else {
-        unchecked.emplace(HashName(bank.alg));
-      }
-    }
-    banks = usable;
-    IMASNAP_ASSIGN(Replay replay, Replay::Create(banks));
-    VerifyPass pass(parts, pcrs, std::move(replay), unchecked, options);
+    VerifyPass pass(parts, pcrs, Replay(banks), options);
     IMASNAP_ASSIGN(VerifyReport report, pass.Run());
     if (!pass.missing_banks().empty()) {
       banks.insert(banks.end(), pass.missing_banks().begin(), pass.missing_banks().end());

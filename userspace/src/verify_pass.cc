@@ -47,7 +47,7 @@ Finding VerifyPass::At(const Record& record, std::string message) const {
 // be but was not.
 bool VerifyPass::NoteBank(const std::string& name, std::optional<size_t>* index) {
   const auto bank = BankFromName(name);
-  if (!bank || std::ranges::find(report_.unchecked_banks, name) != report_.unchecked_banks.end()) {
+  if (!bank) {
     if (std::ranges::find(report_.unchecked_banks, name) == report_.unchecked_banks.end()) {
       report_.unchecked_banks.push_back(name);
     }

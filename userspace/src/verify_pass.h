@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -22,10 +21,8 @@ namespace imasnap {
 class VerifyPass {
  public:
   VerifyPass(const std::vector<LogPart>& parts, PcrReader* pcrs, Replay replay,
-             const std::set<std::string>& unchecked, const VerifyOptions& options)
-      : parts_(parts), pcrs_(pcrs), options_(options), replay_(std::move(replay)) {
-    report_.unchecked_banks.assign(unchecked.begin(), unchecked.end());
-  }
+             const VerifyOptions& options)
+      : parts_(parts), pcrs_(pcrs), options_(options), replay_(std::move(replay)) {}
 
   Result<VerifyReport> Run();
   // Banks that an aggregate lists and that were not replayed.

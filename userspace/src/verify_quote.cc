@@ -63,11 +63,9 @@ Result<bool> VerifyPass::MeetsQuoted() const {
   if (!any || quoted_->authentic) {
     return any;
   }
-  IMASNAP_ASSIGN(const Digest digest,
-                 CompositeDigest(quoted_->selection, quoted_->digest_alg,
-                                 [this](size_t bank, uint32_t pcr) -> const Digest& {
-                                   return QuotedValue(bank, pcr);
-                                 }));
+  const Digest digest = CompositeDigest(
+      quoted_->selection, quoted_->digest_alg,
+      [this](size_t bank, uint32_t pcr) -> const Digest& { return QuotedValue(bank, pcr); });
   return digest == quoted_->digest;
 }
 
@@ -136,11 +134,9 @@ Status VerifyPass::NoQuotedMatch() {
     }
   }
   if (finding.bank.empty()) {
-    IMASNAP_ASSIGN(const Digest digest,
-                   CompositeDigest(quoted_->selection, quoted_->digest_alg,
-                                   [this](size_t bank, uint32_t pcr) -> const Digest& {
-                                     return QuotedValue(bank, pcr);
-                                   }));
+    const Digest digest = CompositeDigest(
+        quoted_->selection, quoted_->digest_alg,
+        [this](size_t bank, uint32_t pcr) -> const Digest& { return QuotedValue(bank, pcr); });
     finding.expected = quoted_->digest.Hex();
     finding.found = digest.Hex();
   }

@@ -102,7 +102,7 @@ Status VerifyPass::NoteBoundary(const Record& record) {
     next.quotes = options_.from->quotes;
   }
   if (report_.records == 0) {
-    IMASNAP_ASSIGN(next.first_record, Sha256(record.raw));
+    next.first_record = HashBytes(HashAlg::kSha256, record.raw);
     boundary_ = std::move(next);
     return {};
   }
@@ -116,7 +116,7 @@ Status VerifyPass::NoteBoundary(const Record& record) {
     // OnAggregate() counted it; it is behind the boundary.
     --next.aggregates;
     next.attempt = *last_attempt_;
-    IMASNAP_ASSIGN(next.aggregate, Sha256(record.template_data));
+    next.aggregate = HashBytes(HashAlg::kSha256, record.template_data);
   }
   for (size_t i = 0; i < replay_.banks(); ++i) {
     Checkpoint::BankState state{replay_.bank(i), {}};

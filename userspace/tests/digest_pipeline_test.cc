@@ -149,7 +149,7 @@ Told Tell(Reader* reader, const Add& add) {
   }
 }
 
-Replay NewReplay() { return std::move(Replay::Create(kBanks).value()); }
+Replay NewReplay() { return Replay(kBanks); }
 
 DigestPipeline::Options OptionsFor(const Replay& replay, const DigestPipeline::Limits& limits) {
   DigestPipeline::Options options;
@@ -450,7 +450,7 @@ TEST_F(LongLogTest, VerifiesAndFindsTheRecordThatWasChanged) {
 
 TEST_F(LongLogTest, IsWrittenAsTheKernelFormatsItInEveryFormat) {
   const Bytes log = world.kernel.Everything();
-  Hasher sha256 = std::move(Hasher::Create(HashAlg::kSha256).value());
+  Hasher sha256(HashAlg::kSha256);
   for (const uint64_t from : {uint64_t{1}, uint64_t{4750}, uint64_t{9400}}) {
     std::string sha1_text;
     std::string sha256_text;
@@ -468,8 +468,8 @@ TEST_F(LongLogTest, IsWrittenAsTheKernelFormatsItInEveryFormat) {
       if (record.number < from) {
         continue;
       }
-      const Digest digest = record.IsViolation() ? Digest::Filled(32, std::byte{0})
-                                                 : TemplateDigest(record, &sha256).value();
+      const Digest digest =
+          record.IsViolation() ? Digest::Filled(32, std::byte{0}) : TemplateDigest(record, &sha256);
       AppendAscii(record, record.digest, &sha1_text);
       AppendAscii(record, digest.view(), &sha256_text);
       AppendBytes(record.raw, &sha1_binary);

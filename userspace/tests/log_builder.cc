@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "log_builder.h"
 
+#include <openssl/evp.h>
+
+#include <cstdlib>
+
 namespace imasnap::testing {
 
 Digest HashOf(HashAlg alg, ByteView data) {
-  Hasher hasher = std::move(Hasher::Create(alg).value());
-  hasher.Update(data);
-  return hasher.Finish().value();
+  std::string name(HashName(alg));
+  Digest digest = Digest::Filled(DigestSize(alg), std::byte{0});
+  size_t size = 0;
+  const int ok = EVP_Q_digest(nullptr, name.c_str(), nullptr, data.data(), data.size(),
+                              reinterpret_cast<unsigned char*>(digest.bytes.data()), &size);
+  if (ok != 1 || size != digest.size) {
+    std::abort();  // every hash of a bank is OpenSSL's too
+  }
+  return digest;
 }
 
 Digest HashOf(HashAlg alg, std::string_view text) { return HashOf(alg, AsBytes(text)); }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // Builds logs as the kernel would: records of every template, and aggregates.
-// It shares no code with the parser and replay under test but the hashes.
+// It shares no code with the parser and replay under test, and the hashes are
+// OpenSSL's.
 #ifndef IMASNAP_TESTS_LOG_BUILDER_H_
 #define IMASNAP_TESTS_LOG_BUILDER_H_
 

@@ -161,7 +161,7 @@ TEST(LogReaderTest, EveryBitFlipIsNoticed) {
   const auto replay = [](const Bytes& log) -> std::optional<Digest> {
     SpanSource source(log);
     LogReader reader(source, {}, "log");
-    Replay pcrs = std::move(Replay::Create({{.alg = HashAlg::kSha256}}).value());
+    Replay pcrs({{.alg = HashAlg::kSha256}});
     while (true) {
       auto next = reader.Next();
       if (!next.ok()) {

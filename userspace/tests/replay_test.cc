@@ -25,7 +25,7 @@ Digest Extend(HashAlg alg, const Digest& old, ByteView with) {
 }
 
 Replay MustReplay(const Bytes& log, const std::vector<Bank>& banks) {
-  Replay replay = std::move(Replay::Create(banks).value());
+  Replay replay(banks);
   SpanSource source(log);
   LogReader reader(source, {}, "log");
   while (true) {
@@ -104,7 +104,7 @@ TEST(ReplayTest, WrongHeaderDigestIsAMismatchThatExtendsNothing) {
   log[second + 4] ^= std::byte{1};
   SpanSource source(log);
   LogReader reader(source, {}, "log");
-  Replay replay = std::move(Replay::Create({{.alg = HashAlg::kSha256}}).value());
+  Replay replay({{.alg = HashAlg::kSha256}});
   ASSERT_TRUE(replay.Add(**reader.Next(), HashAlg::kSha1).ok());
   const Digest before = replay.Value(0, 10);
   const Status status = replay.Add(**reader.Next(), HashAlg::kSha1);

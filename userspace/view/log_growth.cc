@@ -110,7 +110,7 @@ Status Growth::AddSegment(const LogPart& part) {
   const auto mapped = file->Map(info.size);
   const uint64_t begin = next_.kernel_begin;
   const uint64_t end = begin + info.size;
-  IMASNAP_ASSIGN(Hasher hasher, Hasher::Create(HashAlg::kSha256));
+  Hasher hasher(HashAlg::kSha256);
   HashingSource source(*file, &hasher);
   const uint64_t known = std::min(end, next_.end.raw);
   IMASNAP_RETURN_IF_ERROR(CompareKnown(source, part.path, begin, known));
@@ -128,7 +128,7 @@ Status Growth::AddSegment(const LogPart& part) {
     std::erase_if(next_.pieces, [](const Piece& piece) { return piece.begin == piece.end; });
     IMASNAP_RETURN_IF_ERROR(TakeRecords(source, part.path, known - begin, /*keep=*/false));
   }
-  IMASNAP_ASSIGN(const Digest digest, hasher.Finish());
+  const Digest digest = hasher.Finish();
   if (part.info && !(part.info->sha256 == digest)) {
     return FileError(ErrorCode::kMismatch, part.path,
                      "does not have the SHA-256 that its metadata records");
@@ -196,8 +196,7 @@ Status Growth::Index(const Record& record) {
     const Stride& last = next_.strides.back();
     open_.resize(last.end.raw - last.begin.raw);
     IMASNAP_RETURN_IF_ERROR(next_.ReadRaw(last.begin.raw, open_));
-    IMASNAP_ASSIGN(const uint64_t checksum, Checksum(open_));
-    if (checksum != last.checksum) {
+    if (Checksum(open_) != last.checksum) {
       return FileError(ErrorCode::kMismatch, next_.pieces.back().file->path(),
                        "has changed since it was first read");
     }
@@ -212,7 +211,7 @@ Status Growth::Index(const Record& record) {
 
 Status Growth::CloseStride() {
   if (!open_.empty()) {
-    IMASNAP_ASSIGN(next_.strides.back().checksum, Checksum(open_));
+    next_.strides.back().checksum = Checksum(open_);
     open_.clear();
   }
   return {};
@@ -272,7 +271,7 @@ Status Growth::CheckHead() {
 
 Result<LogState> Growth::Finish() {
   if (!open_.empty()) {
-    IMASNAP_ASSIGN(next_.strides.back().checksum, Checksum(open_));
+    next_.strides.back().checksum = Checksum(open_);
   }
   IMASNAP_RETURN_IF_ERROR(CheckHead());
   return std::move(next_);

@@ -15,14 +15,9 @@ bool IsStored(const ViewFormat& format) { return !format.ascii && format.alg == 
 
 }  // namespace
 
-Result<uint64_t> Checksum(ByteView bytes) {
-  thread_local Result<Hasher> hasher = Hasher::Create(HashAlg::kSha256);
-  if (!hasher.ok()) {
-    return hasher.error();
-  }
-  hasher->Update(bytes);
-  IMASNAP_ASSIGN(const Digest digest, hasher->Finish());
-  return LoadUint(digest.view().first(sizeof(uint64_t)), ByteOrder::kLittle);
+uint64_t Checksum(ByteView bytes) {
+  return LoadUint(HashBytes(HashAlg::kSha256, bytes).view().first(sizeof(uint64_t)),
+                  ByteOrder::kLittle);
 }
 
 Status LogState::ReadRaw(uint64_t offset, std::span<std::byte> out) const {
@@ -64,8 +59,7 @@ Status LogState::ReadChecked(uint64_t offset, std::span<std::byte> out) const {
        stride != strides.end() && stride->begin.raw < wanted_end; ++stride) {
     raw.resize(stride->end.raw - stride->begin.raw);
     IMASNAP_RETURN_IF_ERROR(ReadRaw(stride->begin.raw, raw));
-    IMASNAP_ASSIGN(const uint64_t checksum, Checksum(raw));
-    if (checksum != stride->checksum) {
+    if (Checksum(raw) != stride->checksum) {
       const auto piece = std::ranges::upper_bound(pieces, stride->begin.raw, {}, &Piece::end);
       Error error = FileError(ErrorCode::kMismatch, piece->file->path(),
                               "has changed since it was first read; verify the store");

@@ -39,7 +39,7 @@ struct Stride {
 };
 
 // The first 8 bytes of the SHA-256.
-Result<uint64_t> Checksum(ByteView bytes);
+uint64_t Checksum(ByteView bytes);
 
 // A value: a refresh changes a copy, while readers go on with the one they
 // have. Copies share the files.

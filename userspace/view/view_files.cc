@@ -41,14 +41,14 @@ Result<bool> ShowsPaddedSha1(const Environment& env, const std::string& name, Ha
   const std::string path = KernelPath(env, name);
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, env.fs.OpenFile(path, OpenMode::kRead));
   LogReader reader(*file, {.header_alg = alg}, path, LogReader::Check::kFraming);
-  IMASNAP_ASSIGN(Hasher sha1, Hasher::Create(HashAlg::kSha1));
+  Hasher sha1(HashAlg::kSha1);
   while (true) {
     IMASNAP_ASSIGN(const Record* const record, reader.Next());
     if (record == nullptr) {
       return false;
     }
     if (!record->IsViolation()) {
-      IMASNAP_ASSIGN(const Digest digest, TemplateDigest(*record, &sha1));
+      const Digest digest = TemplateDigest(*record, &sha1);
       const ByteView shown = record->digest;
       return std::ranges::equal(digest.view(), shown.first(digest.size)) &&
              std::ranges::all_of(shown.subspan(digest.size),

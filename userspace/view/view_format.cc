@@ -13,17 +13,7 @@ namespace {
 
 constexpr uint64_t kSha1Size = 20;
 
-// A hasher is costly to make, and must not be shared between threads.
-Result<Hasher*> ThreadHasher(HashAlg alg) {
-  thread_local std::array<std::optional<Hasher>, kHashAlgCount> hashers;
-  std::optional<Hasher>& hasher = hashers[static_cast<size_t>(alg)];
-  if (!hasher) {
-    IMASNAP_ASSIGN(hasher, Hasher::Create(alg));
-  }
-  return &*hasher;
-}
-
-Result<Digest> HeaderDigest(const Record& record, const ViewFormat& format) {
+Digest HeaderDigest(const Record& record, const ViewFormat& format) {
   if (format.alg == HashAlg::kSha1) {
     return Digest::From(record.digest);
   }
@@ -31,8 +21,8 @@ Result<Digest> HeaderDigest(const Record& record, const ViewFormat& format) {
   if (format.padded_sha1) {
     std::ranges::copy(record.digest, digest.bytes.begin());
   } else if (!record.IsViolation()) {
-    IMASNAP_ASSIGN(Hasher* const hasher, ThreadHasher(format.alg));
-    IMASNAP_ASSIGN(digest, TemplateDigest(record, hasher));
+    Hasher hasher(format.alg);
+    digest = TemplateDigest(record, &hasher);
   }
   return digest;
 }
@@ -54,11 +44,11 @@ class Formatter {
   }
 
   // Of the record whose Size() was asked last; valid until the next call.
-  Result<ByteView> Bytes(const Record& record) {
+  ByteView Bytes(const Record& record) {
     if (format_.ascii && format_.alg == HashAlg::kSha1) {
       return AsBytes(line_);
     }
-    IMASNAP_ASSIGN(const Digest digest, HeaderDigest(record, format_));
+    const Digest digest = HeaderDigest(record, format_);
     if (format_.ascii) {
       line_.clear();
       AppendAscii(record, digest.view(), &line_);
@@ -100,7 +90,7 @@ Status Render(ByteView raw, const std::string& name, const ViewFormat& format, u
     }
     const uint64_t size = formatter.Size(*record);
     if (at + size > offset) {
-      IMASNAP_ASSIGN(const ByteView bytes, formatter.Bytes(*record));
+      const ByteView bytes = formatter.Bytes(*record);
       const ByteView wanted = bytes.subspan(offset - at);
       const size_t n = std::min(wanted.size(), out.size());
       std::copy_n(wanted.begin(), n, out.begin());
