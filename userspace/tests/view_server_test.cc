@@ -19,6 +19,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <thread>
 
 #include "log_builder.h"
@@ -79,9 +80,18 @@ class ViewServerTest : public ::testing::Test {
     env.config.store = root_ + "/store";
     env.config.lock_file = root_ + "/lock";
     ViewOptions options;
-    options.log = [this](const std::string& text) { logged_ += text + "\n"; };
+    options.log = [this](const std::string& text) {
+      const std::lock_guard lock(mutex_);
+      logged_ += text + "\n";
+    };
     options.lock_patience = std::chrono::milliseconds(0);
     return ViewServer::Mount(env, root_ + "/view", options);
+  }
+
+  // What the server's threads have logged.
+  std::string Logged() {
+    const std::lock_guard lock(mutex_);
+    return logged_;
   }
 
   static std::string ReadAll(int fd) {
@@ -98,6 +108,7 @@ class ViewServerTest : public ::testing::Test {
   const std::unique_ptr<FileSystem> fs_ = MakePosixFileSystem();
   std::string root_;
   Bytes live_;
+  std::mutex mutex_;
   std::string logged_;
 };
 
@@ -216,7 +227,7 @@ TEST_F(ViewServerTest, SegmentThatIsCutIsAnErrorAndTheServerLives) {
   std::filesystem::resize_file(root_ + "/store/boots/00000001/00000001.ima", 10'000);
   EXPECT_EQ(::pread(fd, buffer.data(), buffer.size(), 20'000), -1);
   EXPECT_EQ(errno, EIO);
-  EXPECT_THAT(logged_, HasSubstr("00000001.ima: offset 20000: ends "));
+  EXPECT_THAT(Logged(), HasSubstr("00000001.ima: offset 20000: ends "));
   EXPECT_EQ(::pread(fd, buffer.data(), buffer.size(), 0), 100) << "what is still there is right";
   ::close(fd);
 }
@@ -291,8 +302,9 @@ TEST_F(ViewServerTest, RemovedRecordsAreAnErrorForReadersAndAreLogged) {
   EXPECT_EQ(::pread(fd, &byte, 1, 0), 1);
   ::close(fd);
   server->reset();
-  EXPECT_THAT(logged_, HasSubstr("not what was already seen of the log"));
-  EXPECT_EQ(std::ranges::count(logged_, '\n'), 1);
+  EXPECT_THAT(Logged(), HasSubstr("not what was already seen of the log"));
+  const std::string logged = Logged();
+  EXPECT_EQ(std::ranges::count(logged, '\n'), 1);
 }
 
 }  // namespace
