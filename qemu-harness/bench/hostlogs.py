@@ -14,7 +14,7 @@ from imaharness.errors import HarnessError
 
 _PCR = 10
 _SEGMENTS = 10
-_LIVE = 1000
+_LIVE = 1  # the aggregate of the last snapshot: a checkpoint covers the rest
 LATER = 1000  # records that are measured after the others
 _SEED = 1
 

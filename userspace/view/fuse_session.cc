@@ -2,7 +2,6 @@
 #include "fuse_session.h"
 
 #include <fcntl.h>
-#include <fuse_lowlevel.h>
 #include <linux/magic.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -20,6 +19,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
+
+#include "fuse_functions.h"
 
 namespace imasnap {
 namespace {
@@ -133,6 +134,7 @@ void FuseSession::Destroyer::operator()(fuse_session* session) const {
 Result<std::unique_ptr<FuseSession>> FuseSession::Mount(const std::string& directory,
                                                         const fuse_lowlevel_ops& ops,
                                                         void* userdata) {
+  IMASNAP_RETURN_IF_ERROR(LoadFuse());
   fuse_set_log_func(KeepMessage);
   SessionArguments arguments;
   std::unique_ptr<FuseSession> session(new FuseSession());
