@@ -35,7 +35,7 @@ Replay::Replay(const std::vector<Bank>& banks) {
     for (uint32_t pcr = 0; pcr < kMaxPcr; ++pcr) {
       state.pcrs[pcr] = ResetValue(bank.alg, pcr);
     }
-    banks_.push_back(std::move(state));
+    banks_.push_back(state);
   }
 }
 

@@ -56,7 +56,7 @@ class Formatter {
     }
     binary_.clear();
     AppendBinary(record, digest.view(), &binary_);
-    return ByteView(binary_);
+    return binary_;
   }
 
  private:
