@@ -153,6 +153,9 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
   auto* from_dir =
       verify->add_option("--from-dir", args->from_dir, "Check a copied store or session instead");
   from_dir->type_name("DIR")->excludes(tpm);
+  for (const char* of_this_machine : {"--config", "--store"}) {
+    from_dir->excludes(verify->get_parent()->get_option(of_this_machine));
+  }
   verify->add_option("--live", args->live, "Copy of the kernel's list that goes with it")
       ->type_name("FILE")
       ->needs(from_dir);

@@ -166,6 +166,8 @@ TEST_F(StateCliTest, UsageErrorsAreTwo) {
   for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
            {"verify", "--state-key", "/key"},
            {"verify", "--tpm", "--from-dir", kStore},
+           {"--config", "/conf", "verify", "--from-dir", kStore},
+           {"verify", "--from-dir", kStore, "--store", kStore},
            {"verify", "--live", "/live"},
            {"verify", "--session", "1"},
            {"verify", "--from-dir", kStore, "--session", "7"},
