@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <syslog.h>
+
+#include <latch>
+
+#include "daemon/service.h"
+#include "daemon_rig.h"
+
+namespace imasnap {
+namespace {
+
+using daemon::Service;
+using std::chrono::seconds;
+using testing::kBoot1;
+using testing::Rig;
+using ::testing::StartsWith;
+
+TEST(DaemonControlTest, ReloadToALowerLimitTakesEffectAtOnce) {
+  Rig rig;
+  rig.config.max_records = 1000;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  rig.config.max_records = 15;
+  rig.told.clear();
+  rig.service.Reload(rig.now);
+  ASSERT_EQ(rig.told.size(), 2U);
+  EXPECT_THAT(rig.told[0], StartsWith("RELOADING=1\nMONOTONIC_USEC="));
+  EXPECT_EQ(rig.told[1], "READY=1");
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.in_memory(), 1U);
+}
+
+TEST(DaemonControlTest, ReloadOfABrokenConfigurationIsToldAndTheOldOneGoesOn) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.config_error = FileError(ErrorCode::kFailed, "/etc/x.conf", "line 3: no: is not a key");
+  rig.told.clear();
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(rig.told.back(), "READY=1");
+  EXPECT_EQ(rig.log.Count(LOG_ERR,
+                          "/etc/x.conf: line 3: no: is not a key; the old configuration "
+                          "stays in force"),
+            1);
+  rig.world.kernel.MeasureFiles(9);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+}
+
+TEST(DaemonControlTest, ReloadToAnotherStoreTakesEffectWhenTheRunningSnapshotHasEnded) {
+  Rig rig;
+  std::latch reload_done(1);
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.before_recovery = [&] { reload_done.wait(); };
+  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  rig.config.store = "/srv/ima";
+  rig.service.Reload(rig.now);
+  reload_done.count_down();
+  rig.Finish();
+  EXPECT_TRUE(rig.world.fs.Find(kBoot1 + "/00000001.ima"));
+  EXPECT_TRUE(rig.world.fs.Find("/srv/ima/boots/00000001"));
+  EXPECT_FALSE(rig.world.fs.Find("/srv/ima/boots/00000001/00000001.ima"));
+  EXPECT_EQ(rig.log.Count(LOG_INFO, "store /srv/ima: a snapshot at 10 records"), 1);
+}
+
+TEST(DaemonControlTest, ReloadToAStoreThatIsRefusedKeepsTheOldOne) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.fs.MakeAll("/srv/ima");
+  rig.world.fs.Find("/srv/ima")->mode = 0777;
+  rig.config.store = "/srv/ima";
+  rig.config.max_records = 5;
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 1);
+  rig.world.kernel.MeasureFiles(7);
+  EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
+  rig.world.kernel.MeasureFiles(2);
+  rig.TickAndFinish();
+  EXPECT_TRUE(rig.world.fs.Find(kBoot1 + "/00000001.ima"));
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonControlTest, StopWhenIdleEndsAtOnce) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_FALSE(rig.service.finished());
+  rig.service.Stop();
+  EXPECT_TRUE(rig.Told("STOPPING=1"));
+  EXPECT_TRUE(rig.service.finished());
+  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  EXPECT_EQ(rig.world.kernel.attempts(), 0U);
+}
+
+TEST(DaemonControlTest, StopGivesUpASnapshotThatIsNotDurableYet) {
+  Rig rig;
+  std::latch stopped(1);
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.before_recovery = [&] { stopped.wait(); };
+  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  rig.service.Stop();
+  EXPECT_FALSE(rig.service.finished());
+  stopped.count_down();
+  rig.Finish();
+  EXPECT_TRUE(rig.service.finished());
+  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "the snapshot was given up"), 1);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, ""), 0);
+  EXPECT_EQ(rig.world.kernel.purges(), 0U);
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+}  // namespace
+}  // namespace imasnap

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <syslog.h>
+
+#include "daemon/service.h"
+#include "daemon_rig.h"
+
+namespace imasnap {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+using testing::kStore;
+using testing::Rig;
+
+class FakeView : public daemon::ServedView {
+ public:
+  explicit FakeView(const bool* alive) : alive_(alive) {}
+  bool alive() const override { return *alive_; }
+
+ private:
+  const bool* alive_;
+};
+
+TEST(DaemonViewTest, ViewIsMountedWhereConfiguredAndAgainWhenItDied) {
+  Rig rig;
+  bool alive = true;
+  std::vector<std::string> mounts;
+  rig.mount = [&](const Environment& env, const std::string& directory,
+                  const daemon::Say& say) -> Result<std::unique_ptr<daemon::ServedView>> {
+    say("mounted");
+    mounts.push_back(directory + " of " + env.config.store);
+    return std::unique_ptr<daemon::ServedView>(new FakeView(&alive));
+  };
+  rig.config.mount = "/view";
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.service.Tick(rig.now);
+  EXPECT_THAT(mounts, ::testing::ElementsAre("/view of " + kStore));
+  EXPECT_EQ(rig.log.Count(LOG_WARNING, "mounted"), 1);
+  alive = false;
+  rig.service.Tick(rig.now);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "no view at /view: the view is no longer served; again in 1 s"),
+            1);
+  alive = true;
+  rig.now += seconds(1);
+  rig.service.Tick(rig.now);
+  EXPECT_EQ(mounts.size(), 2U);
+  rig.config.mount = "/other";
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(mounts.back(), "/other of " + kStore);
+  rig.config.mount = "";
+  rig.service.Reload(rig.now);
+  rig.now += hours(1);
+  rig.service.Tick(rig.now);
+  EXPECT_EQ(mounts.size(), 3U);
+}
+
+TEST(DaemonViewTest, ViewThatCannotBeMountedIsToldOnceAndHoldsUpNoSnapshot) {
+  Rig rig;
+  rig.config.mount = "/view";
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.TickAndFinish();
+  for (int i = 0; i < 100; ++i) {
+    rig.now += seconds(5);
+    rig.service.Tick(rig.now);
+  }
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "no view at /view: /view: no view here"), 1);
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+}
+
+}  // namespace
+}  // namespace imasnap
