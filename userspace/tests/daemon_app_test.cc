@@ -33,12 +33,14 @@ struct Ran {
   int status;
   std::string out;
   std::string err;
+  int reset_counts_read = 0;  // of the TPM: two commands each
 };
 
 Ran RunWith(World* world, const std::vector<std::string>& args) {
   std::ostringstream out;
   std::ostringstream err;
   const Environment env = world->Env();
+  int reset_counts_read = 0;
   const daemon::Host host{
       .fs = world->fs,
       .out = out,
@@ -46,11 +48,15 @@ Ran RunWith(World* world, const std::vector<std::string>& args) {
       .now = env.now,
       .kernel_release = env.kernel_release,
       .identity = env.identity,
-      .reset_count = [&](const std::string&) { return world->reset_count; },
+      .reset_count =
+          [&](const std::string&) {
+            ++reset_counts_read;
+            return world->reset_count;
+          },
       .mount = {},
   };
   const int status = daemon::RunDaemon(args, host);
-  return {status, out.str(), err.str()};
+  return {status, out.str(), err.str(), reset_counts_read};
 }
 
 TEST(DaemonAppTest, CheckConfigSaysNothingWhenItIsRight) {
@@ -124,9 +130,11 @@ class Child {
         prepare();
       }
       const Ran ran = RunWith(world, args);
-      const bool well = ran.status == 0 && world->IsWhole() && world->kernel.in_memory() == 1;
+      const bool well = ran.status == 0 && world->IsWhole() && world->kernel.in_memory() == 1 &&
+                        ran.reset_counts_read <= 1;
       if (!well) {
-        std::cerr << ran.err << world->IsWhole().message() << "\n";
+        std::cerr << ran.err << world->IsWhole().message() << "; reset count read "
+                  << ran.reset_counts_read << " times\n";
       }
       ::_exit(well ? 0 : 1);
     }
