@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Writes the seeds that are not written by hand: make_corpus DIRECTORY.
+// Writes the seeds that are neither written by hand (config, pcr_text) nor a TPM's
+// answers (quote: behind the target's first byte, the files of ak create and quote).
 #include <cstdio>
 #include <fstream>
 #include <string>
