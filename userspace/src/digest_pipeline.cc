@@ -14,7 +14,7 @@ namespace {
 // More threads than this wait for the extends.
 constexpr unsigned kMaxThreads = 8;
 // Read ahead, so that no thread has to sleep because another is slow for once.
-constexpr size_t kBatchesOfThread = 4;
+constexpr size_t kBatchesOfThread = 2;
 // A batch that held a record of megabytes gives that memory back.
 constexpr size_t kKeptBytes = size_t{1024} * 1024;
 

@@ -83,8 +83,8 @@ class DigestPipeline {
     // Records from which on threads save more than they cost, which is waking each
     // other and memory that is touched once.
     uint64_t threads_from = 4096;
-    size_t batch_records = 256;
-    size_t batch_bytes = size_t{128} * 1024;
+    size_t batch_records = 128;
+    size_t batch_bytes = size_t{64} * 1024;
   };
   // For this machine.
   static Limits DefaultLimits();
