@@ -48,7 +48,7 @@ def build() -> None:
     if shutil.which("ccache"):
         configure.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     process.logged(configure, log=log)
-    targets = ["ima-snapshot", "make_log", "hash_floor", "measure", "read_at"]
+    targets = ["ima-snapshot", "make_log", "hash_floor", "measure", "read_at", "bare_fuse"]
     process.logged(["cmake", "--build", BUILD, "-j", str(_cores()), "--target", *targets], log=log)
 
 
