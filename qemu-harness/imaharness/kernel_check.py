@@ -60,6 +60,7 @@ class _Checker:
         for fragment in kernel.fragment_files(_FLAVOUR):
             self._key.update(fragment.read_bytes())
         self._key.update(process.output(["gcc", "--version"]).encode())
+        self._settings = self._key.copy()  # which the configuration hangs on, with the Kconfig files
         self.touched = sorted(source.touched(p.read_text() for p in self.series))
         self.known: warnings_log.Warnings = {}
         self._prepare(origin.identity)
@@ -111,8 +112,17 @@ class _Checker:
         self._memory_file.write_text(json.dumps(self._memory))
 
     def _configure(self, obj: Path, last: bool) -> None:
+        """Configure OBJ, anew where a Kconfig file changed: it asks the compiler hundreds of questions."""
         fragments = kernel.fragment_files(_FLAVOUR)
-        kernel.merge(self.tree, obj, fragments, self.log)
+        settings = self._settings.copy()
+        for name in self.touched:
+            if Path(name).name.startswith("Kconfig") and (self.tree / name).exists():
+                settings.update((self.tree / name).read_bytes())
+        stamp = obj / "configured"
+        if not (stamp.exists() and stamp.read_text() == settings.hexdigest()):
+            stamp.unlink(missing_ok=True)
+            kernel.merge(self.tree, obj, fragments, self.log)
+            stamp.write_text(settings.hexdigest())
         if last and (missing := kernel.unmet(fragments, obj / ".config")):
             raise HarnessError(f"with the whole series the configuration refuses {', '.join(missing)}")
 
