@@ -263,6 +263,15 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
+  } catch (const CLI::RequiredError& problem) {
+    // CLI11 misses a command before it complains of one that it does not know.
+    const std::vector<std::string> unknown = app.remaining(true);
+    if (unknown.empty()) {
+      app.exit(problem, host.out, host.err);
+    } else {
+      app.exit(CLI::ExtrasError({unknown.front()}), host.out, host.err);
+    }
+    return kExitUsage;
   } catch (const CLI::ParseError& problem) {
     const int code = app.exit(problem, host.out, host.err);
     return code == 0 ? kExitOk : kExitUsage;

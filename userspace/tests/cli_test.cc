@@ -149,6 +149,14 @@ TEST_F(CliTest, UsageErrorsAreTwo) {
   EXPECT_EQ(world_.kernel.attempts(), 0U);
 }
 
+TEST_F(CliTest, WhatIsUnknownIsNamedBeforeWhatIsMissing) {
+  EXPECT_THAT(Run({}).err, HasSubstr("A subcommand is required"));
+  EXPECT_THAT(Run({"frobnicate"}).err, HasSubstr("not expected: frobnicate\n"));
+  EXPECT_THAT(Run({"frobnicate", "--all", "3"}).err, HasSubstr("not expected: frobnicate\n"));
+  EXPECT_THAT(Run({"ak"}).err, HasSubstr("A subcommand is required"));
+  EXPECT_THAT(Run({"ak", "destroy"}).err, HasSubstr("not expected: destroy\n"));
+}
+
 TEST_F(CliTest, HelpAndVersionAreZero) {
   Ran ran = Run({"--help"});
   EXPECT_EQ(ran.code, 0);
