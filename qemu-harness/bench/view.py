@@ -85,14 +85,7 @@ def measure(setup: Setup) -> Outcome:
         with _view(log, placement) as (view, seconds):
             outcome.figures.setdefault("mount_seconds", seconds)
             for name in files:
-                plain = directory / name
-                _copy(view / name, plain)
-                if name == _FILES[0] and plain.stat().st_size != log.whole.stat().st_size:
-                    raise HarnessError(f"{view / name} is not the whole log")
-                with _bare(plain, placement) as bare:
-                    for pattern in patterns:
-                        outcome.figures["files"].append(_compare(plain, bare, view / name, pattern, placement))
-                plain.unlink()
+                outcome.figures["files"] += _read(log, view / name, patterns, placement)
     shutil.rmtree(directory)
     outcome.tables = [_table(outcome.figures)]
     outcome.targets = [
@@ -101,6 +94,18 @@ def measure(setup: Setup) -> Outcome:
         for pattern in _PROMISED
     ]
     return outcome
+
+
+def _read(log: HostLog, viewed: Path, patterns: Sequence[Pattern], placement: Placement) -> list[Figures]:
+    """A file of the view beside a plain copy of it and that copy in a bare FUSE server."""
+    plain = log.directory / viewed.name
+    _copy(viewed, plain)
+    if plain.name == _FILES[0] and plain.stat().st_size != log.whole.stat().st_size:
+        raise HarnessError(f"{viewed} is not the whole log")
+    with _bare(plain, placement) as bare:
+        rows = [_compare(plain, bare, viewed, pattern, placement) for pattern in patterns]
+    plain.unlink()
+    return rows
 
 
 def _copy(viewed: Path, plain: Path) -> None:
@@ -116,9 +121,8 @@ def _view(log: HostLog, placement: Placement) -> Iterator[tuple[Path, float]]:
     config = log.directory / "config"
     config.write_text(f'lock_file = "{log.directory}/lock"\n')
     argv = [host.program(), "--config", config, *log.options(), "mount", view]
-    began = time.monotonic()
-    with _mounted(argv, view / _FILES[0], placement):
-        yield view, time.monotonic() - began
+    with _mounted(argv, view / _FILES[0], placement) as seconds:
+        yield view, seconds
 
 
 @contextmanager
@@ -130,17 +134,17 @@ def _bare(plain: Path, placement: Placement) -> Iterator[Path]:
 
 
 @contextmanager
-def _mounted(argv: Sequence[str | Path], file: Path, placement: Placement) -> Iterator[None]:
-    """A server that mounts on the file's directory and ends when told to."""
+def _mounted(argv: Sequence[str | Path], file: Path, placement: Placement) -> Iterator[float]:
+    """A server that mounts on the file's directory and ends when told to; after how many seconds the file was there."""
     file.parent.mkdir(exist_ok=True)
+    began = time.monotonic()
     server = subprocess.Popen([*placement.prefix, *argv])
     try:
-        began = time.monotonic()
         while not file.exists():
             if server.poll() is not None or time.monotonic() - began > _MOUNTED_WITHIN:
                 raise HarnessError(f"{file.parent} was not mounted")
             time.sleep(0.01)
-        yield
+        yield time.monotonic() - began
     finally:
         server.terminate()
         server.wait()
