@@ -77,20 +77,23 @@ int Serve(std::span<const char> bytes, const char* directory) {
   ops.open = OnOpen;
   ops.read = OnRead;
   fuse_args args = FUSE_ARGS_INIT(0, nullptr);
-  if (fuse_opt_add_arg(&args, "bare_fuse") != 0 || fuse_opt_add_arg(&args, "-oro") != 0) {
-    return Fail("arguments");
-  }
-  fuse_session* const session = fuse_session_new(&args, &ops, sizeof(ops), &bytes);
-  int status = 1;
-  if (session != nullptr && fuse_set_signal_handlers(session) == 0 &&
-      fuse_session_mount(session, directory) == 0) {
-    status = fuse_session_loop(session) >= 0 ? 0 : 1;  // which gives a signal's number
-    fuse_session_unmount(session);
-  }
-  if (session != nullptr) {
-    fuse_session_destroy(session);
+  fuse_session* session = nullptr;
+  if (fuse_opt_add_arg(&args, "bare_fuse") == 0 && fuse_opt_add_arg(&args, "-oro") == 0) {
+    session = fuse_session_new(&args, &ops, sizeof(ops), &bytes);
   }
   fuse_opt_free_args(&args);
+  if (session == nullptr) {
+    return 1;  // libfuse said why
+  }
+  int status = 1;
+  if (fuse_set_signal_handlers(session) == 0) {
+    if (fuse_session_mount(session, directory) == 0) {
+      status = fuse_session_loop(session) >= 0 ? 0 : 1;  // which gives a signal's number
+      fuse_session_unmount(session);
+    }
+    fuse_remove_signal_handlers(session);
+  }
+  fuse_session_destroy(session);
   return status;
 }
 
