@@ -60,7 +60,7 @@ class _Checker:
         for fragment in kernel.fragment_files(_FLAVOUR):
             self._key.update(fragment.read_bytes())
         self._key.update(process.output(["gcc", "--version"]).encode())
-        self._settings = self._key.copy()  # which the configuration hangs on, with the Kconfig files
+        self._settings = self._key.copy()  # of the configuration, with the Kconfig files
         self.touched = sorted(source.touched(p.read_text() for p in self.series))
         self.known: warnings_log.Warnings = {}
         self._prepare(origin.identity)
