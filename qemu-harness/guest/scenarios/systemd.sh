@@ -1,43 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The installed package as systemd runs it: both services come up by themselves,
-# are reloaded, killed, hung and stopped while files are measured. The system is on
-# /disk; its systemd is the first process of a PID namespace.
+# are reloaded, killed, hung and stopped while files are measured; the machine is
+# shut down while they work.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
-
-root=/disk
-# What gather copies.
-# shellcheck disable=SC2034
-store=$root/var/lib/ima-snapshot
-view=$root/run/ima-snapshot/view
-limits=$root/etc/ima-snapshot.conf.d/10-limits.conf
-services='ima-snapshotd ima-snapshot-view'
-
-# A program of the system. systemd talks to nobody whose PID it cannot know, so
-# once it runs this is in its namespace.
-pid_namespace=
-inside() {
-	# shellcheck disable=SC2086 # some words or none
-	$pid_namespace env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 chroot "$root" "$@"
-}
-
-property() {
-	inside systemctl show --value --property "$2" "$1"
-}
-
-limit() {
-	printf 'max_records = %s\ncheck_interval = 1\n' "$1" >"$limits"
-}
-
-# until_below N: until there are fewer than N records in memory.
-until_below() {
-	while [ "$(counter runtime_measurements_count)" -ge "$1" ]; do
-		[ "$(property ima-snapshotd ActiveState)" != failed ] || fail "the daemon failed"
-		usleep 100000
-	done
-}
+# shellcheck source-path=SCRIPTDIR source=system.sh
+. "${0%/*}/system.sh"
 
 # until_restarted SERVICE N: until it was restarted for the Nth time and is ready.
 until_restarted() {
@@ -45,6 +15,11 @@ until_restarted() {
 		[ "$(property "$1" ActiveState)" != failed ] || fail "$1 failed"
 		usleep 100000
 	done
+}
+
+# How many there are in the store.
+segments() {
+	find "$store/boots" -name '*.ima' | wc -l
 }
 
 # as_user GROUPS COMMAND...: as somebody who is not root. By its path: the shell
@@ -55,42 +30,12 @@ as_user() {
 	inside /usr/bin/setpriv --reuid 1000 --regid 1000 "$groups" --inh-caps=-all "$@"
 }
 
-tell() {
-	for service in $services; do
-		inside journalctl --quiet --no-pager --output short-monotonic --unit "$service" \
-			>"/out/$service.journal"
-		inside systemctl show "$service" >"/out/$service.$1"
-	done
-	inside systemctl --failed --no-legend --plain >"/out/failed.$1"
-}
-
-start_systemd() {
-	mount --rbind /sys "$root/sys"
-	mount --rbind /dev "$root/dev"
-	mount -t tmpfs -o mode=755 tmpfs "$root/run"
-	mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
-	unshare -p -f sh -c "mount -t proc proc $root/proc &&
-		exec env -i container=harness PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot $root \
-			/lib/systemd/systemd --unit=multi-user.target" >/out/systemd.log 2>&1 &
-	systemd=$!
-	until [ -S "$root/run/systemd/private" ]; do
-		kill -0 "$systemd" || fail "systemd ended"
-		usleep 100000
-	done
-	# Children that it forked are called so too, until they are another program.
-	pid_namespace="nsenter -t $(pidof systemd | tr ' ' '\n' | sort -n | head -n 1) -p"
-	# Of the system's own units one may fail; it says so for whoever reads it.
-	inside systemctl is-system-running --wait >/out/running || true
-}
-
-# From here on it is the package's.
-printf '#!/bin/sh\nexec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot %s ima-snapshot "$@"\n' \
-	"$root" >/usr/local/bin/ima-snapshot
 limit 200
 prepare_load
 # shellcheck disable=SC2086 # two words
 inside systemctl enable $services
-# For whoever reads why it failed: systemd may be gone by then.
+mkdir -p "$root/var/log/journal"
+# For whoever reads why it failed: systemd may not have come up.
 trap 'tell end || true' EXIT
 start_systemd
 tell booted
@@ -153,6 +98,16 @@ inside systemctl list-units --no-legend --plain --type mount >/out/mounts
 run status ima-snapshot status --json
 run exposure inside systemd-analyze security --no-pager --offline=true ima-snapshotd.service
 gather
-# All is told: what is left ends with the guest.
-inside systemctl exit || true
-wait "$systemd" || true
+
+# Shut down at work; reboot.sh goes on from there.
+# shellcheck disable=SC2086 # two words
+inside systemctl start $services
+load=/load/shutdown
+mkdir "$load"
+# The output ends with this script, the load does not.
+exec >/tmp/load.log 2>&1
+begin_load
+stored=$(segments)
+until [ "$(segments)" -gt "$stored" ]; do
+	usleep 100000
+done

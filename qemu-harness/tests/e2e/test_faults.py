@@ -26,8 +26,8 @@ class Scenario(unittest.TestCase):
     @classmethod
     def start(cls, scenario: str, name: str, disk: str, **options: Any) -> None:
         guests.need_program()
-        guest = guests.spec(scenario, name, tpm=TpmSpec(banks=BANKS), disk=disk, **options)
-        cls.out = Out(guests.boot(guest).out)
+        options.setdefault("tpm", TpmSpec(banks=BANKS))
+        cls.out = Out(guests.boot(guests.spec(scenario, name, disk=disk, **options)).out)
 
     def check_replay(self) -> list[imalog.Record]:
         """The stitched log, after comparing it with the PCRs."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 import tempfile
@@ -11,12 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
-from e2e.test_faults import Scenario
+from e2e import guests
+from e2e.guests import Out
+from e2e.test_faults import BANKS, Scenario
 from e2e.test_view import in_bank
 from imaharness import chroot, disk, imalog, package, process
+from imaharness.tpm import TpmSpec
 
 SERVICES = ("ima-snapshotd", "ima-snapshot-view")
 DISK_SIZE = "1G"
+# Nobody logs in, and nothing waits for the devices of terminals.
+_NO_CONSOLES = ("systemd.getty_auto=no",)
 
 
 @cache
@@ -35,38 +42,78 @@ def installed() -> Path:
     return disk.holding(system.root, into / "disk.img", DISK_SIZE)
 
 
-class Systemd(Scenario):
-    """On a kernel with the series."""
+@cache
+def boots(flavour: str) -> tuple[Out, Out]:
+    """What two boots of that disk left: the first was shut down at work."""
+    guests.need_program()
+    with tempfile.TemporaryDirectory(prefix="ima-test-") as directory:
+        copy = Path(directory) / "disk.img"
+        process.output(["cp", "--sparse=always", installed(), copy])
+        machine = {"flavour": flavour, "disk": str(copy), "tpm": TpmSpec(banks=BANKS, state=Path(directory) / "tpm")}
+        first, second = (
+            Out(guests.boot(guests.spec(f"{name}.sh", f"{name}-{flavour}", append=_NO_CONSOLES, **machine)).out)
+            for name in ("systemd", "reboot")
+        )
+    return first, second
 
-    FLAVOUR: ClassVar[str] = "patched"
+
+class _Boot:
+    """The tests of both; below, one class each inherits them."""
+
+    class Tests(Scenario):
+        NUMBER: ClassVar[int]
+        FLAVOUR: ClassVar[str] = "patched"
+
+        @classmethod
+        def setUpClass(cls) -> None:
+            cls.out = boots(cls.FLAVOUR)[cls.NUMBER]
+
+        def unit(self, service: str, when: str) -> dict[str, str]:
+            """What 'systemctl show' said of SERVICE."""
+            lines = (self.out / f"{service}.{when}").read_text().splitlines()
+            return dict(line.split("=", 1) for line in lines)
+
+        def journal(self, service: str) -> str:
+            text = (self.out / f"{service}.journal").read_text()
+            self.assertIn(f"Started {service}.service", text)
+            return text
+
+        def whole_log(self) -> list[imalog.Record]:
+            # A stock kernel has no such counters.
+            return self.check_whole_log() if self.FLAVOUR == "patched" else self.check_replay()
+
+        def test_the_services_come_up_with_the_system(self) -> None:
+            for service in SERVICES:
+                unit = self.unit(service, "booted")
+                self.assertEqual((unit["ActiveState"], unit["SubState"], unit["NRestarts"]), ("active", "running", "0"))
+                self.assertEqual(unit["StatusErrno"], "0")
+
+        def test_nothing_is_refused_to_them(self) -> None:
+            for service in SERVICES:
+                self.assertNotRegex(self.journal(service), r"(?i)not permitted|denied|read-only|failed to")
+
+        def test_the_view_was_the_whole_log(self) -> None:
+            whole = self.out.told("cat").stdout
+            for name, wanted in (
+                ("binary_runtime_measurements", whole),
+                ("ascii_runtime_measurements", self.out.told("cat-ascii").stdout),
+                ("binary_runtime_measurements_sha256", in_bank(list(imalog.records(whole)), "sha256")),
+            ):
+                self.assertEqual((self.out / "view" / name).read_bytes(), wanted, name)
+
+
+class Systemd(_Boot.Tests):
+    """The first."""
+
+    NUMBER = 0
     BACKEND: ClassVar[str] = "snapshot"
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        with tempfile.TemporaryDirectory(prefix="ima-test-") as directory:
-            copy = Path(directory) / "disk.img"
-            process.output(["cp", "--sparse=always", installed(), copy])
-            cls.start("systemd.sh", f"systemd-{cls.FLAVOUR}", disk=str(copy), flavour=cls.FLAVOUR)
-
-    def unit(self, service: str, when: str) -> dict[str, str]:
-        """What 'systemctl show' said of SERVICE."""
-        lines = (self.out / f"{service}.{when}").read_text().splitlines()
-        return dict(line.split("=", 1) for line in lines)
-
-    def journal(self, service: str) -> str:
-        text = (self.out / f"{service}.journal").read_text()
-        self.assertIn(f"Started {service}.service", text)
-        return text
-
-    def test_the_services_come_up_with_the_system(self) -> None:
+    def test_stopped_they_have_ended_well_and_nothing_is_mounted(self) -> None:
         for service in SERVICES:
-            unit = self.unit(service, "booted")
-            self.assertEqual((unit["ActiveState"], unit["SubState"], unit["NRestarts"]), ("active", "running", "0"))
-            self.assertEqual(unit["StatusErrno"], "0")
-
-    def test_nothing_is_refused_to_them(self) -> None:
-        for service in SERVICES:
-            self.assertNotRegex(self.journal(service), r"(?i)not permitted|denied|read-only|failed to")
+            unit = self.unit(service, "stopped")
+            self.assertEqual((unit["ActiveState"], unit["Result"], unit["ExecMainStatus"]), ("inactive", "success", "0"))
+        self.assertNotIn("ima-snapshot", (self.out / "mounts").read_text())
+        self.assertEqual((self.out / "failed.stopped").read_text(), "")
 
     def test_the_group_and_no_other_reads_segments_and_view(self) -> None:
         whole = self.out.told("cat").stdout
@@ -88,27 +135,11 @@ class Systemd(Scenario):
     def test_one_that_hangs_is_killed_by_the_watchdog(self) -> None:
         self.assertEqual(self.journal("ima-snapshotd").count("Watchdog timeout"), 1)
 
-    def test_stopped_they_have_ended_well_and_nothing_is_mounted(self) -> None:
-        for service in SERVICES:
-            unit = self.unit(service, "stopped")
-            self.assertEqual((unit["ActiveState"], unit["Result"], unit["ExecMainStatus"]), ("inactive", "success", "0"))
-        self.assertNotIn("ima-snapshot", (self.out / "mounts").read_text())
-        self.assertEqual((self.out / "failed.stopped").read_text(), "")
-
     def test_the_daemon_is_exposed_by_little(self) -> None:
         told = self.out.told("exposure")
         found = re.search(r"Overall exposure level for ima-snapshotd\.service: ([\d.]+)", told.stdout.decode())
         assert found, told
         self.assertLessEqual(float(found[1]), 3.0)
-
-    def test_the_view_was_the_whole_log(self) -> None:
-        whole = self.out.told("cat").stdout
-        for name, wanted in (
-            ("binary_runtime_measurements", whole),
-            ("ascii_runtime_measurements", self.out.told("cat-ascii").stdout),
-            ("binary_runtime_measurements_sha256", in_bank(list(imalog.records(whole)), "sha256")),
-        ):
-            self.assertEqual((self.out / "view" / name).read_bytes(), wanted, name)
 
     def test_the_backend_is_the_kernels(self) -> None:
         self.assertEqual(self.out.told("status").json["backend"], self.BACKEND)
@@ -116,8 +147,55 @@ class Systemd(Scenario):
     def test_no_record_is_lost_or_stored_twice(self) -> None:
         workers = {f"killed/{w.name}": int(w.read_text()) for w in (self.out / "workers").iterdir()}
         self.assertEqual(len(workers), 4)
-        self.check_files(self.check_whole_log(), {"first": 300, "hung": 30, **workers})
+        self.check_files(self.whole_log(), {"first": 300, "hung": 30, **workers})
         self.assertEqual(self.leftovers(), [])
+
+
+class AfterShutdown(_Boot.Tests):
+    """The second; what came before it on the same disk."""
+
+    NUMBER = 1
+
+    def old_segments(self) -> list[Path]:
+        return sorted((self.out / "found/boots/00000001").glob("*.ima"))
+
+    def test_shut_down_at_work_they_ended_well(self) -> None:
+        for service in SERVICES:
+            journal = (self.out / f"{service}.before").read_text()
+            ended = journal.rpartition(f"Started {service}.service")[2]
+            self.assertIn(f"{service}.service: Deactivated successfully.", ended)
+            self.assertIn(f"Stopped {service}.service", ended)
+            self.assertNotRegex(ended, r"(?i)killed|timed out|failed")
+
+    def test_every_segment_stored_before_is_whole(self) -> None:
+        segments = self.old_segments()
+        self.assertGreater(len(segments), 1)
+        for number, file in enumerate(segments, 1):
+            data = file.read_bytes()
+            told = json.loads(file.with_suffix(".json").read_text())
+            self.assertEqual(file.name, f"{number:08d}.ima")
+            self.assertEqual(told["sha256"], hashlib.sha256(data).hexdigest(), file.name)
+            self.assertEqual(told["records"], len(list(imalog.records(data))), file.name)
+
+    def test_no_record_stored_before_is_lost_or_there_twice(self) -> None:
+        stored = [r.event for s in self.old_segments() for r in imalog.records(s.read_bytes())]
+        for worker in range(1, 5):
+            prefix = f"/load/shutdown/worker{worker}/"
+            files = [event for event in stored if event.startswith(prefix)]
+            self.assertGreater(len(files), 0)
+            self.assertEqual(files, [f"{prefix}{n}" for n in range(1, len(files) + 1)])
+
+    def test_the_session_before_is_closed_and_kept(self) -> None:
+        session = json.loads((self.out / "store/boots/00000001/session.json").read_text())
+        self.assertRegex(session["closed"], r"^\d{4}-\d\d-\d\dT")
+        for file in self.old_segments():
+            kept = self.out / "store/boots/00000001" / file.name
+            self.assertEqual(kept.read_bytes(), file.read_bytes())
+        self.assertEqual(self.leftovers(), [])
+
+    def test_the_new_session_is_whole(self) -> None:
+        self.check_files(self.whole_log(), {"after": 100})
+        self.assertGreater(len(list((self.out / "store/boots/00000002").glob("*.ima"))), 0)
 
 
 class SystemdOnStock(Systemd):
@@ -126,8 +204,9 @@ class SystemdOnStock(Systemd):
     FLAVOUR = "stock"
     BACKEND = "staging"
 
-    def check_whole_log(self) -> list[imalog.Record]:
-        return self.check_replay()  # it has no such counters
+
+class AfterShutdownOnStock(AfterShutdown):
+    FLAVOUR = "stock"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=sh
+# The Debian on /disk in which the package is installed, its systemd the guest's
+# first program; what scenarios of it share beside lib.sh.
+
+root=/disk
+# What gather copies, and copy_view.
+# shellcheck disable=SC2034
+store=$root/var/lib/ima-snapshot
+# shellcheck disable=SC2034
+view=$root/run/ima-snapshot/view
+limits=$root/etc/ima-snapshot.conf.d/10-limits.conf
+services='ima-snapshotd ima-snapshot-view'
+
+# A program of the system.
+inside() {
+	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 chroot "$root" "$@"
+}
+
+property() {
+	inside systemctl show --value --property "$2" "$1"
+}
+
+limit() {
+	printf 'max_records = %s\ncheck_interval = 1\n' "$1" >"$limits"
+}
+
+# until_below N: until there are fewer than N records in memory.
+until_below() {
+	while [ "$(counter runtime_measurements_count)" -ge "$1" ]; do
+		[ "$(property ima-snapshotd ActiveState)" != failed ] || fail "the daemon failed"
+		usleep 100000
+	done
+}
+
+tell() {
+	for service in $services; do
+		inside journalctl --quiet --no-pager --boot --output short-monotonic --unit "$service" \
+			>"/out/$service.journal"
+		inside systemctl show "$service" >"/out/$service.$1"
+	done
+	inside systemctl --failed --no-legend --plain >"/out/failed.$1"
+}
+
+# Until all has started that starts by itself. From here on ima-snapshot is the
+# package's.
+start_systemd() {
+	printf '#!/bin/sh\nexec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot %s ima-snapshot "$@"\n' \
+		"$root" >/usr/local/bin/ima-snapshot
+	kill -USR1 1
+	until [ -S "$root/run/systemd/private" ]; do
+		usleep 100000
+	done
+	# Of the system's own units one may fail; it says so for whoever reads it.
+	inside systemctl is-system-running --wait >/out/running || true
+}
