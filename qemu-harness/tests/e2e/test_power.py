@@ -10,7 +10,7 @@ import unittest
 from pathlib import Path
 from typing import ClassVar
 
-from e2e import guests
+from e2e import earlier_boot, guests
 from e2e.guests import MEASURED_PCR, Out
 from imaharness import imalog
 from imaharness.guest import GuestSpec, Outcome, run_guest
@@ -22,10 +22,9 @@ BANKS = ("sha1", "sha256")
 class _Power:
     """The tests of one flavour and one moment; below, one class each inherits them."""
 
-    class Tests(unittest.TestCase):
+    class Tests(earlier_boot.EarlierBoot):
         flavour = "patched"
         point: str
-        out: ClassVar[Out]
 
         @classmethod
         def setUpClass(cls) -> None:
@@ -50,26 +49,8 @@ class _Power:
                 raise AssertionError(first.explain())
             cls.out = Out(guests.boot(spec("second")).out)
 
-        def old_segments(self) -> list[Path]:
-            return sorted((self.out / "found/boots/00000001").glob("*.ima"))
-
         def test_segments_were_stored_before_the_power_went(self) -> None:
             self.assertGreaterEqual(len(self.old_segments()), 1)
-
-        def test_each_old_segment_has_the_bytes_that_its_metadata_tells(self) -> None:
-            segments = self.old_segments()
-            for number, file in enumerate(segments, 1):
-                data = file.read_bytes()
-                self.assertEqual(file.name, f"{number:08d}.ima")
-                info = file.with_suffix(".json")
-                if not info.exists():
-                    # Only the last can have lost what is written after it.
-                    self.assertEqual(file, segments[-1])
-                    list(imalog.records(data))
-                    continue
-                told = json.loads(info.read_text())
-                self.assertEqual(told["sha256"], hashlib.sha256(data).hexdigest(), file.name)
-                self.assertEqual(told["records"], len(list(imalog.records(data))), file.name)
 
         def test_each_old_segment_goes_on_from_the_one_before(self) -> None:
             segments = [f.read_bytes() for f in self.old_segments()]
@@ -84,24 +65,6 @@ class _Power:
                 prefix = f"/load/worker{worker}/"
                 log = [r.event for s in segments for r in imalog.records(s) if r.event.startswith(prefix)]
                 self.assertEqual(log, [f"{prefix}{n}" for n in range(1, len(log) + 1)])
-
-        def test_the_old_session_is_closed_and_kept(self) -> None:
-            session = json.loads((self.out / "store/boots/00000001/session.json").read_text())
-            self.assertRegex(session["closed"], r"^\d{4}-\d\d-\d\dT")
-            for file in self.old_segments():
-                kept = self.out / "store/boots/00000001" / file.name
-                self.assertEqual(kept.read_bytes(), file.read_bytes())
-
-        def test_the_tpm_counted_the_boot(self) -> None:
-            counts = [
-                json.loads((self.out / f"store/boots/0000000{n}/session.json").read_text())["tpm_reset_count"]
-                for n in (1, 2)
-            ]
-            self.assertGreater(counts[1], counts[0])
-
-        def test_nothing_is_left_over(self) -> None:
-            names = [f.name for f in (self.out / "store").rglob("*") if f.suffix not in ("", ".ima", ".json")]
-            self.assertEqual(names, [])
 
         def test_the_new_boot_takes_snapshots_and_is_whole(self) -> None:
             taken = self.out.told("take")

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a boot finds in the store of the boot before it, and makes of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unittest
+from pathlib import Path
+from typing import ClassVar
+
+from e2e.guests import Out
+from imaharness import imalog
+
+
+class EarlierBoot(unittest.TestCase):
+    """The scenario copied the store to /out/found as it began, and to /out/store in the end."""
+
+    out: ClassVar[Out]
+
+    def old_segments(self) -> list[Path]:
+        return sorted((self.out / "found/boots/00000001").glob("*.ima"))
+
+    def test_each_old_segment_has_the_bytes_that_its_metadata_tells(self) -> None:
+        segments = self.old_segments()
+        for number, file in enumerate(segments, 1):
+            data = file.read_bytes()
+            self.assertEqual(file.name, f"{number:08d}.ima")
+            info = file.with_suffix(".json")
+            if not info.exists():
+                # Only the last can have lost what is written after it.
+                self.assertEqual(file, segments[-1])
+                list(imalog.records(data))
+                continue
+            told = json.loads(info.read_text())
+            self.assertEqual(told["sha256"], hashlib.sha256(data).hexdigest(), file.name)
+            self.assertEqual(told["records"], len(list(imalog.records(data))), file.name)
+
+    def test_the_old_session_is_closed_and_kept(self) -> None:
+        session = json.loads((self.out / "store/boots/00000001/session.json").read_text())
+        self.assertRegex(session["closed"], r"^\d{4}-\d\d-\d\dT")
+        for file in self.old_segments():
+            kept = self.out / "store/boots/00000001" / file.name
+            self.assertEqual(kept.read_bytes(), file.read_bytes())
+
+    def test_the_tpm_counted_the_boot(self) -> None:
+        counts = [
+            json.loads((self.out / f"store/boots/0000000{n}/session.json").read_text())["tpm_reset_count"]
+            for n in (1, 2)
+        ]
+        self.assertGreater(counts[1], counts[0])
+
+    def test_nothing_is_left_over(self) -> None:
+        names = [f.name for f in (self.out / "store").rglob("*") if f.suffix not in ("", ".ima", ".json")]
+        self.assertEqual(names, [])
