@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <limits>
 
@@ -207,8 +208,74 @@ Result<std::string> ReadTrusted(FileSystem& fs, const std::string& path, uint32_
   return text;
 }
 
+// Takes a string off the line's beginning; false where there is none that ends.
+bool SkipString(std::string_view* line) {
+  const char quote = line->empty() ? '\0' : line->front();
+  if (quote != '"' && quote != '\'') {
+    return false;
+  }
+  size_t end = 1;
+  while (end < line->size() && (*line)[end] != quote) {
+    end += quote == '"' && (*line)[end] == '\\' ? 2 : 1;
+  }
+  if (end >= line->size()) {
+    return false;
+  }
+  line->remove_prefix(end + 1);
+  return true;
+}
+
+// Whether a line is a key and its value, a comment or nothing.
+bool IsPlain(std::string_view line) {
+  constexpr std::string_view kBlank = " \t";
+  constexpr std::string_view kWord =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.:";
+  constexpr std::string_view kKey = kWord.substr(0, kWord.find('+'));
+  const auto skip = [&line](std::string_view set) {
+    const size_t length = std::min(line.find_first_not_of(set), line.size());
+    line.remove_prefix(length);
+    return length > 0;
+  };
+  if (line.ends_with('\r')) {
+    line.remove_suffix(1);
+  }
+  skip(kBlank);
+  if (skip(kKey)) {
+    skip(kBlank);
+    if (!line.starts_with('=')) {
+      return false;
+    }
+    line.remove_prefix(1);
+    skip(kBlank);
+    if (!SkipString(&line) && !skip(kWord)) {
+      return false;
+    }
+    skip(kBlank);
+  }
+  return line.empty() || line.front() == '#';
+}
+
+// All that is needed here. The rest of TOML is refused before toml++ 3.3 sees it,
+// whose behaviour is undefined for a character that is not ASCII where a word could
+// end, as behind a line's end in a string, and for some broken tables (its issues
+// 190, 294 and 295).
+Status CheckPlain(std::string_view text, const std::string& path) {
+  for (size_t number = 1; !text.empty(); ++number) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (!IsPlain(line)) {
+      return FileError(ErrorCode::kFailed, path,
+                       fmt::format("line {}: is not KEY = VALUE with a word, a number or a string "
+                                   "on one line, nor a comment",
+                                   number));
+    }
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return {};
+}
+
 Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config* config) {
   IMASNAP_ASSIGN(const std::string text, ReadTrusted(fs, path, owner));
+  IMASNAP_RETURN_IF_ERROR(CheckPlain(text, path));
   toml::table table;
   try {  // the packaged toml++ reports by exception only
     table = toml::parse(text, path);

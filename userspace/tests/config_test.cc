@@ -123,9 +123,21 @@ TEST(ConfigTest, DropInsFollowInTheOrderOfTheirNames) {
   EXPECT_EQ(config->mode, SnapshotMode::kMark);
 }
 
+TEST(ConfigTest, StringsAndCommentsMayHoldAnyCharacter) {
+  FakeFileSystem fs(nullptr);
+  fs.Write(kFile,
+           "# \u00e9 [x] \" it's\nstore = \"/\u00e9#[x]\\\\\" # \u0410\n"
+           "mount = '/\u0410\"'\r\nlock_file = \"/run/{l}\"");
+  auto config = LoadConfig(fs, kFile, true);
+  ASSERT_TRUE(config.ok()) << config.error().ToString();
+  EXPECT_EQ(config->store, "/\u00e9#[x]\\");
+  EXPECT_EQ(config->mount, "/\u0410\"");
+  EXPECT_EQ(config->lock_file, "/run/{l}");
+}
+
 struct BadConfig {
   const char* name;
-  const char* text;
+  std::string_view text;
   const char* message;
 };
 class BadConfigTest : public ::testing::TestWithParam<BadConfig> {};
@@ -146,7 +158,21 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadConfig{"UnknownKey", "mode = \"mark\"\nmax_record = 1\n",
                   "line 2: max_record: is not a key"},
-        BadConfig{"UnknownTable", "[store]\npath = \"/x\"\n", "store: must be a string"},
+        BadConfig{"Section", "mode = \"mark\"\n[store]\n", "line 2: is not KEY = VALUE"},
+        BadConfig{"BrokenSection", "[&", "line 1: is not KEY = VALUE"},
+        BadConfig{"List", "store = [\"/x\"]\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"DottedKey", "store.path = \"/x\"\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"QuotedKey", "\"store\" = \"/x\"\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"KeyNotAscii", "mode = \"mark\"\r\n\u00e9 = 1\n", "line 2: is not KEY = VALUE"},
+        BadConfig{"SpaceNotAscii", "keep_boots =\u0410 1\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"NotAsciiInNoString", "keep_boots = 1'\u0410'\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"TwoEquals", "keep_boots =='\u0410'\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"TwoValues", "mode = \"mark\" \"mark\"\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"Nul", std::string_view("mode\0", 5), "line 1: is not KEY = VALUE"},
+        BadConfig{"LongString", "store = \"\"\"\\\n\u00a7\"\"\"\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"LongLiteral", "\n\nstore = '''\n/x'''\n", "line 3: is not KEY = VALUE"},
+        BadConfig{"OpenString", "store = \"/x\\\"\n", "line 1: is not KEY = VALUE"},
+        BadConfig{"Escape", "store = \"/\\q\"\n", "line 1: "},
         BadConfig{"Syntax", "mode = \n", "line 1"},
         BadConfig{"Twice", "keep_boots = 1\nkeep_boots = 2\n", "line 2"},
         BadConfig{"StoreType", "store = 1\n", "store: must be a string"},
