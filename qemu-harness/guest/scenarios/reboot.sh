@@ -9,10 +9,7 @@ set -eu
 
 cp -r "$store" /out/found
 prepare_load
-# For whoever reads why it failed: systemd may not have come up.
-trap 'tell end || true' EXIT
 start_systemd
-tell booted
 for service in $services; do
 	inside journalctl --quiet --no-pager --boot=-1 --output short-monotonic --unit "$service" \
 		>"/out/$service.before"
@@ -20,8 +17,5 @@ done
 measure after 1 100
 until_below 20
 copy_view "$view/violations"
-# shellcheck disable=SC2086 # two words
-inside systemctl stop $services
-tell stopped
-trap - EXIT
+stop_services
 gather

@@ -45,6 +45,8 @@ tell() {
 # Until all has started that starts by itself. From here on ima-snapshot is the
 # package's.
 start_systemd() {
+	# For whoever reads why it failed: systemd may not have come up.
+	trap 'tell end || true' EXIT
 	printf '#!/bin/sh\nexec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot %s ima-snapshot "$@"\n' \
 		"$root" >/usr/local/bin/ima-snapshot
 	kill -USR1 1
@@ -53,4 +55,12 @@ start_systemd() {
 	done
 	# Of the system's own units one may fail; it says so for whoever reads it.
 	inside systemctl is-system-running --wait >/out/running || true
+	tell booted
+}
+
+stop_services() {
+	# shellcheck disable=SC2086 # two words
+	inside systemctl stop $services
+	tell stopped
+	trap - EXIT
 }

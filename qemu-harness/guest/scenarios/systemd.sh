@@ -35,10 +35,7 @@ prepare_load
 # shellcheck disable=SC2086 # two words
 inside systemctl enable $services
 mkdir -p "$root/var/log/journal"
-# For whoever reads why it failed: systemd may not have come up.
-trap 'tell end || true' EXIT
 start_systemd
-tell booted
 
 # As soon as there are too many records a snapshot is taken.
 measure first 1 300
@@ -90,10 +87,7 @@ measure hung 1 30
 until_below 20
 
 copy_view "$view/violations"
-# shellcheck disable=SC2086 # two words
-inside systemctl stop $services
-tell stopped
-trap - EXIT
+stop_services
 inside systemctl list-units --no-legend --plain --type mount >/out/mounts
 run status ima-snapshot status --json
 run exposure inside systemd-analyze security --no-pager --offline=true ima-snapshotd.service

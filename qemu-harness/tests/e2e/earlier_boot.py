@@ -21,6 +21,17 @@ class EarlierBoot(unittest.TestCase):
     def old_segments(self) -> list[Path]:
         return sorted((self.out / "found/boots/00000001").glob("*.ima"))
 
+    def check_workers(self, load: str) -> list[int]:
+        """Of each worker below LOAD its first files are stored, in order and once; how many."""
+        events = [r.event for s in self.old_segments() for r in imalog.records(s.read_bytes())]
+        counts = []
+        for worker in range(1, 5):
+            prefix = f"{load}/worker{worker}/"
+            files = [event for event in events if event.startswith(prefix)]
+            self.assertEqual(files, [f"{prefix}{n}" for n in range(1, len(files) + 1)])
+            counts.append(len(files))
+        return counts
+
     def test_each_old_segment_has_the_bytes_that_its_metadata_tells(self) -> None:
         segments = self.old_segments()
         for number, file in enumerate(segments, 1):
@@ -51,5 +62,4 @@ class EarlierBoot(unittest.TestCase):
         self.assertGreater(counts[1], counts[0])
 
     def test_nothing_is_left_over(self) -> None:
-        names = [f.name for f in (self.out / "store").rglob("*") if f.suffix not in ("", ".ima", ".json")]
-        self.assertEqual(names, [])
+        self.assertEqual(self.out.leftovers(), [])

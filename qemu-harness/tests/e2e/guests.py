@@ -114,6 +114,10 @@ class Out:
         """The segments of the present boot, in order."""
         return sorted((self / store).glob("boots/*/*.ima"))
 
+    def leftovers(self) -> list[str]:
+        """What the store has besides segments and metadata."""
+        return [f.name for f in (self / "store").rglob("*") if f.suffix not in ("", ".ima", ".json")]
+
 
 def need_program(name: str = "ima-snapshot") -> None:
     """Skip the tests of a class when the program was not built."""

@@ -61,7 +61,7 @@ class Daemon(Scenario):
                 measured[f"{phase}/{worker.name}"] = int(worker.read_text())
         self.assertEqual(len(measured), 2 + 2 * 4)
         self.check_files(self.check_whole_log(), measured)
-        self.assertEqual(self.leftovers(), [])
+        self.assertEqual(self.out.leftovers(), [])
 
     def test_evmctl_agrees(self) -> None:
         guests.need_tool("evmctl")

@@ -26,8 +26,8 @@ class Scenario(unittest.TestCase):
     @classmethod
     def start(cls, scenario: str, name: str, disk: str, **options: Any) -> None:
         guests.need_program()
-        options.setdefault("tpm", TpmSpec(banks=BANKS))
-        cls.out = Out(guests.boot(guests.spec(scenario, name, disk=disk, **options)).out)
+        guest = guests.spec(scenario, name, tpm=TpmSpec(banks=BANKS), disk=disk, **options)
+        cls.out = Out(guests.boot(guest).out)
 
     def check_replay(self) -> list[imalog.Record]:
         """The stitched log, after comparing it with the PCRs."""
@@ -59,9 +59,6 @@ class Scenario(unittest.TestCase):
         files = Counter(r.event for r in log if r.event.startswith("/load/") and "/violations/" not in r.event)
         wanted = Counter(f"/load/{d}/{n}" for d, last in expected.items() for n in range(1, last + 1))
         self.assertEqual(files, wanted)
-
-    def leftovers(self) -> list[str]:
-        return [f.name for f in (self.out / "store").rglob("*") if f.suffix not in ("", ".ima", ".json")]
 
 
 class NoRoom(Scenario):
@@ -118,7 +115,7 @@ class NoRoom(Scenario):
         after = self.out.kernel("room-again.after")
         self.assertEqual((after.purges, after.count), (2, 1))
         self.assertEqual(len(self.out.segments()), 2)
-        self.assertEqual(self.leftovers(), [])
+        self.assertEqual(self.out.leftovers(), [])
         self.check_files(self.check_whole_log(), {"first": 200, "second": 300})
 
 
@@ -136,7 +133,7 @@ class Killed(Scenario):
         for name in ("whole", "after", "last"):
             told = self.out.told(name)
             self.assertEqual(told.status, 0, told)
-        self.assertEqual(self.leftovers(), [])
+        self.assertEqual(self.out.leftovers(), [])
         self.assertEqual(self.out.kernel().count, 1)
 
     def test_no_record_is_lost_or_stored_twice(self) -> None:

@@ -61,10 +61,7 @@ class _Power:
                     told = imalog.aggregate(first)
                     self.assertEqual(told.attempt, attempt)
                     self.assertEqual(told.segment_hash, hashlib.sha256(before).hexdigest())
-            for worker in range(1, 5):
-                prefix = f"/load/worker{worker}/"
-                log = [r.event for s in segments for r in imalog.records(s) if r.event.startswith(prefix)]
-                self.assertEqual(log, [f"{prefix}{n}" for n in range(1, len(log) + 1)])
+            self.check_workers("/load")
 
         def test_the_new_boot_takes_snapshots_and_is_whole(self) -> None:
             taken = self.out.told("take")

@@ -173,4 +173,4 @@ class Services(Scenario):
         measured = {f.name: int(f.read_text()) for f in (self.out / "workers").iterdir()}
         self.assertEqual(len(measured), 4)
         self.check_files(self.check_replay(), measured)
-        self.assertEqual(self.leftovers(), [])
+        self.assertEqual(self.out.leftovers(), [])
