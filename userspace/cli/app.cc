@@ -57,6 +57,7 @@ ExitCode ExitCodeFor(const Error& error) {
     case ErrorCode::kLocked:
       return kExitLocked;
     case ErrorCode::kFailed:
+    case ErrorCode::kRefused:
     case ErrorCode::kMalformed:
       break;
   }

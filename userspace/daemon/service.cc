@@ -22,6 +22,9 @@ bool SameTrouble(const std::optional<Error>& a, const Error& b) {
   return a && a->code == b.code && a->errno_value == b.errno_value && a->file == b.file;
 }
 
+// There is no use in trying again.
+bool IsRefusal(const Error& error) { return error.code == ErrorCode::kRefused; }
+
 // What systemd wants with RELOADING=1, sd_notify(3).
 uint64_t MonotonicUsec() {
   struct timespec now {};

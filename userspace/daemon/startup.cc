@@ -10,13 +10,13 @@ namespace imasnap::daemon {
 Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes) {
   IMASNAP_ASSIGN(const BackendChoice choice, env.kernel().ChooseBackend());
   if (choice.backend == Backend::kNone) {
-    return MakeError(ErrorCode::kFailed, "no snapshot can be taken: " + choice.why);
+    return MakeError(ErrorCode::kRefused, "no snapshot can be taken: " + choice.why);
   }
   Prepared prepared;
   prepared.backend = choice.backend;
   if (env.config.mode == SnapshotMode::kMark) {
     if (choice.backend != Backend::kSnapshot) {
-      return MakeError(ErrorCode::kFailed,
+      return MakeError(ErrorCode::kRefused,
                        "mode = \"mark\": staging has no marker, and " + choice.why);
     }
     return prepared;  // no store is used
@@ -26,10 +26,6 @@ Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes
     prepared.last = session.segments.back().info;
   }
   return prepared;
-}
-
-bool IsRefusal(const Error& error) {
-  return error.code == ErrorCode::kFailed && error.errno_value == 0;
 }
 
 std::optional<int64_t> ParseUtc(const std::string& text) {

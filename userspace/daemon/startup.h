@@ -19,13 +19,9 @@ struct Prepared {
   std::optional<SegmentInfo> last;  // segment of this boot
 };
 
-// Refuses a kernel without a way to take snapshots and a store that is not to
-// be trusted or volatile; repairs the store. kLocked: another holds the lock.
+// Repairs the store. Errors: kRefused for a kernel without a way to take
+// snapshots and for a store that is not to be trusted or volatile; kLocked.
 Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes);
-
-// Whether an error of Prepare() says that somebody has to change something, so
-// that there is no use in trying again.
-bool IsRefusal(const Error& error);
 
 // Seconds since 1970 of "2026-01-02T03:04:05Z".
 std::optional<int64_t> ParseUtc(const std::string& text);

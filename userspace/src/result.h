@@ -16,6 +16,7 @@ namespace imasnap {
 // What a caller can do about an error; the program maps it to its exit status.
 enum class ErrorCode {
   kFailed,       // An operation failed; errno_value says why where one is known.
+  kRefused,      // Never works until somebody changes something.
   kUsage,        // The caller asked for something that does not exist.
   kMalformed,    // Input does not follow its format.
   kMismatch,     // Well-formed input contradicts what it is checked against.

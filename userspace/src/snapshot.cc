@@ -88,17 +88,17 @@ Status Taker::CheckStore() {
   const std::string& root = store_.root();
   IMASNAP_ASSIGN(const FileInfo info, env_.fs.Stat(root));
   if (info.type != FileType::kDirectory) {
-    return FileError(ErrorCode::kFailed, root, "the store is not a directory");
+    return FileError(ErrorCode::kRefused, root, "the store is not a directory");
   }
   if (info.owner != env_.owner || (info.mode & 022) != 0) {
-    return FileError(ErrorCode::kFailed, root,
+    return FileError(ErrorCode::kRefused, root,
                      fmt::format("the store is owned by user {} with mode {:04o}; only root may "
                                  "own and write it",
                                  info.owner, info.mode));
   }
   IMASNAP_ASSIGN(const FileSystemInfo fs, env_.fs.StatFileSystem(root));
   if ((fs.magic == kTmpfsMagic || fs.magic == kRamfsMagic) && !env_.config.allow_volatile) {
-    return FileError(ErrorCode::kFailed, root,
+    return FileError(ErrorCode::kRefused, root,
                      "the store is on a file system in memory, which a reboot loses and which "
                      "gives no memory back; set allow_volatile = true to use it nevertheless");
   }
@@ -325,7 +325,7 @@ Result<TakeResult> Taker::Take() {
 Result<BackendChoice> NeedBackend(const Environment& env) {
   IMASNAP_ASSIGN(BackendChoice choice, env.kernel().ChooseBackend());
   if (choice.backend == Backend::kNone) {
-    return MakeError(ErrorCode::kFailed, "no snapshot can be taken: " + choice.why);
+    return MakeError(ErrorCode::kRefused, "no snapshot can be taken: " + choice.why);
   }
   return choice;
 }
@@ -336,7 +336,7 @@ Result<TakeResult> TakeSnapshot(const Environment& env, bool mark,
                                 std::vector<std::string>* notes) {
   IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
   if (mark && choice.backend != Backend::kSnapshot) {
-    return MakeError(ErrorCode::kFailed,
+    return MakeError(ErrorCode::kRefused,
                      "no marker can be recorded: staging has none, and " + choice.why);
   }
   Taker taker(env, choice.backend, notes);

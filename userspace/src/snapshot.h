@@ -37,7 +37,9 @@ struct TakeResult {
 // before the segment is durable, the snapshot is given up.
 //
 // Errors: kLocked; kMismatch when the bytes read are not those of the
-// aggregate's Segment_Hash (they are kept beside the segments); kFailed.
+// aggregate's Segment_Hash (they are kept beside the segments); kRefused for a
+// kernel that offers no way, and for a store that others may write or that is in
+// memory; kFailed.
 Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, std::vector<std::string>* notes);
 
 // What TakeSnapshot() does before it takes anything, for a service that starts:

@@ -196,6 +196,44 @@ TEST(DaemonTest, RunsOnWhereTheStoreCannotBeRepairedYet) {
   EXPECT_TRUE(rig.world.IsWhole());
 }
 
+// Records that a process which died left staged, and a disk that fills up.
+TEST(DaemonTest, RunsOnWhereWhatIsStagedDoesNotFitYet) {
+  Rig rig;
+  rig.world.kernel.has_snapshot_file = false;
+  rig.world.kernel.has_staging = true;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_EQ(rig.world.kernel.Stage(), 0);
+  rig.world.fs.available = 1U << 20;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  EXPECT_TRUE(rig.Told("READY=1"));
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space keeps"), 1);
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 0);
+  rig.world.fs.available = uint64_t{1} << 40;
+  rig.now += seconds(1);
+  rig.service.Tick(rig.now);
+  EXPECT_EQ(rig.world.kernel.staged(), 0U);
+  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "that were found staged"), 1);
+  EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonTest, TakesAnotherStoreAlsoWhereWhatIsStagedDoesNotFitYet) {
+  Rig rig;
+  rig.world.kernel.has_snapshot_file = false;
+  rig.world.kernel.has_staging = true;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_EQ(rig.world.kernel.Stage(), 0);
+  rig.world.fs.available = 1U << 20;
+  rig.config.store = "/srv/ima";
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 0);
+  rig.world.fs.available = uint64_t{1} << 40;
+  rig.now += seconds(1);
+  rig.service.Tick(rig.now);
+  EXPECT_TRUE(rig.world.fs.Read("/srv/ima/boots/00000001/00000001.ima"));
+}
+
 TEST(DaemonTest, ErrorIsLoggedOnceAndTriedAgainLaterAndLaterUntilItWorks) {
   Rig rig;
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
