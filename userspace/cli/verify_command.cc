@@ -158,9 +158,9 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
   return kExitOk;
 }
 
-// A failure to read is, for verification, a failure to check.
+// A failure to read, or to understand what was read, is a failure to check.
 Error CannotCheck(Error error) {
-  if (error.code == ErrorCode::kFailed) {
+  if (error.code == ErrorCode::kFailed || error.code == ErrorCode::kMalformed) {
     error.code = ErrorCode::kCannotCheck;
   }
   return error;

@@ -203,7 +203,17 @@ TEST_F(CliTest, WithoutAReferenceItIsFour) {
   EXPECT_EQ(Run({"verify", "--pcrs", "/no/such/file"}).code, 4);
   world_.fs.Write("/pcrs", "nonsense");
   EXPECT_EQ(Run({"verify", "--pcrs", "/pcrs"}).code, 4);
+  world_.fs.Write("/large", std::string((1U << 20) + 1, ' '));
+  EXPECT_EQ(Run({"verify", "--pcrs", "/large"}).code, 4);
   EXPECT_EQ(Run({"verify", "--securityfs", "/nowhere"}).code, 4);
+}
+
+TEST_F(CliTest, VerifyOfAStoreWhoseMetadataAreGarbledIsFour) {
+  ASSERT_EQ(Run({"take"}).code, 0);
+  world_.fs.Write(imasnap::testing::kBoot1 + "/session.json", "{}");
+  const Ran ran = Run({"verify", "--tpm"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("session.json: "));
 }
 
 TEST_F(CliTest, VerifiesAgainstPcrFiles) {

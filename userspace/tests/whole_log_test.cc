@@ -292,6 +292,7 @@ TEST_P(BrokenLogTest, IsRefused) {
   const auto log = Open(&world);
   ASSERT_FALSE(log.ok());
   EXPECT_THAT(log.error().ToString(), HasSubstr(GetParam().message));
+  EXPECT_EQ(log.error().code, ErrorCode::kMismatch);
 }
 
 INSTANTIATE_TEST_SUITE_P(

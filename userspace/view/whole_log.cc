@@ -44,7 +44,13 @@ WholeLog::WholeLog(Environment env, std::chrono::milliseconds patience)
 Result<std::unique_ptr<WholeLog>> WholeLog::Open(const Environment& env,
                                                  std::chrono::milliseconds patience) {
   std::unique_ptr<WholeLog> log(new WholeLog(env, patience));
-  IMASNAP_RETURN_IF_ERROR(log->RefreshNow());
+  Status read = log->RefreshNow();
+  if (!read.ok()) {
+    if (read.error().code == ErrorCode::kMalformed) {
+      read.error().code = ErrorCode::kMismatch;  // damaged, one way or another
+    }
+    return std::move(read.error());
+  }
   log->env_.on_progress = nullptr;
   return log;
 }
