@@ -23,7 +23,7 @@ Result<int> Run(const CommandLine& line, const Host& host) {
     config.store = *global.store;
   }
   std::optional<SecurityFs> uncovered;
-  if (host.uncover_securityfs && !line.copies) {
+  if (host.uncover_securityfs && line.kernel) {
     IMASNAP_ASSIGN(SecurityFs opened,
                    SecurityFs::Open(global.securityfs, SecurityFs::When::kCovered));
     uncovered.emplace(std::move(opened));

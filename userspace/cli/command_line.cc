@@ -279,6 +279,8 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   line.global.config_given = app.count("--config") > 0;
   line.command = commands.Chosen();
   line.copies = !verify->from_dir.empty();
+  const std::string name = app.get_subcommands().front()->get_name();
+  line.kernel = !line.copies && name != "list" && name != "gc" && name != "ak";
   return line;
 }
 

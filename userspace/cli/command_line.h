@@ -21,6 +21,8 @@ struct CommandLine {
   // The command works on copies alone, perhaps of another machine: this one's
   // configuration and kernel are not looked at.
   bool copies = false;
+  // The command reads files of the kernel.
+  bool kernel = true;
 };
 
 // `args` without the program's name. Help, the version, and what is wrong with

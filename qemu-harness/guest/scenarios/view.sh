@@ -137,8 +137,16 @@ kill -TERM "$server"
 end_view terminated
 run unmounted ls "$view"
 
-# The umount(8) of an administrator ends it too.
+# Bound over the file that it reads itself it goes on; who may not mount sees the
+# store, and no kernel's list. The umount(8) of an administrator ends it too.
 begin_view mount4
+mount --bind "$view/binary_runtime_measurements" "$ima/binary_runtime_measurements"
+measure bound 1 20
+timeout 60 dd if="$ima/binary_runtime_measurements" bs=64k of=/out/bound.grown 2>/tmp/dd ||
+	fail "what is bound over the kernel's file cannot be read on: $(cat /tmp/dd)"
+run bound-list /usr/local/bin/setpriv --bounding-set=-all --inh-caps=-all ima-snapshot list --json
+run bound-cat /usr/local/bin/setpriv --bounding-set=-all --inh-caps=-all ima-snapshot cat
+umount "$ima/binary_runtime_measurements"
 umount "$view"
 end_view umounted
 

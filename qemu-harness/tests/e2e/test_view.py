@@ -38,7 +38,8 @@ class View(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         guests.need_program()
-        cls.out = Out(guests.boot(guests.spec("view.sh", "view", tpm=TpmSpec(banks=BANKS))).out)
+        spec = guests.spec("view.sh", "view", tpm=TpmSpec(banks=BANKS), copies=(guests.setpriv(),))
+        cls.out = Out(guests.boot(spec).out)
         cls.whole = cls.out.told("cat").stdout
         cls.ascii = cls.out.told("cat-ascii").stdout
         cls.log = list(imalog.records(cls.whole))
@@ -91,6 +92,19 @@ class View(unittest.TestCase):
         told = self.out.told("evmctl")
         verdict = evmctl.Verdict(told.status, told.stdout.decode() + told.stderr)
         self.assertTrue(verdict.accepts("sha256", MEASURED_PCR, len(self.log)), verdict)
+
+    def test_goes_on_where_it_is_bound_over_the_file_that_it_reads(self) -> None:
+        grown = (self.out / "bound.grown").read_bytes()
+        self.assertEqual(grown[: len(self.whole)], self.whole)
+        names = {record.event for record in imalog.records(grown[len(self.whole) :])}
+        self.assertLessEqual({f"/load/bound/{number}" for number in range(1, 21)}, names)
+
+    def test_only_what_reads_the_kernels_files_must_look_below_what_is_bound_over_them(self) -> None:
+        told = self.out.told("bound-list")
+        self.assertEqual((told.status, told.stdout), (0, self.out.told("list").stdout), told)
+        told = self.out.told("bound-cat")
+        self.assertEqual((told.status, told.stdout), (1, b""), told)
+        self.assertIn("something is mounted over the kernel's files", told.stderr)
 
     def test_tail_and_a_reader_with_an_old_descriptor_see_every_record_once(self) -> None:
         self.assertEqual((self.out / "tail").read_bytes(), self.ascii)
