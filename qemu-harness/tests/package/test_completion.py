@@ -103,7 +103,7 @@ class Completing(support.TemporaryDirectory):
     def test_files_and_directories_where_an_option_takes_them(self) -> None:
         (self.tmp / "file").write_text("")
         (self.tmp / "folder").mkdir()
-        offered = {"FILE": ["file", "folder"], "DIR": ["folder"]}
+        offered = {kind: ["file", "folder"] for kind in ("FILE", "MSG", "SIG", "PUB")} | {"DIR": ["folder"]}
         expected = {}
         for command, options in self.commands():
             for option, kind in options.items():
@@ -112,6 +112,7 @@ class Completing(support.TemporaryDirectory):
                     expected[f"{command.name} {option}=fo"] = ["folder"]
         self.assertIn("ima-snapshot --config ", expected)
         self.assertIn("ima-snapshot take --store ", expected)
+        self.assertIn("ima-snapshot verify --quote ", expected)
         self.assert_offers(expected)
 
     def test_the_values_where_an_option_takes_some_words(self) -> None:
@@ -152,10 +153,10 @@ class Completing(support.TemporaryDirectory):
         (self.tmp / "store" / "current").symlink_to("boots/00000001")
         self.assert_offers(
             {
-                "ima-snapshot --store store show ": ["1", "10", "9", "live"],
+                "ima-snapshot --store store show ": ["1", "10", "9", "live", "staged"],
                 "ima-snapshot --store=store show 1": ["1", "10"],
                 "ima-snapshot --store store show 1 ": [],
-                "ima-snapshot --store none show ": ["live"],
+                "ima-snapshot --store none show ": ["live", "staged"],
             }
         )
 
