@@ -12,7 +12,7 @@ namespace {
 using Command = std::function<Result<int>(const Context&)>;
 
 constexpr const char* kExamples = R"(Examples:
-  ima-snapshot take                      store the log's records and free the kernel's memory
+  ima-snapshot take                      store the log's records and purge them from the kernel
   ima-snapshot take --mark               record the marker only, keep everything in the kernel
   ima-snapshot verify --tpm              check the whole log since boot against the TPM
   ima-snapshot verify --tpm --state FILE the same, reading only what is new since the last time
@@ -70,7 +70,7 @@ void AddTake(Commands* commands) {
   CLI::App* take = commands->Add("take", "Take a snapshot now", TakeCommand, args);
   take->add_flag("--mark", args->mark, "Record the aggregate only; store and purge nothing");
   take->footer(R"(Examples:
-  ima-snapshot take           store the kernel's records as a segment, and free their memory
+  ima-snapshot take           store the kernel's records as a segment, and purge them there
   ima-snapshot take --mark    record the PCRs in the log, and keep everything in the kernel)");
 }
 
