@@ -253,6 +253,7 @@ class Removing(Changing):
     def test_purge_leaves_nothing_else(self) -> None:
         self.run_in(0, "systemctl", "--root=/", "enable", "ima-snapshotd.service")
         self.path(f"{_STORE}/boots/00000001").mkdir(parents=True)
+        self.path("/etc/ima-snapshot.conf.d/mine.conf").write_text("keep_boots = 7\n")
         told = self.dpkg("--purge", package.NAME)
         self.assertNotIn("is kept", told)
         after = everything(self.system.root)
