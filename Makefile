@@ -11,8 +11,7 @@ V      ?= 0
 PREFIX ?= /usr/local
 SUITES ?=
 FUZZ_SECONDS ?= 60
-# Logs from other machines, kept beside a checkout where there are any.
-IMA_FOREIGN_LOGS ?= $(wildcard $(abspath ../shared/data/ima-parser))
+IMA_FOREIGN_LOGS ?=
 export BASE KSRC ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS
 export PYTHONDONTWRITEBYTECODE = 1
 
@@ -29,7 +28,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
 	@echo 'Knobs (make TARGET NAME=VALUE):'
-	@echo '  BASE=$(BASE)       the kernel: v7.3 or v6.12'
+	@echo '  BASE=$(BASE)       the kernel base'
 	@echo '  KSRC=TREE       a kernel git tree of your own; its HEAD is copied, never changed'
 	@echo '  ACCEL=$(ACCEL)      auto, kvm or tcg; auto tries KVM once and falls back'
 	@echo '  TPM=$(TPM)         2.0, 1.2 or none; TPM_IF=$(TPM_IF): tis or crb'

@@ -82,7 +82,7 @@ void AddStatus(Commands* commands) {
 }
 
 void AddList(Commands* commands) {
-  commands->Add("list", "The segments of this boot", ListCommand)->footer(R"(Examples:
+  commands->Add("list", "The segments of the newest session", ListCommand)->footer(R"(Examples:
   ima-snapshot list                                   one segment a line
   ima-snapshot list --json | jq '.segments[].sha256'  their hashes)");
 }
