@@ -174,8 +174,7 @@ TEST_F(CheckpointTest, WithoutASnapshotItIsTheBeginning) {
   ASSERT_TRUE(report.ok()) << report.error().ToString();
   EXPECT_EQ(report->records_before, 0U);
   EXPECT_EQ(report->checkpoint->segment, 1U);
-  world.kernel.Boot();
-  world.reset_count = 6;
+  world.ColdBoot(6);
   report = VerifyFrom(&world, &world.tpm, &first);
   ASSERT_FALSE(report.ok());
   EXPECT_THAT(report.error().ToString(), HasSubstr("another boot"));
@@ -203,9 +202,8 @@ TEST_F(CheckpointTest, OfAnotherMachineBootOrSessionIsRefused) {
 }
 
 TEST_F(CheckpointTest, AfterARebootItIsRefusedAlsoWithoutATpmToTell) {
-  world_.kernel.Boot();
+  world_.ColdBoot(std::nullopt);
   world_.kernel.MeasureFiles(3);
-  world_.reset_count.reset();
   ExpectRefused(state_, "another boot");
   ASSERT_TRUE(world_.Take().ok());
   ASSERT_TRUE(world_.Take().ok());

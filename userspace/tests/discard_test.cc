@@ -179,8 +179,7 @@ TEST(DiscardTest, RemovesOldSessionsDownToKeepBoots) {
   Verified world;
   for (uint32_t boot = 6; boot < 9; ++boot) {
     world.config.keep_boots = 10;
-    world.kernel.Boot();
-    world.reset_count = boot;
+    world.ColdBoot(boot);
     world.kernel.MeasureFiles(3);
     ASSERT_TRUE(world.Take().ok());
   }

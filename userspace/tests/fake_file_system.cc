@@ -259,6 +259,9 @@ Status FakeFileSystem::Enter(const std::string& what, const std::string& path, b
   if (crashed_) {
     return SystemError(path, what + " (after the crash)", EIO);
   }
+  if (const auto call = on_call) {
+    call(what + " " + path);
+  }
   ++calls_;
   if (fault_.call == 0 && fault_.at == what + " " + path && fault_.skip-- == 0) {
     fault_.call = calls_;

@@ -5,6 +5,7 @@
 #ifndef IMASNAP_TESTS_FAKE_FILE_SYSTEM_H_
 #define IMASNAP_TESTS_FAKE_FILE_SYSTEM_H_
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -59,6 +60,8 @@ class FakeFileSystem : public FileSystem {
   void Remove(const std::string& path);
   void Move(const std::string& from, const std::string& to);
 
+  // Called before each call, "<call> <path>": what others do meanwhile.
+  std::function<void(const std::string&)> on_call;
   // Begins to count calls anew, with a fault among them.
   void Arm(const Fault& fault);
   int calls() const { return calls_; }

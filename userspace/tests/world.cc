@@ -4,6 +4,7 @@
 namespace imasnap::testing {
 
 Result<PcrValues> FakeTpm::Read(const std::vector<uint32_t>& pcrs) {
+  kernel_->MeasureFiles(measured_before_read);
   PcrValues values;
   for (const auto& [bank, all] : kernel_->Pcrs()) {
     values[bank];
@@ -13,6 +14,17 @@ Result<PcrValues> FakeTpm::Read(const std::vector<uint32_t>& pcrs) {
   }
   kernel_->MeasureFiles(measured_after_read);
   return values;
+}
+
+void World::ColdBoot(std::optional<uint32_t> count) {
+  kernel.Boot();
+  reset_count = count;
+  NewRun();
+}
+
+void World::Kexec() {
+  kernel.Kexec();
+  NewRun();
 }
 
 Environment World::Env() {

@@ -27,7 +27,8 @@ class FakeTpm : public PcrReader {
   explicit FakeTpm(FakeKernel* kernel) : kernel_(kernel) {}
   Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
   bool live() const override { return true; }
-  // Records measured after each read, as by a busy machine.
+  // Records measured before and after each read, as by a busy machine.
+  int measured_before_read = 0;
   int measured_after_read = 0;
 
  private:
@@ -56,6 +57,10 @@ struct World {
   Progress progress;
   int pauses = 0;  // tries again after something was held up
 
+  // Of the machine; the TPM then tells `count`.
+  void ColdBoot(std::optional<uint32_t> count);
+  // As FakeKernel::Kexec().
+  void Kexec();
   Environment Env();
   Result<TakeResult> Take(bool mark = false);
   Result<Session> Repair();
@@ -64,6 +69,10 @@ struct World {
   // The stitched log is every record since boot, once, and replays to the PCRs.
   ::testing::AssertionResult IsWhole();
   std::string SegmentPath(uint64_t number) const { return kBoot1 + "/" + SegmentName(number); }
+
+ private:
+  void NewRun() { identity.boot = std::string(32, static_cast<char>('0' + runs_++ % 10)); }
+  int runs_ = 0;
 };
 
 }  // namespace imasnap::testing
