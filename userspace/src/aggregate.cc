@@ -14,6 +14,8 @@ namespace {
 constexpr std::string_view kAttempt = "Snapshot_Attempt_Count=";
 constexpr std::string_view kCount = "Record_Count=";
 constexpr std::string_view kHash = "Segment_Hash=sha256:";
+// TPM2_NUM_PCR_BANKS of TPM 2.0 Part 2, and of the kernel.
+constexpr size_t kMaxBanks = 16;
 
 // A position in the text, with one function for each thing that may come.
 class Scanner {
@@ -142,6 +144,9 @@ Result<Aggregate> ParseAggregate(ByteView data) {
       return in.Fail(fmt::format("bank {} is listed twice", bank.name));
     }
     out.banks.push_back(std::move(bank));
+    if (out.banks.size() > kMaxBanks) {
+      return in.Fail(fmt::format("there are more than {} banks", kMaxBanks));
+    }
   }
   IMASNAP_RETURN_IF_ERROR(in.Expect(kCount));
   IMASNAP_ASSIGN(out.record_count, in.Decimal("the record count"));
@@ -177,8 +182,17 @@ std::string FormatAggregate(const Aggregate& aggregate) {
   return text;
 }
 
+namespace {
+
+ByteView BufferOf(const Record& record) {
+  return FindField(*record.tmpl, record.fields, "buf").value_or(ByteView());
+}
+
+}  // namespace
+
 bool IsAggregate(const Record& record) {
-  return record.template_name == "ima-buf" && record.event_name() == kAggregateEvent;
+  return record.template_name == "ima-buf" && record.event_name() == kAggregateEvent &&
+         AsText(BufferOf(record)).starts_with(kAttempt);
 }
 
 Result<Aggregate> AggregateFromRecord(const Record& record) {
@@ -188,7 +202,7 @@ Result<Aggregate> AggregateFromRecord(const Record& record) {
     error.offset = record.offset;
     return error;
   };
-  const ByteView buffer = FindField(*record.tmpl, record.fields, "buf").value_or(ByteView());
+  const ByteView buffer = BufferOf(record);
   auto parsed = ParseAggregate(buffer);
   if (!parsed.ok()) {
     return fail(ErrorCode::kMalformed,

@@ -56,7 +56,9 @@ Result<Aggregate> ParseAggregate(ByteView data);
 // The text of the record's buffer.
 std::string FormatAggregate(const Aggregate& aggregate);
 
-// Whether the record is named snapshot_aggregate and has template ima-buf.
+// Whether the record is named snapshot_aggregate, has template ima-buf and a buffer
+// that begins as one. Only the kernel measures those: a user's keyring may have the
+// name, and a key of it is then measured under it, but no key begins so.
 bool IsAggregate(const Record& record);
 
 // Parses `record` (for which IsAggregate() holds) and checks that d-ng is the

@@ -112,7 +112,7 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
                       fmt::format("is of another boot, or ahead of the log: it ends before the "
                                   "aggregate of attempt {}, record {}, but {} begins with {}{}",
                                   from.attempt, from.records + 1, found->path,
-                                  first->aggregate ? "another " : "", first->event));
+                                  first->aggregate ? "another " : "", Printable(first->event)));
 }
 
 }  // namespace imasnap

@@ -96,6 +96,23 @@ std::optional<Bytes> FromHex(std::string_view hex) {
   return bytes;
 }
 
+std::string Printable(std::string_view text) {
+  constexpr size_t kLongest = 256;
+  std::string out;
+  for (const char c : text.substr(0, kLongest)) {
+    if (c >= ' ' && c <= '~') {
+      out.push_back(c);
+    } else {
+      out.append("\\x");
+      AppendHex(AsBytes(std::string_view(&c, 1)), &out);
+    }
+  }
+  if (text.size() > kLongest) {
+    out.append("...");
+  }
+  return out;
+}
+
 std::optional<uint64_t> ParseDecimal(std::string_view text) {
   if (text.empty() || (text.size() > 1 && text[0] == '0')) {
     return std::nullopt;

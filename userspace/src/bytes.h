@@ -48,6 +48,10 @@ std::string ToHexUpper(ByteView bytes);
 // Accepts both cases; nothing for an odd length or a character that is no digit.
 std::optional<Bytes> FromHex(std::string_view hex);
 
+// For a message: what is no printable ASCII as "\\x1b", and the end of a long text as
+// "...". Names in a log are whatever made it.
+std::string Printable(std::string_view text);
+
 // A plain decimal: digits only, no sign, no leading zero except "0" itself.
 std::optional<uint64_t> ParseDecimal(std::string_view text);
 

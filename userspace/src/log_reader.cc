@@ -131,7 +131,7 @@ Result<const Record*> LogReader::Next() {
   }
   const Template* tmpl = templates_.Find(name);
   if (tmpl == nullptr && check_ == Check::kStrict) {
-    return Malformed(pos, fmt::format("unknown template \"{}\"", name));
+    return Malformed(pos, fmt::format("unknown template \"{}\"", Printable(name)));
   }
   const bool is_ima = name == "ima";
   pos += name_length;

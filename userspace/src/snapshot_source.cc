@@ -34,9 +34,9 @@ Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) cons
                        "does not begin with the bytes of the snapshot file");
     }
     if (!IsAggregate(*record)) {
-      Error error =
-          FileError(ErrorCode::kMismatch, kernel_.live_path(),
-                    fmt::format("is {} where {} should be", record->event_name(), kAggregateEvent));
+      Error error = FileError(ErrorCode::kMismatch, kernel_.live_path(),
+                              fmt::format("is {} where {} should be",
+                                          Printable(record->event_name()), kAggregateEvent));
       error.record = record->number;
       error.offset = record->offset;
       return error;

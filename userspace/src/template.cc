@@ -30,6 +30,8 @@ constexpr auto kFieldTypes = std::to_array<FieldType>({
     {"xattrvalues", FieldKind::kHex, true},
 });
 
+constexpr size_t kMaxTemplates = 64;  // the built-in ones, and one a kernel before a kexec
+
 struct Builtin {
   std::string_view name;
   std::string_view format;
@@ -157,6 +159,9 @@ const Template* TemplateCache::Find(std::string_view name) {
     if (tmpl.name == name) {
       return last_ = &tmpl;
     }
+  }
+  if (known_.size() == kMaxTemplates) {
+    return nullptr;
   }
   const auto* builtin = std::ranges::find(kBuiltins, name, &Builtin::name);
   const bool is_builtin = builtin != std::end(kBuiltins);

@@ -58,7 +58,8 @@ inline constexpr size_t kImaDigestSize = 20;
 // as the cache.
 class TemplateCache {
  public:
-  // Null when the name is neither.
+  // Null when the name is neither, or one name more than the kernels of a boot
+  // have: the time to look one up, and the memory, must have a bound.
   const Template* Find(std::string_view name);
 
  private:

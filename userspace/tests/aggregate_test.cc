@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "aggregate.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -127,6 +128,20 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"EmptyBank", kHead + ";" + kTail, "name of a bank"}),
     [](const auto& p) { return p.param.name; });
 
+TEST(AggregateTest, HasNoMoreBanksThanATpmCanHave) {
+  const auto text = [](int banks) {
+    std::string all = kHead;
+    for (int i = 0; i < banks; ++i) {
+      all += fmt::format("tpm_alg_{:x}:PCR1:0x00;", 0x1000 + i);
+    }
+    return all + kTail;
+  };
+  EXPECT_TRUE(ParseAggregate(AsBytes(text(16))).ok());
+  const auto refused = ParseAggregate(AsBytes(text(17)));
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.error().message, HasSubstr("more than 16 banks"));
+}
+
 TEST(AggregateTest, RecordMustHashItsBuffer) {
   auto record = testing::BufRecord(kAggregateEvent, FormatAggregate(Sample()));
   const Bytes good = record.Binary();
@@ -136,6 +151,11 @@ TEST(AggregateTest, RecordMustHashItsBuffer) {
   LogReader good_reader(good_source, {}, "log");
   const Record* read = good_reader.Next().value();
   ASSERT_TRUE(IsAggregate(*read));
+  // A key of a keyring that a user gave this name.
+  const Bytes key = testing::BufRecord(kAggregateEvent, "\x30\x82 a certificate").Binary();
+  SpanSource key_source(key);
+  LogReader key_reader(key_source, {}, "log");
+  EXPECT_FALSE(IsAggregate(*key_reader.Next().value()));
   EXPECT_EQ(AggregateFromRecord(*read).value(), Sample());
   SpanSource bad_source(bad);
   LogReader bad_reader(bad_source, {}, "log");

@@ -255,7 +255,7 @@ TEST(DigestPipelineTest, AnErrorStays) {
 }
 
 TEST(DigestPipelineTest, HashesTheFileAndWhatIsBeforeEachAggregate) {
-  const BuiltRecord aggregate = BufRecord("snapshot_aggregate", "anything");
+  const BuiltRecord aggregate = BufRecord("snapshot_aggregate", "Snapshot_Attempt_Count=1;");
   std::vector<BuiltRecord> records = {aggregate, NgRecord("/a"),  NgRecord("/b"), aggregate,
                                       aggregate, Violation("/v"), NgRecord("/c"), aggregate};
   const Bytes log = Concatenate(records);

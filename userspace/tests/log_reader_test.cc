@@ -286,6 +286,35 @@ TEST(LogReaderTest, HugeLengthsAreRefusedWithoutMemory) {
   EXPECT_THAT(all.error->message, HasSubstr("at most 16777216"));
 }
 
+TEST(LogReaderTest, TemplateNamesWithoutEndAreRefused) {
+  Bytes log;
+  for (int i = 0; i < 65; ++i) {
+    BuiltRecord record = NgRecord("/x");
+    record.template_name = "d-ng|n-ng";
+    for (int bit = 0; bit < 7; ++bit) {
+      const bool set = (i >> bit & 1) != 0;
+      record.template_name += set ? "|iuid" : "|igid";
+      record.fields.push_back({4, std::byte{0}});
+    }
+    AppendBytes(record.Binary(), &log);
+  }
+  SpanSource source(log);
+  LogReader reader(source, {}, "log");
+  for (int i = 0; i < 64; ++i) {
+    ASSERT_TRUE(reader.Next().ok()) << i;
+  }
+  const auto refused = reader.Next();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().record, 65U);
+  EXPECT_THAT(refused.error().message, HasSubstr("unknown template"));
+}
+
+TEST(LogReaderTest, NamesInMessagesArePrintable) {
+  EXPECT_EQ(Printable("/usr/bin/a b~"), "/usr/bin/a b~");
+  EXPECT_EQ(Printable("\r\x1b[2K\xff"), "\\x0d\\x1b[2K\\xff");
+  EXPECT_EQ(Printable(std::string(300, 'x')), std::string(256, 'x') + "...");
+}
+
 TEST(LogReaderTest, FramingAloneAcceptsATemplateItDoesNotKnow) {
   const BuiltRecord future = {10, "ima-future", {kNg, kName, kName}, false};
   const Bytes log = Concatenate({future, NgRecord("/x")});
