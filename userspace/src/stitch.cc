@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "record_format.h"
@@ -130,6 +132,55 @@ class SharedFile : public File {
   uint64_t at_ = 0;
 };
 
+// A copy of the kernel's list, which would hold up staging as long as it is open.
+// Read after its end it goes on with what was measured since.
+class GrowingCopy : public File {
+ public:
+  explicit GrowingCopy(KernelLog kernel) : File(kernel.live_path()), kernel_(std::move(kernel)) {}
+
+  Result<size_t> ReadSome(std::span<std::byte> out) override {
+    if (!copy_) {
+      IMASNAP_RETURN_IF_ERROR(CopyRest());
+    }
+    IMASNAP_ASSIGN(const size_t got, copy_->ReadSome(out));
+    copied_ += got;
+    if (got == 0) {
+      copy_.reset();
+    }
+    return got;
+  }
+  Result<size_t> ReadSomeAt(uint64_t, std::span<std::byte>) override {
+    return SystemError(path(), "pread", ESPIPE);
+  }
+  Result<size_t> WriteSome(ByteView) override { return SystemError(path(), "write", EBADF); }
+  Result<uint64_t> Seek(uint64_t) override { return SystemError(path(), "lseek", ESPIPE); }
+  Status Sync() override { return SystemError(path(), "fsync", EBADF); }
+  Result<FileInfo> Stat() override { return SystemError(path(), "fstat", EBADF); }
+  Status TryLock(LockMode) override { return SystemError(path(), "flock", EBADF); }
+  Status Close() override { return {}; }
+
+ private:
+  Status CopyRest() {
+    IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel_.OpenLive());
+    std::array<std::byte, size_t{16} * 1024> skipped;
+    for (uint64_t at = 0; at < copied_;) {
+      const auto wanted = std::min<uint64_t>(skipped.size(), copied_ - at);
+      IMASNAP_ASSIGN(const size_t got, live->Read(std::span(skipped).first(wanted)));
+      if (got == 0) {
+        return FileError(ErrorCode::kCannotCheck, path(),
+                         "got shorter while it was read: another program removes records");
+      }
+      at += got;
+    }
+    IMASNAP_ASSIGN(copy_, Spool(kernel_.fs(), *live));
+    return {};
+  }
+
+  const KernelLog kernel_;
+  std::unique_ptr<File> copy_;
+  uint64_t copied_ = 0;  // bytes that were read
+};
+
 LogPart StagedPart(const LogView& view) {
   LogPart part;
   part.path = view.staged_path;
@@ -149,8 +200,7 @@ LogPart LivePart(const Environment& env, const LogView& view) {
     return part;
   }
   part.open = [kernel = env.kernel()]() -> Result<std::unique_ptr<File>> {
-    IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel.OpenLive());
-    return Spool(kernel.fs(), *live);
+    return std::unique_ptr<File>(std::make_unique<GrowingCopy>(kernel));
   };
   return part;
 }
