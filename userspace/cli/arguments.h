@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ak.h"
+#include "verify.h"
 
 namespace imasnap::cli {
 
@@ -46,6 +47,7 @@ struct VerifyArguments {
   std::string from_dir;
   std::string live;
   std::optional<uint64_t> session;
+  uint32_t ima_pcr = kImaPcr;
   QuoteFiles quote;
 };
 

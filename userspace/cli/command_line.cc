@@ -162,6 +162,9 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
   verify->add_option("--session", args->session, "Number of the session in it; default the newest")
       ->type_name("N")
       ->needs(from_dir);
+  verify->add_option("--ima-pcr", args->ima_pcr, "PCR that the kernel was built to measure to")
+      ->type_name("N")
+      ->check(CLI::Range(8, 14));  // of CONFIG_IMA_MEASURE_PCR_IDX
   AddQuoteFiles(verify, tpm, &args->quote);
   verify->footer(R"(Examples:
   ima-snapshot verify --tpm                           against this machine's PCRs

@@ -10,11 +10,11 @@
 #include "quote.h"
 #include "quote_json.h"
 #include "replay.h"
+#include "session.h"
+#include "stitch.h"
 
 namespace imasnap::cli {
 namespace {
-
-constexpr uint32_t kImaPcr = 10;  // CONFIG_IMA_MEASURE_PCR_IDX
 
 // What is written where; an empty path is not written.
 struct Destinations {
@@ -44,23 +44,27 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
   return out;
 }
 
-// The PCRs of the records in the kernel's list, and IMA's own.
+// The PCRs of the log's records: a verifier needs them all.
 Result<std::set<uint32_t>> ImaPcrs(const Environment& env) {
-  std::set<uint32_t> pcrs = {kImaPcr};
-  // The lock keeps a snapshot from taking the list away meanwhile, and this
-  // reader from holding up one that cannot run beside readers.
-  IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(env, LockMode::kShared));
-  IMASNAP_ASSIGN(const std::unique_ptr<File> live, env.kernel().OpenLive());
-  LogReader reader(*live, {}, env.kernel().live_path(), LogReader::Check::kFraming);
-  while (true) {
-    IMASNAP_ASSIGN(const Record* record, reader.Next());
-    if (record == nullptr) {
-      return pcrs;
+  std::set<uint32_t> pcrs;
+  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  for (const LogPart& part : PartsOf(env, view)) {
+    if (part.missing || part.discarded) {
+      continue;
     }
-    if (record->pcr < kTpmPcrs) {
-      pcrs.insert(record->pcr);
+    IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
+    LogReader reader(*file, {}, part.path, LogReader::Check::kFraming);
+    while (true) {
+      IMASNAP_ASSIGN(const Record* record, reader.Next());
+      if (record == nullptr) {
+        break;
+      }
+      if (record->pcr < kTpmPcrs) {
+        pcrs.insert(record->pcr);
+      }
     }
   }
+  return pcrs.empty() ? std::set<uint32_t>{kImaPcr} : pcrs;
 }
 
 Result<PcrSelection> SelectionOf(const Context& context, const QuoteArguments& arguments,

@@ -78,7 +78,7 @@ void PrintReport(const VerifyReport& report, const ReportContext& context, std::
     for (const auto& [pcr, value] : bank.pcrs) {
       out << fmt::format("{:<11} PCR {} {}{}{}\n", bank.name, pcr, value.Hex(),
                          bank.padded_sha1 ? " (padded SHA-1)" : "",
-                         bank.compared ? " matches" : "");
+                         bank.compared.contains(pcr) ? " matches" : "");
     }
   }
   for (const std::string& bank : report.unchecked_banks) {
@@ -131,7 +131,9 @@ Json ToJson(const VerifyReport& report, const ReportContext& context) {
       pcrs[std::to_string(pcr)] = value.Hex();
     }
     banks[bank.name] = {
-        {"compared", bank.compared}, {"padded_sha1", bank.padded_sha1}, {"pcrs", pcrs}};
+        {"compared", !bank.compared.empty() && bank.compared.size() == bank.pcrs.size()},
+        {"padded_sha1", bank.padded_sha1},
+        {"pcrs", pcrs}};
   }
   json["banks"] = std::move(banks);
   json["unchecked_banks"] = report.unchecked_banks;

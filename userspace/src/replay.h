@@ -75,6 +75,7 @@ class Replay {
   // Whether a record named this PCR.
   bool Used(uint32_t pcr) const { return used_ >> pcr & 1; }
   std::vector<uint32_t> UsedPcrs() const;
+  uint64_t used() const { return used_; }  // a bit each
   uint64_t records() const { return records_; }
   uint64_t violations() const { return violations_; }
 

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,8 +58,8 @@ struct Finding {
 struct BankReport {
   std::string name;
   bool padded_sha1 = false;
-  bool compared = false;            // with the PCRs from outside
   std::map<uint32_t, Digest> pcrs;  // as replayed, those the log uses
+  std::set<uint32_t> compared;      // of these, with values from outside
 };
 
 struct VerifyReport {
@@ -82,19 +83,27 @@ struct VerifyReport {
   std::optional<Checkpoint> checkpoint;
 };
 
+// CONFIG_IMA_MEASURE_PCR_IDX's default.
+inline constexpr uint32_t kImaPcr = 10;
+
 struct VerifyOptions {
   // Go on from here; nothing before it is read. `state_file` is the name that
   // errors about it give.
   const Checkpoint* from = nullptr;
   std::string state_file{};
+  // The PCR that the kernel measures to where no rule says otherwise. A log that
+  // does not extend it, or PCRs from outside without it, prove nothing.
+  uint32_t ima_pcr = kImaPcr;
   LogIdentity identity{};  // of the log
   Progress progress{};
 };
 
 // `pcrs` may be null: then the log is only checked against itself. Live PCRs
 // are read again a bounded number of times while the last part grows; fixed
-// ones may match anywhere in the log that is read. An error (not a finding) means
-// that it could not be checked.
+// ones may match anywhere in the log that is read. They match a log of which they
+// cover each PCR, in one bank at least: the number of a record's PCR is no part of
+// its digest, so that any record can be claimed to be of a PCR that nobody looks at.
+// An error (not a finding) means that it could not be checked.
 Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcrs,
                                const VerifyOptions& options = {});
 

@@ -184,10 +184,10 @@ Status VerifyPass::OnRecord(const Record& record) {
     Finding finding =
         At(record, fmt::format("begins with {}, not with the aggregate that closed the segment "
                                "before it: a segment is missing or this one is not its successor",
-                               record.event_name()));
+                               Printable(record.event_name())));
     finding.expected =
         fmt::format("{} of attempt {}", kAggregateEvent, last_attempt_.value_or(0) + 1);
-    finding.found = record.event_name();
+    finding.found = Printable(record.event_name());
     Find(std::move(finding));
   } else if (record.number == 1 && index_ > 0 && parts_[index_ - 1].segment != 0) {
     ++report_.unchained;
@@ -295,7 +295,7 @@ Result<VerifyReport> VerifyPass::Run() {
     IMASNAP_RETURN_IF_ERROR(BeginQuoted(*pcrs_->quoted()));
   } else if (pcrs_ != nullptr && !pcrs_->live()) {
     IMASNAP_ASSIGN(const PcrValues values, pcrs_->Read({}));
-    fixed_ = ToTarget(values);
+    IMASNAP_RETURN_IF_ERROR(SetTarget(values));
   }
   size_t first = 0;
   if (options_.from != nullptr) {

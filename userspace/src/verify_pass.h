@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,9 @@ class VerifyPass {
   void CheckInfo(const Digest& sha256);
   bool NoteBank(const std::string& name, std::optional<size_t>* index);
 
-  Target ToTarget(const PcrValues& values);
+  Status SetTarget(const PcrValues& values);
+  bool Covered() const;
+  Error NotCovered() const;
   bool Matches(size_t bank, const std::map<uint32_t, Digest>& pcrs, bool before) const;
   void MatchFixed();
   // In verify_quote.cc.
@@ -58,7 +61,8 @@ class VerifyPass {
   Status FinishQuoted();
   Status NoQuotedMatch();
   Status MatchLive();
-  void NoMatch(const Target& target);
+  void NoMatch();
+  std::set<uint32_t> ComparedPcrs(size_t bank) const;
   Status Finish();
 
   const LogPart& part() const { return parts_[index_]; }
@@ -87,8 +91,9 @@ class VerifyPass {
   Checkpoint boundary_;               // the last beginning of a part
   Checkpoint covered_;                // the last one that the PCRs cover
 
-  std::optional<Target> fixed_;
-  std::map<size_t, uint64_t> bank_matched_;  // fixed: the last record
+  Target target_;                            // PCRs from outside that can be compared
+  uint64_t compared_pcrs_ = 0;               // in one of its banks, or quoted; a bit each
+  std::map<size_t, uint64_t> bank_matched_;  // fixed PCRs: the last record
 
   const QuotedPcrs* quoted_ = nullptr;
   std::vector<std::optional<size_t>> quoted_banks_;  // the selection's, in the replay

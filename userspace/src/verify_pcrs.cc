@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ranges>
 #include <thread>
 
+#include "quote_check.h"
 #include "verify_pass.h"
 
 namespace imasnap {
@@ -17,15 +19,47 @@ constexpr std::chrono::milliseconds kBetweenReads(5);
 
 }  // namespace
 
-VerifyPass::Target VerifyPass::ToTarget(const PcrValues& values) {
-  Target target;
+Status VerifyPass::SetTarget(const PcrValues& values) {
+  target_.clear();
+  compared_pcrs_ = 0;
   for (const auto& [name, pcrs] : values) {
     std::optional<size_t> index;
-    if (!pcrs.empty() && NoteBank(name, &index) && index) {
-      target[*index] = pcrs;
+    if (pcrs.empty() || !NoteBank(name, &index) || !index) {
+      continue;
+    }
+    if (!target_.emplace(*index, pcrs).second) {
+      return MakeError(ErrorCode::kCannotCheck,
+                       fmt::format("the PCRs of bank {} are given again, as {}",
+                                   HashName(replay_.bank(*index).alg), name));
+    }
+    for (const auto& [pcr, value] : pcrs) {
+      compared_pcrs_ |= uint64_t{1} << pcr;
     }
   }
-  return target;
+  return {};
+}
+
+// Whether what matches proves every record so far.
+bool VerifyPass::Covered() const {
+  return (replay_.used() & ~compared_pcrs_) == 0 && replay_.Used(options_.ima_pcr);
+}
+
+Error VerifyPass::NotCovered() const {
+  if (!replay_.Used(options_.ima_pcr)) {
+    return MakeError(ErrorCode::kCannotCheck,
+                     fmt::format("the log does not extend PCR {}, which IMA measures to; --ima-pcr "
+                                 "tells if the kernel was built for another",
+                                 options_.ima_pcr));
+  }
+  uint32_t pcr = 0;
+  while ((replay_.used() & ~compared_pcrs_ & uint64_t{1} << pcr) == 0) {
+    ++pcr;
+  }
+  return MakeError(
+      ErrorCode::kCannotCheck,
+      fmt::format("the log extends PCR {}, and the PCRs to compare with do not have it "
+                  "in a bank that can be replayed here: they do not prove its records",
+                  pcr));
 }
 
 // Whether every PCR that the log uses so far has the value, and one at least.
@@ -48,11 +82,11 @@ bool VerifyPass::Matches(size_t bank, const std::map<uint32_t, Digest>& pcrs, bo
 }
 
 void VerifyPass::MatchFixed() {
-  if (!fixed_) {
+  if (pcrs_ == nullptr || quoted_ != nullptr || pcrs_->live()) {
     return;
   }
-  bool all = !fixed_->empty();
-  for (const auto& [bank, pcrs] : *fixed_) {
+  bool all = Covered();
+  for (const auto& [bank, pcrs] : target_) {
     if (Matches(bank, pcrs, false)) {
       bank_matched_[bank] = report_.records;
     } else {
@@ -64,8 +98,8 @@ void VerifyPass::MatchFixed() {
   }
 }
 
-void VerifyPass::NoMatch(const Target& target) {
-  for (const auto& [bank, pcrs] : target) {
+void VerifyPass::NoMatch() {
+  for (const auto& [bank, pcrs] : target_) {
     if (bank_matched_.contains(bank)) {
       continue;
     }
@@ -104,7 +138,6 @@ void VerifyPass::NoMatch(const Target& target) {
 // The kernel appends to its list first and extends then, so the PCRs are those
 // of the log as read, of one record less, or of a later record.
 Status VerifyPass::MatchLive() {
-  Target target;
   for (int i = 0; i < kLiveReads; ++i) {
     if (i > 0) {
       std::this_thread::sleep_for(kBetweenReads);
@@ -112,13 +145,14 @@ Status VerifyPass::MatchLive() {
     std::vector<uint32_t> used = replay_.UsedPcrs();
     std::erase_if(used, [](uint32_t pcr) { return pcr >= kTpmPcrs; });
     IMASNAP_ASSIGN(const PcrValues values, pcrs_->Read(used));
-    target = ToTarget(values);
-    if (target.empty()) {
+    IMASNAP_RETURN_IF_ERROR(SetTarget(values));
+    if (target_.empty()) {
       return MakeError(ErrorCode::kCannotCheck, "the TPM has no bank that can be replayed here");
     }
     const auto all = [&](bool before) {
-      return std::ranges::all_of(
-          target, [&](const auto& bank) { return Matches(bank.first, bank.second, before); });
+      return Covered() && std::ranges::all_of(target_, [&](const auto& bank) {
+               return Matches(bank.first, bank.second, before);
+             });
     };
     while (true) {
       for (const bool before : {false, true}) {
@@ -140,8 +174,30 @@ Status VerifyPass::MatchLive() {
       }
     }
   }
-  NoMatch(target);
+  if (!Covered()) {
+    return NotCovered();
+  }
+  NoMatch();
   return {};
+}
+
+std::set<uint32_t> VerifyPass::ComparedPcrs(size_t bank) const {
+  std::set<uint32_t> compared;
+  const auto note = [&](uint32_t pcr) {
+    if (replay_.Used(pcr)) {
+      compared.insert(pcr);
+    }
+  };
+  if (quoted_ != nullptr) {
+    for (size_t i = 0; i < quoted_banks_.size(); ++i) {
+      if (quoted_banks_[i] == bank) {
+        std::ranges::for_each(quoted_->selection[i].pcrs, note);
+      }
+    }
+  } else if (const auto found = target_.find(bank); found != target_.end()) {
+    std::ranges::for_each(std::views::keys(found->second), note);
+  }
+  return compared;
 }
 
 Status VerifyPass::Finish() {
@@ -151,7 +207,7 @@ Status VerifyPass::Finish() {
     } else if (pcrs_->live()) {
       IMASNAP_RETURN_IF_ERROR(MatchLive());
     } else if (!report_.matched_record) {
-      const bool comparable = std::ranges::any_of(*fixed_, [this](const auto& bank) {
+      const bool comparable = std::ranges::any_of(target_, [this](const auto& bank) {
         return std::ranges::any_of(bank.second,
                                    [this](const auto& pcr) { return replay_.Used(pcr.first); });
       });
@@ -160,17 +216,19 @@ Status VerifyPass::Finish() {
                          "none of the given PCRs is one that the log extends, in a bank that can "
                          "be replayed here");
       }
-      NoMatch(*fixed_);
+      if (!Covered()) {
+        return NotCovered();
+      }
+      NoMatch();
     }
   }
   for (size_t i = 0; i < replay_.banks(); ++i) {
     BankReport bank;
     bank.name = HashName(replay_.bank(i).alg);
     bank.padded_sha1 = replay_.bank(i).padded_sha1;
-    bank.compared = report_.matched_record &&
-                    (quoted_ != nullptr
-                         ? std::ranges::find(quoted_banks_, std::optional(i)) != quoted_banks_.end()
-                         : pcrs_->live() || fixed_->contains(i));
+    if (report_.matched_record) {
+      bank.compared = ComparedPcrs(i);
+    }
     for (uint32_t pcr : replay_.UsedPcrs()) {
       bank.pcrs.emplace(pcr, replay_.Value(i, pcr));
     }

@@ -18,6 +18,9 @@ Status VerifyPass::BeginQuoted(const QuotedPcrs& quoted) {
     const bool replayed = NoteBank(bank.name(), &index);
     quoted_banks_.push_back(index);
     for (const uint32_t pcr : bank.pcrs) {
+      if (index) {
+        compared_pcrs_ |= uint64_t{1} << pcr;
+      }
       if (!replayed && FindPcr(quoted.given, bank.name(), pcr) == nullptr) {
         return MakeError(ErrorCode::kCannotCheck,
                          fmt::format("the quote selects {} PCR {}, and bank {} cannot be replayed "
@@ -46,22 +49,23 @@ const Digest& VerifyPass::QuotedValue(size_t bank, uint32_t pcr) const {
 }
 
 Result<bool> VerifyPass::MeetsQuoted() const {
-  bool any = false;
+  if (!Covered()) {
+    return false;
+  }
   for (size_t i = 0; i < quoted_->selection.size(); ++i) {
     const BankSelection& bank = quoted_->selection[i];
     for (const uint32_t pcr : bank.pcrs) {
       if (!UsesQuoted(i, pcr)) {
         continue;
       }
-      any = true;
       if (quoted_->authentic &&
           !(replay_.Value(*quoted_banks_[i], pcr) == *FindPcr(quoted_->given, bank.name(), pcr))) {
         return false;
       }
     }
   }
-  if (!any || quoted_->authentic) {
-    return any;
+  if (quoted_->authentic) {
+    return true;
   }
   const Digest digest = CompositeDigest(
       quoted_->selection, quoted_->digest_alg,
@@ -74,7 +78,7 @@ Status VerifyPass::MatchQuoted(std::optional<uint32_t> extended) {
   if (quoted_ == nullptr || !missing_banks_.empty()) {
     return {};  // VerifyLog() runs again with the missing banks
   }
-  // Other PCRs change nothing: the answer stays what it was.
+  // Others change nothing, but that it may be too much for the quote.
   const bool selected =
       !extended || std::ranges::any_of(quoted_->selection, [&](const BankSelection& bank) {
         return bank.pcrs.contains(*extended);
@@ -82,6 +86,7 @@ Status VerifyPass::MatchQuoted(std::optional<uint32_t> extended) {
   if (selected) {
     IMASNAP_ASSIGN(quoted_meets_, MeetsQuoted());
   }
+  quoted_meets_ = quoted_meets_ && Covered();
   if (quoted_meets_) {
     report_.matched_record = report_.records;
   }
@@ -111,6 +116,9 @@ Status VerifyPass::FinishQuoted() {
                      fmt::format("the quote selects {}: no PCR that the log extends, in a bank "
                                  "that can be replayed here",
                                  ToText(quoted_->selection)));
+  }
+  if (!Covered()) {
+    return NotCovered();
   }
   return NoQuotedMatch();
 }

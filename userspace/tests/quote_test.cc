@@ -173,6 +173,25 @@ TEST_F(QuoteTest, SelectionsThatTheLogCannotAnswerCannotBeChecked) {
   EXPECT_EQ(Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"}).code, 0);
 }
 
+// Who has the machine chooses what is quoted, may extend any PCR and reset some.
+TEST_F(QuoteTest, QuoteWithoutAPcrOfTheLogProvesNothing) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  Measure(3);
+  world_.kernel.Measure(testing::NgRecord("/claimed", 16));
+  Extend();
+  MustRun({"tpm2_pcrextend", "10:sha256=" + std::string(64, '1')});  // is not in the log
+  ASSERT_EQ(Run({"quote", "--nonce", kNonce, "--pcrs", "sha256:16", "--out", "/q"}).code, 0);
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {}, {"--pcrs", "/q/quote.pcrs.txt"}, {"--state", "/state"}, {"--ima-pcr", "11"}}) {
+    const Ran ran = Verify("ak.pub", "/q", more);
+    EXPECT_EQ(ran.code, 4) << ran.out;
+    EXPECT_FALSE(world_.fs.Read("/state"));
+  }
+  EXPECT_THAT(Verify("ak.pub", "/q").err, HasSubstr("the log extends PCR 10, and the PCRs to"));
+  ASSERT_EQ(Run({"quote", "--nonce", kNonce, "--pcrs", "sha256:10,16", "--out", "/q"}).code, 0);
+  EXPECT_EQ(Verify("ak.pub", "/q").code, 3);
+}
+
 TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsToldApart) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   Measure(3);
