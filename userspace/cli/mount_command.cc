@@ -41,6 +41,10 @@ class EndSignals {
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   int fd() const { return fd_; }
+  bool came() const {
+    pollfd event{fd_, POLLIN, 0};
+    return ::poll(&event, 1, 0) > 0;
+  }
 
  private:
   sigset_t set_{};
@@ -77,8 +81,16 @@ Result<int> MountCommand(const Context& context, const MountArguments& arguments
     context.Diagnose(text);
     context.host.err.flush();
   };
-  IMASNAP_ASSIGN(const std::unique_ptr<ViewServer> server,
-                 ViewServer::Mount(context.env, arguments.directory, options));
+  // A long log takes a while to read.
+  Environment env = context.env;
+  env.on_progress = [&](uint64_t records) {
+    return !signals.came() && (!context.env.on_progress || context.env.on_progress(records));
+  };
+  auto mounted = ViewServer::Mount(env, arguments.directory, options);
+  if (!mounted.ok()) {
+    return signals.came() ? Result<int>(kExitOk) : std::move(mounted.error());
+  }
+  const std::unique_ptr<ViewServer> server = std::move(*mounted);
   NotifySystemd("READY=1");
   std::array<pollfd, 2> events{{{signals.fd(), POLLIN, 0}, {server->done_fd(), POLLIN, 0}}};
   while (::poll(events.data(), events.size(), -1) < 0) {

@@ -22,6 +22,8 @@
 #include <mutex>
 #include <thread>
 
+#include "fuse_functions.h"
+#include "fuse_session.h"
 #include "log_builder.h"
 #include "world.h"
 
@@ -245,6 +247,49 @@ TEST_F(ViewServerTest, EndOfTheServerIsAnErrorForWhoHasAFileOpen) {
   EXPECT_EQ(errno, ENOTCONN);
   ::close(fd);
   EXPECT_TRUE(std::filesystem::is_empty(root_ + "/view"));
+}
+
+TEST_F(ViewServerTest, EndsWhileReadersAlwaysHaveARequestWaiting) {
+  for (int i = 0; i < 8000; ++i) {
+    AppendBytes(NgRecord("/" + std::to_string(i)).Binary(), &live_);
+  }
+  Append(NgRecord("/last"));
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  const std::string path = ViewPath("ascii_runtime_measurements_sha256");
+  std::vector<std::thread> readers;
+  std::atomic<int> reading = 0;
+  for (int i = 0; i < 16; ++i) {
+    readers.emplace_back([&] {
+      const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+      ++reading;
+      std::vector<char> buffer(size_t{1} << 20);
+      while (::pread(fd, buffer.data(), buffer.size(), 0) > 0) {
+      }
+      ::close(fd);
+    });
+  }
+  while (reading < 16) {
+    std::this_thread::yield();
+  }
+  server->reset();  // or the test never ends
+  for (std::thread& reader : readers) {
+    reader.join();
+  }
+}
+
+TEST_F(ViewServerTest, SessionWithoutDescriptorsIsAnError) {
+  // Once, to have the library loaded.
+  ASSERT_TRUE(Mount().ok());
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{0, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const fuse_lowlevel_ops ops{};
+  const auto session = FuseSession::Mount(root_ + "/view", ops, nullptr);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(session.ok());
+  EXPECT_EQ(session.error().errno_value, EMFILE);
 }
 
 TEST_F(ViewServerTest, TellsThatItWasUnmounted) {

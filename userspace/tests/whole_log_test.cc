@@ -219,6 +219,69 @@ TEST(WholeLogTest, NothingNewIsSeenFromTheCounterAlone) {
   EXPECT_LE(world.fs.calls(), 3);  // open, read, read
 }
 
+// The kernel goes on at the list's new beginning for who is overtaken by a purge.
+TEST(WholeLogTest, PurgeWhileTheListIsReadLeavesNothingOut) {
+  bool done = true;
+  for (int nth = 1; done; ++nth) {
+    World world;
+    world.kernel.MeasureFiles(5);
+    ASSERT_TRUE(world.Take().ok());
+    world.kernel.MeasureFiles(5);
+    auto log = Open(&world);
+    ASSERT_TRUE(log.ok());
+    world.kernel.MeasureFiles(1);
+    done = false;
+    int left = nth;
+    world.fs.on_call = [&](const std::string& call) {
+      if (call == "read /sys/kernel/security/ima/binary_runtime_measurements" && --left == 0) {
+        done = true;
+        world.fs.on_call = nullptr;
+        world.kernel.MeasureFiles(1);
+        static_cast<void>(world.Take());  // or kLocked
+      }
+    };
+    const Status refreshed = (*log)->Refresh();
+    world.fs.on_call = nullptr;
+    EXPECT_TRUE(refreshed.ok()) << nth << ": " << refreshed.error().ToString();
+    const Bytes shown = ReadWith(*(*log)->state(), {}, 4096);
+    Bytes all = world.kernel.Everything();
+    ASSERT_GE(all.size(), shown.size());
+    all.resize(shown.size());
+    EXPECT_EQ(shown, all) << nth;
+    EXPECT_TRUE((*log)->Refresh().ok());
+    ExpectWhole(&world, **log);
+  }
+}
+
+TEST(WholeLogTest, RefreshByStagingHoldsUpNobodyWhileItReads) {
+  World world(testing::Kind::kStaging);
+  world.kernel.MeasureFiles(5);
+  for (const bool stored : {false, true}) {
+    if (stored) {
+      ASSERT_TRUE(world.Take().ok());
+      world.kernel.MeasureFiles(5);
+    }
+    auto log = Open(&world);
+    ASSERT_TRUE(log.ok());
+    world.kernel.MeasureFiles(3);
+    bool taken = false;
+    // While the list is copied it cannot be staged; then it can.
+    const std::function<void(const std::string&)> take = [&](const std::string& call) {
+      if (call == "write temporary file" && !taken) {
+        world.fs.on_call = nullptr;
+        taken = world.Take().ok();
+        world.fs.on_call = take;
+      }
+    };
+    world.fs.on_call = take;
+    EXPECT_TRUE((*log)->Refresh().ok());
+    world.fs.on_call = nullptr;
+    EXPECT_TRUE(taken) << stored;
+    EXPECT_TRUE((*log)->Refresh().ok());
+    ExpectWhole(&world, **log);
+  }
+}
+
 TEST(WholeLogTest, SnapshotBeingTakenHoldsUpNoReaderOfItsRecords) {
   World world;
   world.kernel.MeasureFiles(5);

@@ -176,10 +176,11 @@ void FuseSession::Serve() {
 }
 
 void FuseSession::Unmount() {
-  if (unmounted_) {
+  if (unmounted_ || !session_) {
     return;
   }
   unmounted_ = true;
+  alive_ = false;  // a thread that always finds a request never waits for stop_
   if (IsOurs()) {
     static_cast<void>(::umount2(directory_.c_str(), MNT_DETACH));
   }
@@ -224,7 +225,7 @@ void FuseSession::Work() {
   bool go = ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, requests.data.fd, &requests) == 0 &&
             ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, stop.data.fd, &stop) == 0;
   fuse_buf buffer{};
-  while (go && fuse_session_exited(get()) == 0) {
+  while (go && alive_ && fuse_session_exited(get()) == 0) {
     const int got = fuse_session_receive_buf(get(), &buffer);
     if (got > 0) {
       fuse_session_process_buf(get(), &buffer);

@@ -13,6 +13,9 @@ namespace {
 
 constexpr size_t kChunk = size_t{256} * 1024;
 constexpr uint64_t kProgressEvery = 4096;
+// Segments that are mapped. A process may have 65530 mappings by default
+// (vm.max_map_count), and needs some to allocate memory.
+constexpr size_t kMostMapped = 16384;
 
 // Hashes what is read through it.
 class HashingSource : public ByteSource {
@@ -107,7 +110,8 @@ Status Growth::CheckChain(const std::string& name, uint64_t at) const {
 Status Growth::AddSegment(const LogPart& part) {
   IMASNAP_ASSIGN(std::shared_ptr<File> file, part.open());
   IMASNAP_ASSIGN(const FileInfo info, file->Stat());
-  const auto mapped = file->Map(info.size);
+  const auto mapped =
+      next_.pieces.size() < kMostMapped ? file->Map(info.size) : Result<ByteView>(ByteView());
   const uint64_t begin = next_.kernel_begin;
   const uint64_t end = begin + info.size;
   Hasher hasher(HashAlg::kSha256);

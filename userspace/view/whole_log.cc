@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -14,6 +15,7 @@ namespace imasnap {
 namespace {
 
 constexpr std::chrono::milliseconds kLockInterval{20};
+constexpr std::chrono::milliseconds kOthersTurn{1};
 
 // Whether waiting may help.
 bool MayPass(const Error& error) {
@@ -31,7 +33,7 @@ Status CheckBeginning(const LogState& state, const std::string& name) {
   if (record->event_name() != kFirstEvent) {
     return FileError(ErrorCode::kMismatch, name,
                      fmt::format("the log's beginning is not there: its first record is {}, not {}",
-                                 record->event_name(), kFirstEvent));
+                                 Printable(record->event_name()), kFirstEvent));
   }
   return {};
 }
@@ -44,6 +46,7 @@ WholeLog::WholeLog(Environment env, std::chrono::milliseconds patience)
 Result<std::unique_ptr<WholeLog>> WholeLog::Open(const Environment& env,
                                                  std::chrono::milliseconds patience) {
   std::unique_ptr<WholeLog> log(new WholeLog(env, patience));
+  IMASNAP_ASSIGN(log->has_staging_, env.fs.Exists(env.kernel().staged_path()));
   Status read = log->RefreshNow();
   if (!read.ok()) {
     if (read.error().code == ErrorCode::kMalformed) {
@@ -90,7 +93,11 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   }
   LogPart live;
   live.path = env_.kernel().live_path();
-  live.open = [this] { return env_.kernel().OpenLive(); };
+  live.open = [this]() -> Result<std::unique_ptr<File>> {
+    IMASNAP_ASSIGN(std::unique_ptr<File> list, env_.kernel().OpenLive());
+    // As long as it is open nothing can be staged.
+    return has_staging_ ? Spool(env_.fs, *list) : std::move(list);
+  };
   Growth growth(env_.fs, env_.on_progress, *state_);
   const Status added = growth.AddKernel({live});
   if (!added.ok()) {
@@ -104,13 +111,37 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   if (total && *total > next.end.records) {
     return false;
   }
+  IMASNAP_ASSIGN(const bool still, StillBegins(next));
+  if (!still) {
+    return false;
+  }
   Publish(std::move(next));
   return true;
 }
 
+// Whether the kernel's list still begins as it does in `state`. A reader that was
+// overtaken by a purge goes on at the list's new beginning, past records that it
+// has not seen: not so when there was no purge until it was at the end.
+Result<bool> WholeLog::StillBegins(const LogState& state) const {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> live, env_.kernel().OpenLive());
+  LogReader reader(*live, {}, live->path(), LogReader::Check::kFraming);
+  IMASNAP_ASSIGN(const Record* const record, reader.Next());
+  if (record == nullptr || record->raw.size() > state.end.raw - state.kernel_begin) {
+    return false;
+  }
+  Bytes known(record->raw.size());
+  IMASNAP_RETURN_IF_ERROR(state.ReadRaw(state.kernel_begin, known));
+  return std::ranges::equal(known, record->raw);
+}
+
 Result<LogView> WholeLog::OpenView() {
   const auto end = std::chrono::steady_clock::now() + patience_;
+  // Readers that ask all the time would leave no moment for a snapshot.
+  while (!impatient_ && std::chrono::steady_clock::now() < others_turn_) {
+    std::this_thread::sleep_for(kOthersTurn);
+  }
   while (true) {
+    locked_at_ = std::chrono::steady_clock::now();
     auto view = OpenLogView(env_);
     if (view.ok() || view.error().code != ErrorCode::kLocked || impatient_ ||
         std::chrono::steady_clock::now() >= end) {
@@ -120,15 +151,27 @@ Result<LogView> WholeLog::OpenView() {
   }
 }
 
+void WholeLog::Unlock(LogView* view) {
+  if (view->lock) {
+    view->lock.reset();
+    const auto now = std::chrono::steady_clock::now();
+    others_turn_ = now + (now - locked_at_);
+  }
+}
+
 Status WholeLog::ReadAll(std::optional<uint64_t> total) {
-  IMASNAP_ASSIGN(const LogView view, OpenView());
+  IMASNAP_ASSIGN(LogView view, OpenView());
   if (view.match == SessionMatch::kSameGap) {
     return FileError(ErrorCode::kMismatch, view.live_path,
                      "does not go on from the last segment stored: records were removed by "
                      "something that does not keep to the lock protocol");
   }
-  const std::vector<LogPart> parts = PartsOf(env_, view);
+  std::vector<LogPart> parts = PartsOf(env_, view);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
+  if (view.has_staging) {  // then every refresh comes here, and has a copy of the list
+    parts.back().open = [&view]() -> Result<std::unique_ptr<File>> { return std::move(view.live); };
+    Unlock(&view);
+  }
   Growth growth(env_.fs, env_.on_progress, *state_);
   const std::vector<uint64_t>& taken = state_->segments;
   size_t seen = 0;
@@ -149,6 +192,7 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
                      fmt::format("segment {} is not there any more", SegmentName(taken[seen])));
   }
   IMASNAP_RETURN_IF_ERROR(growth.AddKernel(kernel));
+  Unlock(&view);
   IMASNAP_ASSIGN(LogState next, growth.Finish());
   IMASNAP_RETURN_IF_ERROR(CheckBeginning(next, parts.front().path));
   if (total && *total > next.end.records) {

@@ -46,12 +46,18 @@ class WholeLog {
   Status RefreshNow();
   // The kernel's list alone, without the lock. False: it takes more than that.
   Result<bool> FollowKernel(std::optional<uint64_t> total);
+  Result<bool> StillBegins(const LogState& state) const;
   Status ReadAll(std::optional<uint64_t> total);
   Result<LogView> OpenView();
+  void Unlock(LogView* view);
   void Publish(LogState state);
 
   Environment env_;
   const std::chrono::milliseconds patience_;
+  bool has_staging_ = false;
+  // The lock is left to others for as long as it was held last.
+  std::chrono::steady_clock::time_point locked_at_;
+  std::chrono::steady_clock::time_point others_turn_;
   std::atomic<bool> impatient_ = false;
   std::optional<Error> broken_;
   mutable std::mutex mutex_;  // for state_

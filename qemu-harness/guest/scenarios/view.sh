@@ -126,8 +126,11 @@ exec 5<&- 6<&-
 begin_view mount2
 exec 6<"$view/ascii_runtime_measurements"
 dd bs=1 count=100 <&6 >/tmp/begin 2>/tmp/dd
+mount --bind "$view/binary_runtime_measurements" "$ima/binary_runtime_measurements"
 kill -9 "$server"
 end_view killed2
+run dead-bound ima-snapshot cat
+umount "$ima/binary_runtime_measurements"
 run dead read_on <&6
 run dead-open cat "$view/ascii_runtime_measurements"
 exec 6<&-

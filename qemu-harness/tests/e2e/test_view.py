@@ -99,6 +99,10 @@ class View(unittest.TestCase):
         names = {record.event for record in imalog.records(grown[len(self.whole) :])}
         self.assertLessEqual({f"/load/bound/{number}" for number in range(1, 21)}, names)
 
+    def test_the_program_looks_below_a_dead_view_too(self) -> None:
+        told = self.out.told("dead-bound")
+        self.assertEqual((told.status, told.stdout), (0, self.whole), told)
+
     def test_only_what_reads_the_kernels_files_must_look_below_what_is_bound_over_them(self) -> None:
         told = self.out.told("bound-list")
         self.assertEqual((told.status, told.stdout), (0, self.out.told("list").stdout), told)
