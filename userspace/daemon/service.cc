@@ -85,6 +85,7 @@ Status Service::PrepareStore(Time now) {
     return std::move(prepared.error());
   }
   prepared_ = true;
+  TroubleIsOver();
   // A purge leaves the aggregate, staging nothing.
   trigger_ = Trigger(prepared->backend == Backend::kSnapshot ? 1 : 0);
   last_snapshot_ = now;
@@ -190,9 +191,7 @@ void Service::Succeeded(const Outcome& outcome, Time now) {
   // Memory is looked at again at the usual pace: what a snapshot itself
   // measures must not lead to the next one at once.
   not_before_ = now + limits_.check_interval;
-  backoff_.Reset();
-  last_error_.reset();
-  locked_since_.reset();
+  TroubleIsOver();
   const auto left = ReadCounts();
   trigger_.Taken(left.ok() && only_mark() ? *left : Counts{});
   if (left.ok()) {
@@ -252,6 +251,12 @@ void Service::Failed(const Error& error, Time now) {
   TellStatus("no snapshot: " + text);
 }
 
+void Service::TroubleIsOver() {
+  backoff_.Reset();
+  last_error_.reset();
+  locked_since_.reset();
+}
+
 void Service::Locked(Time now) {
   not_before_ = now + Backoff::kLocked;
   if (!locked_since_) {
@@ -291,9 +296,7 @@ void Service::Adopt(const Config& config, Time now) {
   const bool other_store = !SameStore(old, config);
   env_.config = config;
   not_before_ = now;
-  backoff_.Reset();
-  last_error_.reset();
-  locked_since_.reset();
+  TroubleIsOver();
   if (other_store) {
     Status prepared = PrepareStore(now);
     if (!prepared.ok() && IsRefusal(prepared.error())) {

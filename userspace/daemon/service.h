@@ -64,6 +64,7 @@ class Service {
   void LogTaken(const Outcome& outcome);
   void Failed(const Error& error, Time now);
   void Locked(Time now);
+  void TroubleIsOver();
   void TellIdle(const Counts& counts);
   void TellStatus(const std::string& doing);
   void LogNotes(const std::vector<std::string>& notes);

@@ -162,13 +162,11 @@ TEST(DaemonTest, RepairsTheStoreAtStartAndSaysWhatItDid) {
 TEST(DaemonTest, ClosesTheSessionsOfEarlierBootsAtStartAndKeepsSoManyAsConfigured) {
   Rig rig;
   for (uint32_t boot = 1; boot <= 3; ++boot) {
-    rig.world.reset_count = boot;
-    rig.world.kernel.Boot();
+    rig.world.ColdBoot(boot);
     rig.world.kernel.MeasureFiles(3);
     ASSERT_TRUE(rig.world.Take().ok());
   }
-  rig.world.reset_count = 4;
-  rig.world.kernel.Boot();
+  rig.world.ColdBoot(4);
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   EXPECT_THAT(rig.world.fs.Names(kStore + "/boots"),
               ::testing::ElementsAre("00000003", "00000004"));
@@ -326,6 +324,35 @@ TEST(DaemonTest, LockOfAnotherAtStartPutsTheRepairOff) {
   rig.now += kLocked;
   EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
   EXPECT_FALSE(rig.world.fs.Read(kBoot1 + "/00000002.ima.tmp"));
+}
+
+TEST(DaemonTest, RepairedStoreEndsTheTroubleBeforeIt) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(3);
+  auto lock = AcquireLock(rig.world.Env(), LockMode::kExclusive);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  lock->reset();
+  rig.now += seconds(1);
+  rig.service.Tick(rig.now);
+  rig.now += hours(6);
+  rig.world.kernel.MeasureFiles(20);
+  lock = AcquireLock(rig.world.Env(), LockMode::kShared);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.log.Count(LOG_WARNING, "has been held by other programs"), 0);
+}
+
+TEST(DaemonTest, TroubleThatComesBackAfterARepairIsTold) {
+  Rig rig;
+  rig.world.fs.read_only = true;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.fs.read_only = false;
+  rig.now += seconds(1);
+  rig.service.Tick(rig.now);
+  rig.world.kernel.MeasureFiles(20);
+  rig.world.fs.read_only = true;
+  rig.now += hours(1);
+  EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(1));
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "Read-only file system"), 2);
 }
 
 TEST(DaemonTest, GetsOnWhileIdleAndOnlyWhileARunningSnapshotDoes) {
