@@ -33,7 +33,7 @@ Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode)
   const std::string& path = env.config.lock_file;
   // Opened without O_CREAT first: in a sticky directory fs.protected_regular
   // refuses that to all but the owner of the file.
-  auto file = env.fs.OpenFile(path, OpenMode::kRead);
+  auto file = env.fs.OpenFile(path, OpenMode::kExistingLock);
   const bool made = !file.ok() && file.error().errno_value == ENOENT;
   if (made) {
     IMASNAP_RETURN_IF_ERROR(env.fs.MakeDirectories(ParentDirectory(path)));

@@ -43,6 +43,7 @@ enum class OpenMode {
   kCreate,         // a new file, for writing; fails when it exists
   kCreatePrivate,  // the same, mode 0600
   kLockFile,       // for flock(2): created when absent, never written
+  kExistingLock,   // the same, where it is; a FIFO does not hold it up
 };
 
 class File : public ByteSource {

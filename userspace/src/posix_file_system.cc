@@ -158,8 +158,11 @@ class PosixFileSystem : public FileSystem {
         permissions = 0600;
         break;
       case OpenMode::kLockFile:
-        flags |= O_RDONLY | O_CREAT | O_NOFOLLOW;
+        flags |= O_RDONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK;
         permissions = 0640;
+        break;
+      case OpenMode::kExistingLock:
+        flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK;
         break;
     }
     const int fd = ::open(path.c_str(), flags, permissions);

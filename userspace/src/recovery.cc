@@ -111,22 +111,51 @@ Status CloseSession(const Environment& env, const Session& session) {
   return env.store().WriteSession(session, info);
 }
 
-// Brings session.json up to date with the boot that goes on in it.
-Status ContinueSession(const Environment& env, Session* session) {
-  const std::optional<uint32_t> reset_count = env.reset_count();
-  SessionInfo info = session->info.value_or(DescribeSession(env, session->id, reset_count));
-  if (reset_count) {
-    info.reset_count = reset_count;
-  }
+void SetRun(const Environment& env, SessionInfo* info) {
   if (!env.identity.boot.empty()) {
-    info.last_boot = env.identity.boot;
+    info->last_boot = env.identity.boot;
   }
-  info.closed.clear();
+}
+
+Status UpdateSession(const Environment& env, Session* session, const SessionInfo& info) {
   if (session->info != info) {
     IMASNAP_RETURN_IF_ERROR(env.store().WriteSession(*session, info));
     session->info = info;
   }
+  return {};
+}
+
+// Brings session.json up to date with the boot that goes on in it. `carried_over`:
+// the kernel has the last segment's records from the run before.
+Status ContinueSession(const Environment& env, Session* session, bool carried_over) {
+  const std::optional<uint32_t> reset_count = env.reset_count();
+  SessionInfo info = session->info.value_or(DescribeSession(env, session->id, reset_count));
+  if (carried_over && !session->info) {
+    info.boot.clear();
+    info.last_boot.clear();
+  }
+  if (reset_count) {
+    info.reset_count = reset_count;
+  }
+  info.closed.clear();
+  if (!carried_over) {
+    SetRun(env, &info);
+  }
+  IMASNAP_RETURN_IF_ERROR(UpdateSession(env, session, info));
   return env.store().PointCurrentTo(session->id);
+}
+
+// Whether the segment's bytes are those that its metadata say.
+Result<bool> IsIntact(FileSystem& fs, const Segment& segment) {
+  if (!segment.has_data || !segment.info) {
+    return false;
+  }
+  const auto found = DescribeSegment(fs, segment);
+  if (!found.ok()) {
+    return found.error().code == ErrorCode::kMalformed ? Result<bool>(false)
+                                                       : Result<bool>(found.error());
+  }
+  return found->bytes == segment.info->bytes && found->sha256 == segment.info->sha256;
 }
 
 // Brings the last segment to a state that the next snapshot can go on from.
@@ -158,7 +187,13 @@ Status LastSegment::MarkPurged(const std::string& note) {
 }
 
 Status LastSegment::SettleInKernel() {
-  if (!head_.closing && head_.staged && head_.ends) {
+  bool intact = true;
+  const bool deletable = !head_.closing && head_.staged && head_.ends;
+  if (deletable) {
+    // After this only the store has them.
+    IMASNAP_ASSIGN(intact, IsIntact(env_.fs, last()));
+  }
+  if (deletable && intact) {
     IMASNAP_ASSIGN(const bool deleted, DeleteStagedSegment(env_.kernel(), *evidence_.last, notes_));
     if (!deleted) {
       return FileError(ErrorCode::kFailed, env_.kernel().staged_path(),
@@ -169,9 +204,9 @@ Status LastSegment::SettleInKernel() {
   }
   out_->to_supersede = last().number;
   notes_->push_back(
-      fmt::format("segment {} was stored but not purged; the next one holds its "
-                  "records too and takes its place",
-                  SegmentName(last().number)));
+      fmt::format("segment {} was stored but not purged{}; the next one holds its records too "
+                  "and takes its place",
+                  SegmentName(last().number), intact ? "" : ", and its file is not what it was"));
   return {};
 }
 
@@ -185,10 +220,10 @@ Status LastSegment::Settle(SessionMatch match, Backend backend) {
     IMASNAP_RETURN_IF_ERROR(Adopt(env_, head_, &out_->session, notes_));
   }
   if (match == SessionMatch::kSameGap) {
-    notes_->push_back(
-        fmt::format("the kernel's list does not go on from segment {}: it begins with {}; "
-                    "records between them are not in the store",
-                    SegmentName(last().number), head_.empty ? "nothing" : head_.first_event));
+    notes_->push_back(fmt::format(
+        "the kernel's list does not go on from segment {}: it begins with {}; "
+        "records between them are not in the store",
+        SegmentName(last().number), head_.empty ? "nothing" : Printable(head_.first_event)));
     return {};
   }
   if (still) {
@@ -201,6 +236,12 @@ Status LastSegment::Settle(SessionMatch match, Backend backend) {
 }
 
 }  // namespace
+
+Status NoteRun(const Environment& env, Session* session) {
+  SessionInfo info = *session->info;  // Recover() wrote it
+  SetRun(env, &info);
+  return UpdateSession(env, session, info);
+}
 
 Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* notes) {
   const Store store = env.store();
@@ -242,6 +283,7 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
     return out;
   }
   Session& session = *newest;
+  IMASNAP_RETURN_IF_ERROR(store.SyncSession(session));
   IMASNAP_RETURN_IF_ERROR(RemoveLeftovers(env, &session, notes));
   IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(env.fs, session));
   const BootEvidence evidence = EvidenceOf(env, session, key);
@@ -257,7 +299,8 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
     return out;
   }
   out.session = std::move(session);
-  IMASNAP_RETURN_IF_ERROR(ContinueSession(env, &out.session));
+  const bool carried_over = !evidence.same_run && StillInKernel(evidence, head);
+  IMASNAP_RETURN_IF_ERROR(ContinueSession(env, &out.session, carried_over));
   IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
   static_cast<void>(failed);  // noted, and tried again by the next
   IMASNAP_RETURN_IF_ERROR(LastSegment(env, evidence, head, &out, notes).Settle(match, backend));

@@ -30,6 +30,11 @@ struct Recovered {
 // session of an earlier boot and removes the oldest.
 Result<Recovered> Recover(const Environment& env, Backend backend, std::vector<std::string>* notes);
 
+// Of a session from Recover(). Notes in session.json that the session goes on in this run of the
+// kernel. After a kexec not before the records that it carried over have a new segment: until then
+// only that the run is another one tells that they are the last segment's.
+Status NoteRun(const Environment& env, Session* session);
+
 // Removes the oldest sessions down to keep_boots, and says so. Returns why some
 // were not removed.
 Result<std::vector<Error>> RemoveOldSessions(const Environment& env,

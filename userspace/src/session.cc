@@ -84,13 +84,16 @@ SessionMatch MatchSession(const BootEvidence& evidence, const KernelHead& head) 
   if (last_attempt == kNoAttempt || (contained && !head.closing)) {
     return MatchWithoutAggregate(evidence, head);
   }
+  if (evidence.same_run) {
+    return contained ? SessionMatch::kSame : SessionMatch::kSameGap;
+  }
   if (both && *stored != *now) {
     return SessionMatch::kOtherBoot;
   }
   if (contained) {
     return SessionMatch::kSame;
   }
-  if (both || (!last_attempt && evidence.same_run)) {
+  if (both) {
     return SessionMatch::kSameGap;
   }
   // A list that begins with an aggregate has its beginning somewhere. If it or

@@ -8,6 +8,7 @@
 #include "log_reader.h"
 #include "recovery.h"
 #include "segment_writer.h"
+#include "session.h"
 #include "snapshot_source.h"
 #include "staging.h"
 
@@ -30,6 +31,10 @@ class CopyingSource : public ByteSource {
   SegmentWriter& to_;
 };
 
+bool EndsByStaging(const std::vector<Segment>& segments) {
+  return !segments.empty() && segments.back().info && segments.back().info->attempt == kNoAttempt;
+}
+
 // How many records may pass before the caller is asked whether to go on.
 constexpr uint64_t kProgressStep = 256;
 
@@ -46,7 +51,8 @@ class Taker {
  private:
   Status CheckStore();
   Status CheckSpace(uint64_t needed);
-  Status CheckCounts();
+  Status CheckCounts(const std::vector<Segment>& segments);
+  Status CheckSuperseded(const std::string& temporary);
   Status SaveStaged();
   Result<bool> TakeFrom(Source* source);
   Status Copy(Source* source, const std::string& temporary);
@@ -69,6 +75,11 @@ class Taker {
 
 Result<TakeResult> Taker::Mark() {
   IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
+  IMASNAP_ASSIGN(const std::optional<Session> newest, store_.LoadNewest());
+  if (newest && EndsByStaging(newest->segments)) {
+    IMASNAP_ASSIGN(const LogView view, OpenLogViewLocked(env_));
+    IMASNAP_RETURN_IF_ERROR(CheckCounts(view.segments));
+  }
   auto file = env_.fs.OpenFile(kernel_.snapshot_path(), OpenMode::kRead);
   if (!file.ok()) {
     if (file.error().errno_value == EBUSY) {
@@ -155,6 +166,9 @@ Status Taker::Describe(Source* source, const std::string& temporary) {
     status = source->Complete(&segment_);
   }
   if (status.ok()) {
+    status = CheckSuperseded(temporary);
+  }
+  if (status.ok()) {
     return status;
   }
   if (status.error().code == ErrorCode::kMismatch) {
@@ -162,6 +176,25 @@ Status Taker::Describe(Source* source, const std::string& temporary) {
   }
   Discard(temporary);
   return status;
+}
+
+// That the kernel still had the last segment's records was seen before they were
+// read again. A program that keeps to no lock may have removed them meanwhile, and
+// then that segment alone has them.
+Status Taker::CheckSuperseded(const std::string& temporary) {
+  if (!at_.to_supersede) {
+    return {};
+  }
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, env_.fs.OpenFile(temporary, OpenMode::kRead));
+  IMASNAP_ASSIGN(const LiveHead head,
+                 CompareWithLive(*file, temporary, KeyOf(*at_.session.segments.back().info)));
+  if (head.start != LiveStart::kContainsSegment) {
+    return FileError(ErrorCode::kFailed, kernel_.live_path(),
+                     fmt::format("does not begin with the records of segment {} any more: another "
+                                 "program removed them meanwhile; nothing was purged, try again",
+                                 SegmentName(*at_.to_supersede)));
+  }
+  return {};
 }
 
 // Keeps the bytes under a name of their own.
@@ -193,10 +226,9 @@ void Taker::Discard(const std::string& temporary) {
 // Of the kernel's snapshot file: an aggregate counts the records since cold boot
 // as this kernel knows them. Those that staging deleted under the kernel before
 // a kexec it does not know, and its aggregates would contradict the segments.
-Status Taker::CheckCounts() {
-  const std::vector<Segment>& segments = at_.session.segments;
-  if (segments.empty() || !segments.back().info || segments.back().info->attempt != kNoAttempt ||
-      at_.to_supersede) {
+// `segments` are those of this boot whose records the kernel does not hold.
+Status Taker::CheckCounts(const std::vector<Segment>& segments) {
+  if (!EndsByStaging(segments)) {
     return {};
   }
   IMASNAP_ASSIGN(const std::optional<uint64_t> count,
@@ -208,7 +240,7 @@ Status Taker::CheckCounts() {
     return {};
   }
   return FileError(
-      ErrorCode::kFailed, at_.session.directory,
+      ErrorCode::kFailed, store_.root(),
       fmt::format("holds {} records of this boot and the kernel {}, but this kernel counts only {} "
                   "since cold boot: they were taken by staging under another kernel before a "
                   "kexec, and an aggregate of this one would contradict them; nothing was done. "
@@ -266,6 +298,9 @@ Result<bool> Taker::TakeFrom(Source* source) {
   }
   IMASNAP_RETURN_IF_ERROR(env_.fs.SyncDirectory(at_.session.directory));
   IMASNAP_RETURN_IF_ERROR(store_.WriteSegmentInfo(at_.session, segment_));
+  if (segment_.supersedes) {
+    IMASNAP_RETURN_IF_ERROR(NoteRun(env_, &at_.session));
+  }
   IMASNAP_RETURN_IF_ERROR(source->Purge(segment_, notes_));
   Finish(source, path);
   return true;
@@ -306,7 +341,11 @@ Result<TakeResult> Taker::Take() {
   IMASNAP_RETURN_IF_ERROR(CheckSpace(size.value_or(0)));
   std::unique_ptr<Source> source;
   if (backend_ == Backend::kSnapshot) {
-    IMASNAP_RETURN_IF_ERROR(CheckCounts());
+    std::vector<Segment> gone = at_.session.segments;
+    if (at_.to_supersede) {
+      gone.pop_back();
+    }
+    IMASNAP_RETURN_IF_ERROR(CheckCounts(gone));
     source = std::make_unique<SnapshotSource>(kernel_);
   } else {
     IMASNAP_ASSIGN(const uint64_t before, RecordsBefore(env_.fs, at_.session, at_.to_supersede));

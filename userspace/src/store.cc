@@ -76,6 +76,14 @@ Result<Session> LoadSession(FileSystem& fs, const std::string& directory) {
   };
   for (const std::string& name : names) {
     const std::string path = session.directory + "/" + name;
+    const bool is_read =
+        name == "session.json" || NumberFromName(name, ".ima") || NumberFromName(name, ".json");
+    if (is_read) {
+      IMASNAP_ASSIGN(const FileInfo info, fs.Stat(path));
+      if (info.type != FileType::kRegular) {
+        return FileError(ErrorCode::kMismatch, path, "is not a regular file");
+      }
+    }
     if (name.ends_with(".tmp")) {
       session.temporaries.push_back(path);
     } else if (name.find(".rejected") != std::string::npos) {
@@ -130,6 +138,16 @@ Result<std::optional<Session>> Store::LoadNewest() const {
 }
 
 Status Store::Create() const { return fs_.MakeDirectories(root_ + "/boots"); }
+
+Status Store::SyncSession(const Session& session) const {
+  // A segment is only ever stored in a session that is durable.
+  if (session.segments.empty()) {
+    for (const std::string& directory : {ParentDirectory(root_), root_, root_ + "/boots"}) {
+      IMASNAP_RETURN_IF_ERROR(fs_.SyncDirectory(directory));
+    }
+  }
+  return fs_.SyncDirectory(session.directory);
+}
 
 Result<Session> Store::CreateSession(const SessionInfo& info) const {
   Session session;

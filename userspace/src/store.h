@@ -59,6 +59,9 @@ class Store {
 
   // Makes the store and its directories.
   Status Create() const;
+  // Makes durable that a session is there, and what its directory lists: whoever
+  // made it may have died before.
+  Status SyncSession(const Session& session) const;
   // Makes the directory of a session and session.json, durably, and points
   // `current` to it.
   Result<Session> CreateSession(const SessionInfo& info) const;

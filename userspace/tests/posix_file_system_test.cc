@@ -13,6 +13,7 @@
 
 #include "environment.h"
 #include "file_system.h"
+#include "store.h"
 
 namespace imasnap {
 namespace {
@@ -101,6 +102,32 @@ TEST_F(PosixTest, MappedBytesOfAFileThatWasCutAreAnErrorOfTheSystemCallThatTakes
   ::close(ends[0]);
   ::close(ends[1]);
   EXPECT_FALSE((*fs_->Open("/proc/self/status", OpenMode::kRead))->Map(1).ok());
+}
+
+TEST_F(PosixTest, LockFileThatIsAFifoOrALinkIsRefusedAndHoldsNothingUp) {
+  Environment env{.fs = *fs_, .securityfs = "/none", .owner = ::geteuid()};
+  env.config.lock_file = dir_ + "/fifo";
+  ASSERT_EQ(::mkfifo(env.config.lock_file.c_str(), 0640), 0);
+  auto lock = AcquireLock(env, LockMode::kShared);
+  ASSERT_FALSE(lock.ok());
+  EXPECT_NE(lock.error().ToString().find("not a regular file; remove it"), std::string::npos);
+  ASSERT_TRUE(fs_->WriteDurably(dir_ + "/other", "").ok());
+  env.config.lock_file = dir_ + "/link";
+  ASSERT_TRUE(fs_->Symlink("other", env.config.lock_file).ok());
+  lock = AcquireLock(env, LockMode::kShared);
+  ASSERT_FALSE(lock.ok());
+  EXPECT_EQ(lock.error().errno_value, ELOOP);
+}
+
+TEST_F(PosixTest, SegmentThatIsNoRegularFileIsRefusedAndHoldsNothingUp) {
+  for (const char* name : {"/00000001.ima", "/00000001.json", "/session.json"}) {
+    ASSERT_EQ(::mkfifo((dir_ + name).c_str(), 0640), 0);
+    const auto session = LoadSession(*fs_, dir_);
+    ASSERT_FALSE(session.ok());
+    EXPECT_EQ(session.error().code, ErrorCode::kMismatch);
+    EXPECT_EQ(session.error().ToString(), dir_ + name + ": is not a regular file");
+    ASSERT_TRUE(fs_->Unlink(dir_ + name).ok());
+  }
 }
 
 // Another process holds the lock with plain flock(2), as any client of the

@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <tuple>
 
 #include "world.h"
@@ -31,11 +32,7 @@ class BootTest : public ::testing::TestWithParam<std::tuple<bool, Kind>> {
     return std::get<0>(GetParam()) ? std::optional<uint32_t>(count) : std::nullopt;
   }
   // A cold boot; with a TPM its reset count rises.
-  void ColdBoot(uint32_t count) {
-    world_.kernel.Boot();
-    world_.reset_count = Counter(count);
-    world_.identity.boot = std::string(32, static_cast<char>('a' + count));
-  }
+  void ColdBoot(uint32_t count) { world_.ColdBoot(Counter(count)); }
   World world_;
 };
 
@@ -152,6 +149,34 @@ TEST(RecoveryTest, ClearedTpmDoesNotEndASessionThatTheChainProves) {
   ASSERT_TRUE(taken.ok());
   EXPECT_EQ(taken->session, 1U);
   EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(RecoveryTest, ClearedTpmDoesNotEndASessionOfTheSameRunOfTheKernel) {
+  for (const bool staged_away : {false, true}) {
+    World world;
+    world.kernel.has_staging = true;
+    world.kernel.MeasureFiles(4);
+    ASSERT_TRUE(world.Take().ok());
+    world.kernel.MeasureFiles(4);
+    if (staged_away) {  // by a program that keeps to no lock
+      ASSERT_EQ(world.kernel.Stage(), 0);
+      ASSERT_EQ(world.kernel.DeleteStaged(), 0);
+    } else {
+      world.kernel.write_error = EIO;
+      ASSERT_FALSE(world.Take().ok());
+      world.kernel.write_error = 0;
+    }
+    world.reset_count = 0;  // TPM2_Clear
+    world.kernel.MeasureFiles(2);
+    auto taken = world.Take();
+    ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+    EXPECT_EQ(taken->session, 1U);
+    if (staged_away) {
+      EXPECT_THAT(world.notes, Contains(HasSubstr("does not go on from segment 00000001")));
+    } else {
+      EXPECT_TRUE(world.IsWhole());
+    }
+  }
 }
 
 TEST(RecoveryTest, PurgeByAnotherClientIsSaidAndShownByVerification) {

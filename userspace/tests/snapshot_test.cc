@@ -110,6 +110,36 @@ TEST(SnapshotTest, RefusedPurgeLeavesASegmentThatTheNextOneReplaces) {
   EXPECT_TRUE(world.IsWhole());
 }
 
+// By a program that keeps to no lock, after it was seen that the kernel still has
+// the segment: then only the store does.
+TEST(SnapshotTest, SegmentWhoseRecordsWereRemovedMeanwhileIsNotReplaced) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  world.kernel.write_error = EIO;
+  ASSERT_FALSE(world.Take().ok());
+  world.kernel.write_error = 0;
+  const auto bytes = world.fs.Read(world.SegmentPath(1) + ".ima");
+  world.fs.on_call = [&](const std::string& call) {
+    if (call == "open /sys/kernel/security/ima/snapshot") {
+      world.fs.on_call = nullptr;
+      Environment other = world.Env();
+      other.config.store = "/var/lib/other";
+      other.config.lock_file = "/run/lock/other";
+      std::vector<std::string> notes;
+      ASSERT_TRUE(TakeSnapshot(other, false, &notes).ok());
+      world.kernel.MeasureFiles(1);
+    }
+  };
+  auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_THAT(taken.error().message, HasSubstr("another program removed them meanwhile"));
+  EXPECT_EQ(world.kernel.purges(), 1U);
+  taken = world.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  EXPECT_FALSE(taken->segment->supersedes);
+  EXPECT_EQ(world.fs.Read(world.SegmentPath(1) + ".ima"), bytes);
+}
+
 TEST(SnapshotTest, PurgeWhoseAnswerIsAnErrorIsSeenInTheList) {
   World world;
   world.kernel.MeasureFiles(3);
@@ -364,9 +394,18 @@ TEST_P(FaultTest, NothingIsLostOrStoredTwiceAfterARefusedPurge) {
 }
 
 TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhenAKexecFollows) {
-  StrikeEveryCall(TakeOne, [](World* world) {
-    world->kernel.Kexec();
-    world->identity.boot = std::string(32, 'c');
+  StrikeEveryCall(TakeOne, [](World* world) { world->Kexec(); });
+}
+
+// And after one: the new kernel has records that the last segment has too.
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhereAKexecCarriedThemOver) {
+  StrikeEveryCall([](World* world) {
+    TakeOne(world);
+    world->kernel.write_error = ESHUTDOWN;
+    ASSERT_FALSE(world->Take().ok());
+    world->kernel.write_error = 0;
+    world->kernel.MeasureFiles(2);
+    world->Kexec();
   });
 }
 

@@ -181,6 +181,28 @@ TEST(StagingTest, RefusedDeletionIsMadeUpForByTheNextSnapshot) {
   EXPECT_TRUE(world.IsWhole());
 }
 
+// Only what is staged has the records then.
+TEST(StagingTest, DamagedSegmentIsTakenAgainFromWhatIsStillStaged) {
+  for (const bool gone : {false, true}) {
+    World world(Kind::kStaging);
+    world.kernel.MeasureFiles(3);
+    world.kernel.write_error = EIO;
+    ASSERT_FALSE(world.Take().ok());
+    world.kernel.write_error = 0;
+    if (gone) {
+      world.fs.Remove(world.SegmentPath(1) + ".ima");
+    } else {
+      world.fs.Find(world.SegmentPath(1) + ".ima")->data.back() ^= std::byte{1};
+    }
+    auto taken = world.Take();
+    ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+    EXPECT_THAT(world.notes, Contains(HasSubstr("and its file is not what it was")));
+    EXPECT_EQ(world.kernel.staged(), 0U);
+    EXPECT_TRUE(world.IsWhole());
+    EXPECT_EQ(world.fs.Find(world.SegmentPath(1) + ".json"), nullptr);
+  }
+}
+
 // Violations have no entry in the hash table: the same bytes can be measured again.
 TEST(StagingTest, SameBytesMeasuredAgainAreOtherRecords) {
   World world(Kind::kStaging);
@@ -245,12 +267,10 @@ TEST(StagingTest, MarkerRightAfterADeletionIsVerified) {
 class KexecTest : public ::testing::Test {
  protected:
   void Kexec(World* world, Kind into) {
-    world->kernel.Kexec();
-    world->identity.boot = std::string(32, static_cast<char>('c' + boots_++));
+    world->Kexec();
     world->kernel.has_snapshot_file = into == Kind::kSnapshot;
     world->kernel.has_staging = into == Kind::kStaging;
   }
-  int boots_ = 0;
 };
 
 TEST_F(KexecTest, FromAPatchedKernelIntoAStockOneGoesOn) {
@@ -281,6 +301,31 @@ TEST_F(KexecTest, FromAStockKernelIntoAPatchedOneIsRefusedOnceRecordsAreGone) {
   EXPECT_THAT(taken.error().message, HasSubstr("taken by staging under another kernel"));
   EXPECT_EQ(world.kernel.attempts(), 0U);
   EXPECT_TRUE(world.IsWhole());
+}
+
+// A mark of that kernel would contradict the segments as much; and a segment that
+// was not deleted in time, and came over the kexec, changes nothing.
+TEST_F(KexecTest, FromAStockKernelIntoAPatchedOneIsRefusedInEveryCase) {
+  for (const bool left : {false, true}) {
+    World world(Kind::kStaging);
+    world.kernel.MeasureFiles(3);
+    ASSERT_TRUE(world.Take().ok());
+    world.kernel.not_counted = world.kernel.total();
+    world.kernel.MeasureFiles(3);
+    if (left) {
+      world.kernel.write_error = ESTALE;
+      ASSERT_FALSE(world.Take().ok());
+      world.kernel.write_error = 0;
+    }
+    Kexec(&world, Kind::kSnapshot);
+    for (const bool mark : {false, true}) {
+      const auto taken = world.Take(mark);
+      ASSERT_FALSE(taken.ok()) << left << mark;
+      EXPECT_THAT(taken.error().message, HasSubstr("taken by staging under another kernel"));
+    }
+    EXPECT_EQ(world.kernel.attempts(), 0U);
+    EXPECT_TRUE(world.IsWhole());
+  }
 }
 
 TEST_F(KexecTest, WithoutATpmAListThatGoesOnIsTold) {
