@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ranges>
 #include <thread>
 
 #include "quote_check.h"
@@ -195,7 +194,9 @@ std::set<uint32_t> VerifyPass::ComparedPcrs(size_t bank) const {
       }
     }
   } else if (const auto found = target_.find(bank); found != target_.end()) {
-    std::ranges::for_each(std::views::keys(found->second), note);
+    for (const auto& [pcr, value] : found->second) {
+      note(pcr);
+    }
   }
   return compared;
 }
