@@ -82,6 +82,9 @@ static void expect_busy(struct __test_metadata *_metadata, const char *path,
 
 TEST_F(snapshot_open, refuses_staging_and_deleting)
 {
+	static const char *const lists[] = {
+		BINARY_LIST, ASCII_LIST, BINARY_STAGED, ASCII_STAGED
+	};
 	struct snapshot *snap = &self->snap;
 
 	snap->fd = snapshot_open();
@@ -99,11 +102,157 @@ TEST_F(snapshot_open, refuses_staging_and_deleting)
 		expect_busy(_metadata, BINARY_LIST, "1\n");
 		expect_busy(_metadata, ASCII_LIST, "1\n");
 	}
+
+	/* Nor does anybody get to read what he would delete later. */
+	for (int i = 0; i < 4; i++) {
+		EXPECT_EQ(-1, open(lists[i], O_RDWR));
+		EXPECT_EQ(EBUSY, errno);
+	}
+
+	/* A snapshot that was refused leaves the first one in their way. */
+	EXPECT_EQ(-1, snapshot_open());
+	EXPECT_EQ(EBUSY, errno);
+	EXPECT_EQ(-1, open(BINARY_LIST, O_RDWR));
+	EXPECT_EQ(EBUSY, errno);
 	snapshot_close(_metadata, snap);
 
 	/* And the snapshot closed, it works. */
 	EXPECT_EQ(0, list_write(BINARY_STAGED, "A\n"));
 	EXPECT_EQ(0, list_write(BINARY_STAGED, "D\n"));
+}
+
+FIXTURE(stager)
+{
+};
+
+FIXTURE_VARIANT(stager)
+{
+	const char *path;
+	int flags;
+};
+
+FIXTURE_VARIANT_ADD(stager, of_binary_list) {
+	.path = BINARY_LIST,
+	.flags = O_RDWR,
+};
+
+FIXTURE_VARIANT_ADD(stager, of_ascii_list) {
+	.path = ASCII_LIST,
+	.flags = O_WRONLY,
+};
+
+FIXTURE_VARIANT_ADD(stager, of_staged_binary_list) {
+	.path = BINARY_STAGED,
+	.flags = O_RDWR,
+};
+
+FIXTURE_VARIANT_ADD(stager, of_staged_ascii_list) {
+	.path = ASCII_STAGED,
+	.flags = O_WRONLY,
+};
+
+FIXTURE_SETUP(stager)
+{
+	setup_staging(_metadata);
+}
+
+FIXTURE_TEARDOWN(stager)
+{
+}
+
+TEST_F(stager, refuses_snapshot)
+{
+	static const int flags[] = { O_RDWR, O_RDONLY, O_WRONLY };
+	struct state before = {};
+	pid_t child;
+	int fd;
+
+	state_get(_metadata, &before);
+	fd = open(variant->path, variant->flags | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	for (int i = 0; i < 3; i++) {
+		EXPECT_EQ(-1, open(SNAPSHOT, flags[i]));
+		EXPECT_EQ(EBUSY, errno);
+	}
+
+	/* It is the open file that counts, not the task. */
+	child = fork_child();
+	ASSERT_LE(0, child);
+	if (!child) {
+		close(fd);
+		EXPECT_EQ(-1, snapshot_open());
+		EXPECT_EQ(EBUSY, errno);
+		_exit(_metadata->exit_code);
+	}
+	EXPECT_EQ(0, exit_status(child));
+	ASSERT_EQ(0, close(fd));
+	expect_unchanged(_metadata, &before);
+
+	fd = snapshot_open();
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(0, close(fd));
+}
+
+TEST_F(staging, reader_lets_snapshot_in)
+{
+	int fd[2];
+
+	fd[0] = open(BINARY_LIST, O_RDONLY | O_CLOEXEC);
+	fd[1] = open(BINARY_STAGED, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd[0]);
+	ASSERT_LE(0, fd[1]);
+	purge_all(_metadata);
+	EXPECT_EQ(0, close(fd[0]));
+	EXPECT_EQ(0, close(fd[1]));
+	EXPECT_EQ(0, list_write(BINARY_STAGED, "A\n"));
+	EXPECT_EQ(0, list_write(BINARY_STAGED, "D\n"));
+}
+
+/* Takes a snapshot with its purge, if it is let. */
+static void try_purge(struct __test_metadata *_metadata)
+{
+	struct snapshot snap = { .fd = snapshot_open() };
+	struct ima_log segment = {};
+
+	if (snap.fd < 0)
+		return;
+	EXPECT_EQ(0, read_rest(snap.fd, 1 << 16, &segment));
+	EXPECT_EQ(1, write(snap.fd, "1", 1));
+	EXPECT_EQ(0, close(snap.fd));
+	log_free(&segment);
+}
+
+TEST_F(staging, deletes_what_was_read)
+{
+	struct ima_log read = {}, after = {};
+	char request[24];
+	size_t n;
+	int fd;
+
+	if (on_command_line("ima_flush_htable"))
+		SKIP(return, "ima_flush_htable rules out deleting N records");
+	purge_all(_metadata);
+	ASSERT_EQ(0, measure_many(10));
+	fd = open(BINARY_LIST, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, read_rest(fd, 1 << 16, &read));
+	ASSERT_STREQ("", log_parse(&read, SHA1_SIZE));
+	n = read.count;
+	ASSERT_LE(11, n);
+
+	/* The first N records stay those that were read. */
+	try_purge(_metadata);
+	ASSERT_EQ(0, measure_many(n));
+	snprintf(request, sizeof(request), "%zu\n", n - 1);
+	ASSERT_EQ(strlen(request), write(fd, request, strlen(request)));
+	ASSERT_EQ(0, close(fd));
+
+	ASSERT_STREQ("", log_read(BINARY_LIST, &after));
+	EXPECT_EQ(n + 1, after.count);
+	EXPECT_EQ(0, log_count_name(&after, 0, "snapshot_aggregate"));
+	EXPECT_EQ(read.rec[n - 1].len, after.rec[0].len);
+	EXPECT_EQ(0, memcmp(read.bytes + read.rec[n - 1].offset, after.bytes,
+			    read.rec[n - 1].len));
 }
 
 TEST_F(staging, pending_refuses_snapshot)
