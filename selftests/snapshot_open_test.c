@@ -192,6 +192,20 @@ TEST_F(open, cap_sys_admin_of_user_namespace)
 	expect_unchanged(_metadata, &before);
 }
 
+TEST_F(open, direct_io_records_nothing)
+{
+	static const int flags[] = { O_RDWR, O_RDONLY, O_WRONLY };
+	struct state before = {};
+
+	state_get(_metadata, &before);
+	for (int i = 0; i < 3; i++) {
+		EXPECT_EQ(-1, open(SNAPSHOT, flags[i] | O_DIRECT));
+		EXPECT_EQ(EINVAL, errno);
+	}
+	expect_unchanged(_metadata, &before);
+	expect_free(_metadata);
+}
+
 TEST_F(open, second_opener_is_refused)
 {
 	int fd = snapshot_open();
