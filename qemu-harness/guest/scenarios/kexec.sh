@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A snapshot, kexec, another snapshot; then kexec with more records than its
-# buffer has room for. Each part runs in its own kernel; the command line says
-# which.
+# buffer has room for; then kexec with snapshots of which none was purged. Each
+# part runs in its own kernel; the command line says which.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -33,13 +33,23 @@ case $(cat /proc/cmdline) in
 	measure third 1 20
 	gather
 	load_part 3
-	measure overflow 1 400
+	measure overflow 1 600
 	copy_kernel /out/part2.end
 	execute
 	;;
 *e2e.part=3*)
 	dmesg >/out/part3.dmesg
 	copy_kernel /out/part3
+	load_part 4
+	for _ in 1 2 3 4 5 6; do
+		: <"$ima/snapshot"
+	done
+	copy_kernel /out/part3.end
+	execute
+	;;
+*e2e.part=4*)
+	dmesg >/out/part4.dmesg
+	copy_kernel /out/part4
 	;;
 *)
 	measure first 1 150

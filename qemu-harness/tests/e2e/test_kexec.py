@@ -86,3 +86,11 @@ class Kexec(unittest.TestCase):
             self.assertIn("Linux version", text)
             self.assertNotIn("Failed to restore", text)
             self.assertNotIn("attempting to restore", text)
+
+    def test_the_buffer_has_room_for_snapshots_that_were_not_purged(self) -> None:
+        before, end, carried = (self.out.kernel(part) for part in ("part3", "part3.end", "part4"))
+        self.assertEqual(end.attempts, before.attempts + 6)
+        self.assertTrue(carried.log.startswith(end.log))
+        self.assertEqual([r.event for r in imalog.records(carried.log[len(end.log) :])], ["boot_aggregate"])
+        self.assertEqual((carried.attempts, carried.total), (end.attempts, end.total + 1))
+        self.assertNotIn("Failed to restore", (self.out / "part4.dmesg").read_text(errors="replace"))
