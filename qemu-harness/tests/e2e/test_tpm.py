@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A snapshot with a TPM that does not do what others do."""
+"""A TPM that fails amid a snapshot leaves a log that replays to its PCRs."""
 
 from __future__ import annotations
 
 import unittest
 from pathlib import Path
+from typing import ClassVar
 
 from e2e import guests
-from e2e.guests import MEASURED_PCR, Out
+from e2e.guests import MEASURED_PCR, Kernel, Out
 from imaharness import imalog, paths, process
 from imaharness.tpm import TpmSpec
 
@@ -24,6 +25,61 @@ def boot(faults: str, version: str) -> Out:
     banks = BANKS if version == "2.0" else ("sha1",)
     tpm = TpmSpec(version=version, banks=banks, preload=library, env={"IMA_FAULTS": faults})
     return Out(guests.boot(guests.spec("tpm.sh", f"tpm-{faults.replace(',', '-')}", tpm=tpm, env={"FAULTS": faults})).out)
+
+
+class Extend(unittest.TestCase):
+    """The TPM answers the extend of an aggregate with an error."""
+
+    out: ClassVar[Out]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.out = boot("executed,lost,unread", "2.0")
+
+    def check_replay(self, name: str) -> None:
+        replay = imalog.Replay(BANKS)
+        for record in imalog.records(self.out.kernel(name).log):
+            replay.add(record)
+        for bank, values in self.out.pcrs(f"{name}.pcrs").values.items():
+            self.assertEqual(replay.banks[bank][MEASURED_PCR].hex(), values[MEASURED_PCR].hex(), bank)
+
+    def check_aggregates(self, before: Kernel, after: Kernel, added: int) -> None:
+        """So many were added, and each is counted where it stands."""
+        self.assertEqual(after.attempts, before.attempts + added)
+        log = list(imalog.records(after.log))
+        found = [(imalog.aggregate(r), r.number) for r in log if r.is_aggregate]
+        self.assertEqual([(a.attempt, a.record_count) for a, _ in found],
+                         [(n, number - 1) for n, (_, number) in enumerate(found, 1)])  # fmt: skip
+        self.assertEqual(len(found), after.attempts)
+
+    def test_executed_after_all_is_recorded(self) -> None:
+        told, before, after = self.out.told("executed"), self.out.kernel("before"), self.out.kernel("executed")
+        self.assertEqual((told.status, told.stdout), (0, before.log), told)
+        self.check_aggregates(before, after, 1)
+        self.check_replay("executed")
+
+    def test_not_executed_is_not_recorded(self) -> None:
+        told, before, after = self.out.told("lost"), self.out.kernel("executed"), self.out.kernel("lost")
+        self.assertNotEqual(told.status, 0)
+        self.assertEqual(told.stdout, b"")
+        self.assertIn("Input/output error", told.stderr)
+        self.check_aggregates(before, after, 0)
+        self.check_replay("lost")
+
+    def test_a_pcr_that_cannot_be_read_keeps_the_record(self) -> None:
+        told, before, after = self.out.told("unread"), self.out.kernel("lost"), self.out.kernel("unread")
+        self.assertNotEqual(told.status, 0)
+        self.assertEqual(told.stdout, b"")
+        self.assertIn("Input/output error", told.stderr)
+        self.check_aggregates(before, after, 1)
+        self.check_replay("unread")
+
+    def test_the_next_snapshot_is_as_any_other(self) -> None:
+        told, before, after = self.out.told("none"), self.out.kernel("unread"), self.out.kernel("none")
+        self.assertEqual(told.status, 0, told)
+        self.assertTrue(told.stdout.startswith(before.log))
+        self.check_aggregates(before, after, 1)
+        self.check_replay("none")
 
 
 class SixteenPcrs(unittest.TestCase):
