@@ -80,15 +80,8 @@ Result<TakeResult> Taker::Mark() {
     IMASNAP_ASSIGN(const LogView view, OpenLogViewLocked(env_));
     IMASNAP_RETURN_IF_ERROR(CheckCounts(view.segments));
   }
-  auto file = env_.fs.OpenFile(kernel_.snapshot_path(), OpenMode::kRead);
-  if (!file.ok()) {
-    if (file.error().errno_value == EBUSY) {
-      file.error().message +=
-          ": another program has it open, or records are staged; 'ima-snapshot take' stores those";
-    }
-    return std::move(file.error());
-  }
-  IMASNAP_RETURN_IF_ERROR((*file)->Close());
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenSnapshotFile(kernel_, OpenMode::kRead));
+  IMASNAP_RETURN_IF_ERROR(file->Close());
   TakeResult result;
   IMASNAP_ASSIGN(const std::optional<uint64_t> attempts, kernel_.Counter("snapshot_attempts"));
   result.attempt = attempts.value_or(0);

@@ -3,13 +3,25 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 #include "log_reader.h"
 #include "store.h"
 
 namespace imasnap {
 
+Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel, OpenMode mode) {
+  auto file = kernel.fs().OpenFile(kernel.snapshot_path(), mode);
+  if (!file.ok() && file.error().errno_value == EBUSY) {
+    file.error().message +=
+        ": another program has it open, or a measurement list for writing, or records are staged "
+        "('ima-snapshot take' stores those)";
+  }
+  return file;
+}
+
 Result<bool> SnapshotSource::Open() {
-  IMASNAP_ASSIGN(file_, kernel_.fs().OpenFile(kernel_.snapshot_path(), OpenMode::kReadWrite));
+  IMASNAP_ASSIGN(file_, OpenSnapshotFile(kernel_, OpenMode::kReadWrite));
   return true;
 }
 

@@ -12,6 +12,10 @@
 
 namespace imasnap {
 
+// kFailed with what EBUSY means, which is not tried again: whoever is at work may be
+// so for long.
+Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel, OpenMode mode);
+
 // The kernel's snapshot file: opening it records an aggregate, which says what
 // is to be read, and writing purges.
 class SnapshotSource : public Source {

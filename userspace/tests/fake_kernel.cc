@@ -113,7 +113,10 @@ class SnapshotFile : public KernelFile {
     kernel_->Measure(kernel_->MakeAggregate(boundary_));
     kernel_->MeasureFiles(kernel_->records_after_open);
   }
-  ~SnapshotFile() override { kernel_->open_ = false; }
+  ~SnapshotFile() override {
+    kernel_->open_ = false;
+    --kernel_->readers_;
+  }
 
   Result<size_t> ReadSome(std::span<std::byte> out) override {
     if (purged_) {
@@ -304,7 +307,8 @@ Result<std::unique_ptr<File>> FakeKernel::Open(const std::string& name, const st
     return SystemError(path, "open", ENOENT);
   }
   if (name == "snapshot") {
-    if (open_ || staged_ > 0) {
+    // It counts as a reader of the lists.
+    if (open_ || staged_ > 0 || EnterList(false) != 0) {
       return SystemError(path, "open", EBUSY);
     }
     return std::unique_ptr<File>(new SnapshotFile(path, this));

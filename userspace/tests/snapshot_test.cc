@@ -110,6 +110,32 @@ TEST(SnapshotTest, RefusedPurgeLeavesASegmentThatTheNextOneReplaces) {
   EXPECT_TRUE(world.IsWhole());
 }
 
+TEST(SnapshotTest, ListThatIsOpenForWritingIsInTheWayAndSaid) {
+  World world;
+  world.kernel.has_staging = true;
+  world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(world.Take().ok());
+  const std::string name = "binary_runtime_measurements";
+  const std::string path = "/sys/kernel/security/ima/" + name;
+  std::unique_ptr<File> writer;
+  for (const bool mark : {true, false}) {
+    writer.reset();
+    world.fs.on_call = [&](const std::string& call) {
+      if (call == "open /sys/kernel/security/ima/snapshot") {
+        writer = std::move(*world.kernel.Open(name, path, true));
+      }
+    };
+    const auto taken = world.Take(mark);
+    world.fs.on_call = nullptr;
+    ASSERT_FALSE(taken.ok());
+    EXPECT_EQ(taken.error().errno_value, EBUSY);
+    EXPECT_THAT(taken.error().message, HasSubstr("or a measurement list for writing"));
+  }
+  writer.reset();
+  EXPECT_TRUE(world.Take().ok());
+  EXPECT_TRUE(world.IsWhole());
+}
+
 // By a program that keeps to no lock, after it was seen that the kernel still has
 // the segment: then only the store does.
 TEST(SnapshotTest, SegmentWhoseRecordsWereRemovedMeanwhileIsNotReplaced) {
