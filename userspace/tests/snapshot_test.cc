@@ -407,17 +407,17 @@ void TakeOne(World* world) {
 
 TEST_P(FaultTest, NothingIsLostOrStoredTwiceInTheSecondSnapshot) { StrikeEveryCall(TakeOne); }
 
+void RefusedPurge(World* world) {
+  TakeOne(world);
+  world->kernel.write_error = ESHUTDOWN;
+  ASSERT_FALSE(world->Take().ok());
+  world->kernel.write_error = 0;
+  world->kernel.MeasureFiles(2);
+}
+
 // The last segment was stored, but not purged: the next one takes its place, or
 // what is staged is deleted, and whatever happens on the way, nothing is twice.
-TEST_P(FaultTest, NothingIsLostOrStoredTwiceAfterARefusedPurge) {
-  StrikeEveryCall([](World* world) {
-    TakeOne(world);
-    world->kernel.write_error = ESHUTDOWN;
-    ASSERT_FALSE(world->Take().ok());
-    world->kernel.write_error = 0;
-    world->kernel.MeasureFiles(2);
-  });
-}
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceAfterARefusedPurge) { StrikeEveryCall(RefusedPurge); }
 
 TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhenAKexecFollows) {
   StrikeEveryCall(TakeOne, [](World* world) { world->Kexec(); });
@@ -426,11 +426,7 @@ TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhenAKexecFollows) {
 // And after one: the new kernel has records that the last segment has too.
 TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhereAKexecCarriedThemOver) {
   StrikeEveryCall([](World* world) {
-    TakeOne(world);
-    world->kernel.write_error = ESHUTDOWN;
-    ASSERT_FALSE(world->Take().ok());
-    world->kernel.write_error = 0;
-    world->kernel.MeasureFiles(2);
+    RefusedPurge(world);
     world->Kexec();
   });
 }
