@@ -107,10 +107,20 @@ class Writer {
   uint64_t written_ = 0;
 };
 
-// A place of its own in a file that others read too.
-class SharedFile : public File {
+class ReadOnlyFile : public File {
  public:
-  explicit SharedFile(std::shared_ptr<File> file) : File(file->path()), file_(std::move(file)) {}
+  using File::File;
+  Result<size_t> WriteSome(ByteView) override { return SystemError(path(), "write", EBADF); }
+  Status Sync() override { return SystemError(path(), "fsync", EBADF); }
+  Status TryLock(LockMode) override { return SystemError(path(), "flock", EBADF); }
+  Status Close() override { return {}; }
+};
+
+// A place of its own in a file that others read too.
+class SharedFile : public ReadOnlyFile {
+ public:
+  explicit SharedFile(std::shared_ptr<File> file)
+      : ReadOnlyFile(file->path()), file_(std::move(file)) {}
 
   Result<size_t> ReadSome(std::span<std::byte> out) override {
     IMASNAP_ASSIGN(const size_t got, file_->ReadSomeAt(at_, out));
@@ -120,12 +130,8 @@ class SharedFile : public File {
   Result<size_t> ReadSomeAt(uint64_t offset, std::span<std::byte> out) override {
     return file_->ReadSomeAt(offset, out);
   }
-  Result<size_t> WriteSome(ByteView) override { return SystemError(path(), "write", EBADF); }
   Result<uint64_t> Seek(uint64_t offset) override { return at_ = offset; }
-  Status Sync() override { return SystemError(path(), "fsync", EBADF); }
   Result<FileInfo> Stat() override { return file_->Stat(); }
-  Status TryLock(LockMode) override { return SystemError(path(), "flock", EBADF); }
-  Status Close() override { return {}; }
 
  private:
   std::shared_ptr<File> file_;
@@ -134,9 +140,10 @@ class SharedFile : public File {
 
 // A copy of the kernel's list, which would hold up staging as long as it is open.
 // Read after its end it goes on with what was measured since.
-class GrowingCopy : public File {
+class GrowingCopy : public ReadOnlyFile {
  public:
-  explicit GrowingCopy(KernelLog kernel) : File(kernel.live_path()), kernel_(std::move(kernel)) {}
+  explicit GrowingCopy(KernelLog kernel)
+      : ReadOnlyFile(kernel.live_path()), kernel_(std::move(kernel)) {}
 
   Result<size_t> ReadSome(std::span<std::byte> out) override {
     if (!copy_) {
@@ -152,12 +159,8 @@ class GrowingCopy : public File {
   Result<size_t> ReadSomeAt(uint64_t, std::span<std::byte>) override {
     return SystemError(path(), "pread", ESPIPE);
   }
-  Result<size_t> WriteSome(ByteView) override { return SystemError(path(), "write", EBADF); }
   Result<uint64_t> Seek(uint64_t) override { return SystemError(path(), "lseek", ESPIPE); }
-  Status Sync() override { return SystemError(path(), "fsync", EBADF); }
   Result<FileInfo> Stat() override { return SystemError(path(), "fstat", EBADF); }
-  Status TryLock(LockMode) override { return SystemError(path(), "flock", EBADF); }
-  Status Close() override { return {}; }
 
  private:
   Status CopyRest() {

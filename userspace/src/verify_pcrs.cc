@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <thread>
 
@@ -50,15 +51,11 @@ Error VerifyPass::NotCovered() const {
                                  "tells if the kernel was built for another",
                                  options_.ima_pcr));
   }
-  uint32_t pcr = 0;
-  while ((replay_.used() & ~compared_pcrs_ & uint64_t{1} << pcr) == 0) {
-    ++pcr;
-  }
   return MakeError(
       ErrorCode::kCannotCheck,
       fmt::format("the log extends PCR {}, and the PCRs to compare with do not have it "
                   "in a bank that can be replayed here: they do not prove its records",
-                  pcr));
+                  std::countr_zero(replay_.used() & ~compared_pcrs_)));
 }
 
 // Whether every PCR that the log uses so far has the value, and one at least.
@@ -81,7 +78,7 @@ bool VerifyPass::Matches(size_t bank, const std::map<uint32_t, Digest>& pcrs, bo
 }
 
 void VerifyPass::MatchFixed() {
-  if (pcrs_ == nullptr || quoted_ != nullptr || pcrs_->live()) {
+  if (target_.empty() || pcrs_->live()) {
     return;
   }
   bool all = Covered();

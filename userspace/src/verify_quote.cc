@@ -49,9 +49,6 @@ const Digest& VerifyPass::QuotedValue(size_t bank, uint32_t pcr) const {
 }
 
 Result<bool> VerifyPass::MeetsQuoted() const {
-  if (!Covered()) {
-    return false;
-  }
   for (size_t i = 0; i < quoted_->selection.size(); ++i) {
     const BankSelection& bank = quoted_->selection[i];
     for (const uint32_t pcr : bank.pcrs) {
@@ -78,7 +75,11 @@ Status VerifyPass::MatchQuoted(std::optional<uint32_t> extended) {
   if (quoted_ == nullptr || !missing_banks_.empty()) {
     return {};  // VerifyLog() runs again with the missing banks
   }
-  // Others change nothing, but that it may be too much for the quote.
+  if (!Covered()) {
+    quoted_meets_ = false;
+    return {};
+  }
+  // Other PCRs change nothing: the answer stays what it was.
   const bool selected =
       !extended || std::ranges::any_of(quoted_->selection, [&](const BankSelection& bank) {
         return bank.pcrs.contains(*extended);
@@ -86,7 +87,6 @@ Status VerifyPass::MatchQuoted(std::optional<uint32_t> extended) {
   if (selected) {
     IMASNAP_ASSIGN(quoted_meets_, MeetsQuoted());
   }
-  quoted_meets_ = quoted_meets_ && Covered();
   if (quoted_meets_) {
     report_.matched_record = report_.records;
   }

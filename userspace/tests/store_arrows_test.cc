@@ -224,58 +224,56 @@ std::vector<Case> Cases() {
 
 class ArrowTest : public ::testing::TestWithParam<Case> {
  protected:
+  ArrowTest() { world_.kernel.has_staging = true; }
+
+  void Die(bool lose_unsynced) {
+    arrow_.prepare(&world_);
+    DieAfter(&world_, arrow_.after, arrow_.skip, lose_unsynced);
+  }
+
   // The last segment of the next snapshots is whole and nothing is left over.
-  static void ExpectGoodEnd(World* world) {
-    EXPECT_TRUE(world->IsWhole());
-    world->kernel.MeasureFiles(2);
-    const auto taken = world->Take();
+  void ExpectGoodEnd() {
+    EXPECT_TRUE(world_.IsWhole());
+    world_.kernel.MeasureFiles(2);
+    const auto taken = world_.Take();
     ASSERT_TRUE(taken.ok()) << taken.error().ToString();
-    EXPECT_TRUE(world->IsWhole());
+    EXPECT_TRUE(world_.IsWhole());
     for (const std::string& directory : {kStore, kBoots, kBoot1, kBoot2}) {
-      for (const std::string& name : world->fs.Names(directory)) {
+      for (const std::string& name : world_.fs.Names(directory)) {
         EXPECT_FALSE(name.ends_with(".tmp") || name.ends_with(".removed")) << name;
       }
     }
-    EXPECT_EQ(world->fs.Find(kStore + "/current")->target, "boots/" + SegmentName(taken->session));
+    EXPECT_EQ(world_.fs.Find(kStore + "/current")->target, "boots/" + SegmentName(taken->session));
   }
+
+  const Arrow& arrow_ = GetParam().arrow;
+  World world_{GetParam().kind};
 };
 
 TEST_P(ArrowTest, DeathAfterItIsMadeUpFor) {
-  const Arrow& arrow = GetParam().arrow;
-  World world(GetParam().kind);
-  world.kernel.has_staging = true;
-  arrow.prepare(&world);
-  DieAfter(&world, arrow.after, arrow.skip, /*lose_unsynced=*/false);
-  EXPECT_THAT(world.fs.Names(arrow.where), ElementsAreArray(arrow.found));
-  ExpectGoodEnd(&world);
-  if (arrow.note.empty()) {
-    EXPECT_THAT(world.notes, ElementsAre());
+  Die(/*lose_unsynced=*/false);
+  EXPECT_THAT(world_.fs.Names(arrow_.where), ElementsAreArray(arrow_.found));
+  ExpectGoodEnd();
+  if (arrow_.note.empty()) {
+    EXPECT_THAT(world_.notes, ElementsAre());
   } else {
-    EXPECT_THAT(world.notes, Contains(HasSubstr(arrow.note)));
+    EXPECT_THAT(world_.notes, Contains(HasSubstr(arrow_.note)));
   }
 }
 
 TEST_P(ArrowTest, PowerFailureAfterItIsMadeUpFor) {
-  const Arrow& arrow = GetParam().arrow;
-  World world(GetParam().kind);
-  world.kernel.has_staging = true;
-  arrow.prepare(&world);
-  DieAfter(&world, arrow.after, arrow.skip, /*lose_unsynced=*/true);
-  ExpectGoodEnd(&world);
+  Die(/*lose_unsynced=*/true);
+  ExpectGoodEnd();
 }
 
 // What the next snapshot found, and what it purged for, must be durable: a kernel
 // that goes on by kexec has no other copy.
 TEST_P(ArrowTest, PowerFailureAfterTheNextSnapshotIsMadeUpFor) {
-  const Arrow& arrow = GetParam().arrow;
-  World world(GetParam().kind);
-  world.kernel.has_staging = true;
-  arrow.prepare(&world);
-  DieAfter(&world, arrow.after, arrow.skip, /*lose_unsynced=*/false);
-  const auto taken = world.Take();
+  Die(/*lose_unsynced=*/false);
+  const auto taken = world_.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();
-  world.fs.Restart(/*lose_unsynced=*/true);
-  ExpectGoodEnd(&world);
+  world_.fs.Restart(/*lose_unsynced=*/true);
+  ExpectGoodEnd();
 }
 
 INSTANTIATE_TEST_SUITE_P(Store, ArrowTest, ::testing::ValuesIn(Cases()), [](const auto& p) {
