@@ -119,7 +119,7 @@ def _measure(log: HostLog) -> Figures:
         for name, argv in commands.items():
             if before is not None:
                 state.write_bytes(before)
-            runs[name].append(_once(argv))
+            runs[name].append(once(argv))
         floor = [str(BUILD / "bench/hash_floor"), str(log.whole), "--banks", ",".join(log.banks)]
         floors.append(json.loads(process.output(floor)))
     _check_cat(log)
@@ -130,7 +130,8 @@ def _measure(log: HostLog) -> Figures:
     }
 
 
-def _once(argv: Sequence[str]) -> Figures:
+def once(argv: Sequence[str]) -> Figures:
+    """What one run of a program took; it must succeed."""
     told: Figures = json.loads(process.output([str(BUILD / "bench/measure"), "/dev/null", "/dev/null", *argv]))
     if told["status"] != 0:
         raise HarnessError(f"{' '.join(argv)}: exit {told['status']}")

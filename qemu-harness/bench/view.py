@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How fast the FUSE view of a long log is read, beside plain files of the same bytes and a bare FUSE server of them."""
+"""How fast the FUSE view of a long log is read, beside plain files of the same bytes and a bare FUSE server of them.
+
+From the disk, as what nobody has read lately, and from memory; and by evmctl, as unmodified readers do.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,7 @@ _PATTERNS = (
     Pattern("at offsets, 4 KiB", 4 << 10, 10_000),
 )
 _PROMISED = _PATTERNS[1:3]
+_KEPT = 1 << 20  # bytes of a file in memory that count as none: what the kernel itself looks at
 
 
 @dataclass(frozen=True)
@@ -86,14 +90,50 @@ def measure(setup: Setup) -> Outcome:
             outcome.figures.setdefault("mount_seconds", seconds)
             for name in files:
                 outcome.figures["files"] += _read(log, view / name, patterns, placement)
+    outcome.figures["evmctl"] = _evmctl(log)
+    # Last: pages that came back from the disk one by one are slower to copy.
+    outcome.figures["disk"] = [_from_disk(log, pattern) for pattern in _PROMISED]
     shutil.rmtree(directory)
-    outcome.tables = [_table(outcome.figures)]
-    outcome.targets = [
+    outcome.tables = [_table(outcome.figures), _evmctl_table(outcome.figures), _disk_table(outcome.figures)]
+    outcome.targets = [*map(_disk_target, outcome.figures["disk"])]
+    outcome.targets += [
         _target(outcome.figures["files"], pattern, placement)
         for placement in (_ANY_CPU, one)
         for pattern in _PROMISED
     ]
     return outcome
+
+
+def _from_disk(log: HostLog, pattern: Pattern) -> Figures:
+    """The view and a plain file of the same bytes, neither of which is in memory; the view is mounted anew each time."""
+    rates = []
+    for _ in range(_TIMES):
+        _evict(log.whole)
+        plain = _rate(log.whole, pattern, _ANY_CPU)
+        with _view(log, _ANY_CPU) as (view, _):
+            for part in log.parts:
+                _evict(part)
+            rates.append((plain, _rate(view / _FILES[0], pattern, _ANY_CPU)))
+    plain, viewed = (median(of) for of in zip(*rates, strict=True))
+    return {"pattern": pattern.name, "plain": plain, "view": viewed}
+
+
+def _evict(file: Path) -> None:
+    """Let the file's pages out of the page cache."""
+    with file.open("rb") as f:
+        os.fsync(f)  # dirty ones would stay
+        os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    kept = int(process.output(["fincore", "--bytes", "--noheadings", "--output", "RES", str(file)]))
+    if kept > _KEPT:
+        raise HarnessError(f"{kept} bytes of {file} stay in memory: the benchmark needs a disk below {host.LOGS}")
+
+
+def _evmctl(log: HostLog) -> Figures:
+    """Seconds that evmctl takes for the whole log, from a plain file and from the view."""
+    with _view(log, _ANY_CPU) as (view, _):
+        files = {"plain": log.whole, "view": view / _FILES[0]}
+        runs = [{of: host.once(log.evmctl(log=file)) for of, file in files.items()} for _ in range(_TIMES)]
+    return {of: median(run[of]["wall_ns"] for run in runs) / 1e9 for of in files}
 
 
 def _read(log: HostLog, viewed: Path, patterns: Sequence[Pattern], placement: Placement) -> list[Figures]:
@@ -175,11 +215,33 @@ def _table(figures: Figures) -> Table:
     return Table(title, columns, rows)
 
 
+def _disk_table(figures: Figures) -> Table:
+    rows = [
+        [row["pattern"], *(f"{row[of] / 1e6:,.0f}" for of in ("plain", "view")), f"{row['plain'] / row['view']:.1f}"]
+        for row in figures["disk"]
+    ]
+    title = f"{_FILES[0]} from the disk, medians of {_TIMES}"
+    return Table(title, ["read", "plain MB/s", "view MB/s", "x slower"], rows)
+
+
+def _evmctl_table(figures: Figures) -> Table:
+    plain, view = (figures["evmctl"][of] for of in ("plain", "view"))
+    row = ["evmctl ima_measurement", f"{plain:.2f}", f"{view:.2f}", f"{view / plain:.2f}"]
+    return Table(f"A reader of {_FILES[0]}", ["program", "plain s", "view s", "x slower"], [row])
+
+
+def _disk_target(row: Figures) -> Target:
+    ratio = row["plain"] / row["view"]
+    promise = f"view of {_RECORDS} records {row['pattern']} within {_SLOWER_AT_MOST:g} times of reading the plain file"
+    return Target(f"{promise}, from the disk", f"{ratio:.1f} times", ratio <= _SLOWER_AT_MOST)
+
+
 def _target(rows: list[Figures], pattern: Pattern, placement: Placement) -> Target:
     asked = (_FILES[0], pattern.name, placement.name)
     row = next(r for r in rows if (r["file"], r["pattern"], r["cpus"]) == asked)
     ratio = row["plain"] / row["view"]
     promise = f"view of {_RECORDS} records {pattern.name} within {_SLOWER_AT_MOST:g} times of reading the plain file"
+    promise += ", from memory"
     if placement is not _ANY_CPU:
         promise += f", on {placement.name} CPU"
     bare = row["plain"] / row["bare FUSE"]

@@ -74,6 +74,15 @@ class Contents(unittest.TestCase):
             process.output(["dpkg-deb", "--field", built(), "Version"]).strip(), package.version()
         )
 
+    def test_what_is_loaded_whenever_the_program_starts(self) -> None:
+        """Of each library more a quote's verification waits (userspace/src/format_library.cc)."""
+        with tempfile.TemporaryDirectory() as tree:
+            process.output(["dpkg-deb", "--extract", built(), tree])
+            told = process.output(["readelf", "--dynamic", f"{tree}/usr/bin/ima-snapshot"])
+        needed = re.findall(r"\(NEEDED\).*\[(.*?)\.so", told)
+        self.assertIn("libc", needed)
+        self.assertLessEqual(set(needed), {"libnettle", "libc", "ld-linux-x86-64"})
+
     def test_lintian_finds_nothing(self) -> None:
         if shutil.which("lintian") is None:
             self.skipTest("lintian is not installed")
