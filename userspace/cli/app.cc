@@ -74,10 +74,8 @@ void Context::Diagnose(const std::string& text) const {
 
 int RunApp(const std::vector<std::string>& args, const Host& host) {
   const auto parsed = ParseCommandLine(args, host);
-  if (const auto* status = std::get_if<ExitCode>(&parsed)) {
-    return *status;
-  }
-  auto result = Run(std::get<CommandLine>(parsed), host);
+  const auto* const status = std::get_if<ExitCode>(&parsed);
+  Result<int> result = status != nullptr ? *status : Run(std::get<CommandLine>(parsed), host);
   if (!result.ok()) {
     host.err << "ima-snapshot: " << result.error().ToString() << "\n";
     return ExitCodeFor(result.error());

@@ -20,6 +20,9 @@ struct TakeArguments {
 
 struct ShowArguments {
   std::string segment;
+
+  // Of one in the store, not of a list in the kernel.
+  bool OfSegment() const { return segment != "live" && segment != "staged"; }
 };
 
 struct CatArguments {

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "command_line.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <limits>
 #include <map>
 #include <memory>
 #include <ostream>
+
+#include "mistakes.h"
 
 namespace imasnap::cli {
 namespace {
 
 using Command = std::function<Result<int>(const Context&)>;
+
+constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 
 constexpr const char* kExamples = R"(Examples:
   ima-snapshot take                      store the log's records and purge them from the kernel
@@ -24,8 +31,25 @@ constexpr const char* kExamples = R"(Examples:
 Exit status: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 could not check, 75 locked by another.
 See ima-snapshot(1) and ima-snapshot.conf(5).)";
 
+// A number in decimal, whatever zeros it begins with: CLI11 would take those of a
+// segment's name for octal.
+CLI::Option* AddNumber(CLI::App* app, const std::string& name, const std::string& description,
+                       uint64_t least, uint64_t most, const std::function<void(uint64_t)>& set) {
+  const auto parse = [name, least, most, set](const std::string& text) {
+    const auto number = PaddedDecimal(text);
+    if (!number || *number < least || *number > most) {
+      throw CLI::ValidationError(name,
+                                 fmt::format("\"{}\" is no number from {}{}", text, least,
+                                             most == kNoLimit ? "" : fmt::format(" to {}", most)));
+    }
+    set(*number);
+  };
+  return app->add_option_function<std::string>(name, parse, description)->type_name("N");
+}
+
 void DeclareGlobal(CLI::App* app, GlobalOptions* options) {
   GlobalOptions& global = *options;
+  app->failure_message(Mistake);
   app->set_version_flag("--version", "ima-snapshot " IMASNAP_VERSION);
   app->footer(kExamples);
   app->require_subcommand(1);
@@ -87,8 +111,7 @@ void AddList(Commands* commands) {
   ima-snapshot list --json | jq '.segments[].sha256'  their hashes)");
 }
 
-void AddShow(Commands* commands) {
-  auto args = std::make_shared<ShowArguments>();
+void AddShow(Commands* commands, const std::shared_ptr<ShowArguments>& args) {
   CLI::App* show = commands->Add("show", "The records of one segment, decoded", ShowCommand, args);
   show->add_option("SEGMENT", args->segment, "Number of the segment, \"live\", or \"staged\"")
       ->required();
@@ -103,9 +126,8 @@ void AddCat(Commands* commands) {
                                 CatCommand, args);
   cat->add_flag("--ascii", args->ascii, "As in ascii_runtime_measurements");
   cat->add_option("--hash", args->hash, "Algorithm of the template digests")->type_name("ALG");
-  cat->add_option("--from", args->from, "Begin with record N, counted from 1")
-      ->type_name("N")
-      ->check(CLI::PositiveNumber);
+  AddNumber(cat, "--from", "Begin with record N, counted from 1", 1, kNoLimit,
+            [args](uint64_t n) { args->from = n; });
   cat->footer(R"(Examples:
   ima-snapshot cat >log                   as binary_runtime_measurements would be
   ima-snapshot cat --ascii | less         as ascii_runtime_measurements would be
@@ -159,12 +181,12 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
   verify->add_option("--live", args->live, "Copy of the kernel's list that goes with it")
       ->type_name("FILE")
       ->needs(from_dir);
-  verify->add_option("--session", args->session, "Number of the session in it; default the newest")
-      ->type_name("N")
+  AddNumber(verify, "--session", "Number of the session in it; default the newest", 1, kNoLimit,
+            [args](uint64_t n) { args->session = n; })
       ->needs(from_dir);
-  verify->add_option("--ima-pcr", args->ima_pcr, "PCR that the kernel was built to measure to")
-      ->type_name("N")
-      ->check(CLI::Range(8, 14));  // of CONFIG_IMA_MEASURE_PCR_IDX
+  // The range is CONFIG_IMA_MEASURE_PCR_IDX's.
+  AddNumber(verify, "--ima-pcr", "PCR that the kernel was built to measure to", 8, 14,
+            [args](uint64_t n) { args->ima_pcr = static_cast<uint32_t>(n); });
   AddQuoteFiles(verify, tpm, &args->quote);
   verify->footer(R"(Examples:
   ima-snapshot verify --tpm                           against this machine's PCRs
@@ -252,11 +274,12 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   CommandLine line;
   DeclareGlobal(&app, &line.global);
   Commands commands(&app);
+  const auto show = std::make_shared<ShowArguments>();
   const auto verify = std::make_shared<VerifyArguments>();
   AddTake(&commands);
   AddStatus(&commands);
   AddList(&commands);
-  AddShow(&commands);
+  AddShow(&commands, show);
   AddCat(&commands);
   AddVerify(&commands, verify);
   AddMount(&commands);
@@ -266,6 +289,7 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
+    RefuseEmpty(app);
   } catch (const CLI::RequiredError& problem) {
     // CLI11 misses a command before it complains of one that it does not know.
     const std::vector<std::string> unknown = app.remaining(true);
@@ -283,7 +307,8 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   line.command = commands.Chosen();
   line.copies = !verify->from_dir.empty();
   const std::string name = app.get_subcommands().front()->get_name();
-  line.kernel = !line.copies && name != "list" && name != "gc" && name != "ak";
+  line.kernel = !line.copies && name != "list" && name != "gc" && name != "ak" &&
+                !(name == "show" && show->OfSegment());
   return line;
 }
 

@@ -14,14 +14,6 @@ const char* StateText(SegmentState state) {
   return state == SegmentState::kStored ? "stored, not purged" : StateName(state);
 }
 
-// "1", "00000001" to 1.
-std::optional<uint64_t> SegmentNumber(std::string_view text) {
-  while (text.size() > 1 && text[0] == '0') {
-    text.remove_prefix(1);
-  }
-  return ParseDecimal(text);
-}
-
 Result<uint64_t> CountRecords(const LogPart& part) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
   LogReader reader(*file, {}, part.path, LogReader::Check::kFraming);
@@ -33,7 +25,80 @@ Result<uint64_t> CountRecords(const LogPart& part) {
   }
 }
 
+// Of any length, unlike Printable(): what a file is called is its owner's choice, and
+// this goes to root's terminal.
+std::string Escaped(std::string_view text) {
+  constexpr size_t kPiece = 64;
+  std::string out;
+  for (size_t at = 0; at < text.size(); at += kPiece) {
+    out += Printable(text.substr(at, kPiece));
+  }
+  return out;
+}
+
+// What is shown.
+struct Shown {
+  std::unique_ptr<File> file;
+  std::string path;
+  uint64_t before = 0;  // records before the file
+};
+
+Result<Shown> OpenSegment(const Environment& env, const std::string& name) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(env, LockMode::kShared));
+  IMASNAP_ASSIGN(const std::optional<Session> session, env.store().LoadNewest());
+  const auto number = PaddedDecimal(name);
+  const Segment* found = nullptr;
+  if (number && session) {
+    for (const Segment& candidate : session->segments) {
+      found = candidate.number == *number ? &candidate : found;
+    }
+  }
+  if (found == nullptr) {
+    return MakeError(ErrorCode::kUsage,
+                     fmt::format("there is no segment {}; 'ima-snapshot list' shows them", name));
+  }
+  if (found->info && found->info->state == SegmentState::kDiscarded) {
+    return FileError(ErrorCode::kCannotCheck, found->path,
+                     "the segment was discarded after it was verified, as discard = "
+                     "\"verified\" in ima-snapshot.conf(5) allows");
+  }
+  Shown shown{.file = nullptr,
+              .path = found->path,
+              .before = found->info ? found->info->first_record - 1 : 0};
+  IMASNAP_ASSIGN(shown.file, env.fs.OpenFile(shown.path, OpenMode::kRead));
+  return shown;
+}
+
+// A copy, so that whoever reads it slowly holds up no snapshot.
+Result<Shown> OpenKernelList(const Environment& env, bool staged) {
+  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  const std::vector<LogPart> parts = PartsOf(env, view);
+  const LogPart* const before = view.staged ? &parts[parts.size() - 2] : nullptr;
+  if (staged && before == nullptr) {
+    return MakeError(ErrorCode::kUsage, "nothing is staged");
+  }
+  const LogPart& part = staged ? *before : parts.back();
+  Shown shown{.file = nullptr, .path = part.path};
+  if (!view.segments.empty() && view.segments.back().info) {
+    shown.before = view.segments.back().info->last_record;
+  }
+  if (!staged && before != nullptr) {
+    IMASNAP_ASSIGN(const uint64_t records, CountRecords(*before));
+    shown.before += records;
+  }
+  IMASNAP_ASSIGN(const std::unique_ptr<File> kernel, part.open());
+  IMASNAP_ASSIGN(shown.file, Spool(env.fs, *kernel));
+  return shown;
+}
+
 }  // namespace
+
+std::optional<uint64_t> PaddedDecimal(std::string_view text) {
+  while (text.size() > 1 && text[0] == '0') {
+    text.remove_prefix(1);
+  }
+  return ParseDecimal(text);
+}
 
 Result<int> ListCommand(const Context& context) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(context.env, LockMode::kShared));
@@ -79,73 +144,32 @@ Result<int> ListCommand(const Context& context) {
 }
 
 Result<int> ShowCommand(const Context& context, const ShowArguments& arguments) {
-  const std::string& segment = arguments.segment;
-  IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
-  std::unique_ptr<File> file;
-  std::string path;
-  uint64_t before = 0;  // records before the file
-  if (segment == "live" || segment == "staged") {
-    if (!view.segments.empty() && view.segments.back().info) {
-      before = view.segments.back().info->last_record;
-    }
-    const std::vector<LogPart> parts = PartsOf(context.env, view);
-    const LogPart* staged = view.staged ? &parts[parts.size() - 2] : nullptr;
-    if (segment == "staged" && staged == nullptr) {
-      return MakeError(ErrorCode::kUsage, "nothing is staged");
-    }
-    const LogPart& part = segment == "staged" ? *staged : parts.back();
-    path = part.path;
-    if (segment == "live" && staged != nullptr) {
-      IMASNAP_ASSIGN(const uint64_t records, CountRecords(*staged));
-      before += records;
-    }
-    IMASNAP_ASSIGN(const std::unique_ptr<File> kernel, part.open());
-    IMASNAP_ASSIGN(file, Spool(context.env.fs, *kernel));
-  } else {
-    const auto number = SegmentNumber(segment);
-    IMASNAP_ASSIGN(const std::optional<Session> session, context.env.store().LoadNewest());
-    const Segment* found = nullptr;
-    if (number && session) {
-      for (const Segment& candidate : session->segments) {
-        found = candidate.number == *number ? &candidate : found;
-      }
-    }
-    if (found == nullptr) {
-      return MakeError(
-          ErrorCode::kUsage,
-          fmt::format("there is no segment {}; 'ima-snapshot list' shows them", segment));
-    }
-    path = found->path;
-    if (found->info && found->info->state == SegmentState::kDiscarded) {
-      return FileError(ErrorCode::kCannotCheck, path,
-                       "the segment was discarded after it was verified, as discard = "
-                       "\"verified\" in ima-snapshot.conf(5) allows");
-    }
-    before = found->info ? found->info->first_record - 1 : 0;
-    IMASNAP_ASSIGN(file, context.env.fs.OpenFile(path, OpenMode::kRead));
-  }
-  view.lock.reset();
-  LogReader reader(*file, {}, path);
+  IMASNAP_ASSIGN(Shown shown, arguments.OfSegment()
+                                  ? OpenSegment(context.env, arguments.segment)
+                                  : OpenKernelList(context.env, arguments.segment == "staged"));
+  LogReader reader(*shown.file, {}, shown.path);
   std::string line;
   while (true) {
     IMASNAP_ASSIGN(const Record* record, reader.Next());
     if (record == nullptr) {
       break;
     }
+    const uint64_t number = shown.before + record->number;
     if (context.options.json) {
       // One object a line, so that a long segment needs no memory.
-      context.host.out << Dump(ToJson(*record, before + record->number));
+      context.host.out << Dump(ToJson(*record, number));
       continue;
     }
-    line = fmt::format("{:>8} ", before + record->number);
+    line.clear();
     if (IsAggregate(*record)) {
       const auto buffer = FindField(*record->tmpl, record->fields, "buf");
-      line += fmt::format("{:2} {} ima-buf {} {}\n", record->pcr, ToHex(record->digest),
-                          kAggregateEvent, AsText(buffer.value_or(ByteView())));
+      line = fmt::format("{:2} {} ima-buf {} {}\n", record->pcr, ToHex(record->digest),
+                         kAggregateEvent, AsText(buffer.value_or(ByteView())));
     } else {
       AppendAscii(*record, record->digest, &line);
     }
-    context.host.out << line;
+    line.pop_back();
+    context.host.out << fmt::format("{:>8} {}\n", number, Escaped(line));
   }
   return kExitOk;
 }

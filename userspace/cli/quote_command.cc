@@ -41,6 +41,12 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
   if (!arguments.pcrs_out.empty()) {
     out.pcr_text = arguments.pcrs_out + ".txt";
   }
+  std::set<std::string> paths;
+  for (const std::string& path : {out.message, out.signature, out.pcrs, out.pcr_text}) {
+    if (!path.empty() && !paths.insert(path).second) {
+      return FileError(ErrorCode::kUsage, path, "is named for two things; give each a file");
+    }
+  }
   return out;
 }
 

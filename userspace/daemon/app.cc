@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/mistakes.h"
 #include "log.h"
 #include "loop.h"
 #include "securityfs.h"
@@ -36,6 +37,7 @@ struct Options {
 
 void Declare(CLI::App* app, Options* options) {
   app->set_version_flag("--version", "ima-snapshotd " IMASNAP_VERSION);
+  app->failure_message(cli::Mistake);
   app->footer(kExamples);
   app->add_option("--config", options->config_file, "Configuration file")->type_name("FILE");
   app->add_option("--store", options->store, "Directory of the segments")->type_name("DIR");
@@ -93,6 +95,7 @@ int RunDaemon(const std::vector<std::string>& args, const Host& host) {
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
+    cli::RefuseEmpty(app);
   } catch (const CLI::ParseError& problem) {
     const int code = app.exit(problem, host.out, host.err);
     return code == 0 ? kExitOk : kExitUsage;

@@ -104,6 +104,9 @@ TEST(DaemonAppTest, UsageHelpAndVersion) {
   World world;
   EXPECT_EQ(RunWith(&world, {"--what"}).status, 2);
   EXPECT_EQ(RunWith(&world, {"take"}).status, 2);
+  const Ran empty = RunWith(&world, {"--config", ""});
+  EXPECT_EQ(empty.status, 2);
+  EXPECT_EQ(empty.err, "ima-snapshotd: --config: is empty; see ima-snapshotd --help\n");
   const Ran help = RunWith(&world, {"--help"});
   EXPECT_EQ(help.status, 0);
   EXPECT_THAT(help.out, AllOf(HasSubstr("Examples:"), HasSubstr("--check-config")));

@@ -253,6 +253,8 @@ TEST_F(QuoteTest, UsageErrorsAreTwoAndWriteNothing) {
            {"quote", "--nonce", "aa", "--out", "/q", "--pcrs", "sha256:24"},
            {"quote", "--nonce", "aa", "--out", "/q", "--pcrs", "sm3:10"},
            {"quote", "--nonce", "aa", "--msg", kStore, "--sig", "/q/s"},
+           {"quote", "--nonce", "aa", "--msg", "/q/m", "--sig", "/q/m"},
+           {"quote", "--nonce", "aa", "--msg", "/q/m", "--sig", "/q/s", "--pcrs-out", "/q/m"},
            {"ak"},
            {"verify", "--quote", "/q/m"},
            {"verify", "--sig", "/q/s"},
@@ -263,6 +265,7 @@ TEST_F(QuoteTest, UsageErrorsAreTwoAndWriteNothing) {
     const Ran ran = Run(args);
     EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(args) << ran.err;
     EXPECT_NE(ran.err, "");
+    EXPECT_EQ(world_.fs.Find("/q/m"), nullptr);
   }
   EXPECT_EQ(Run({"quote", "--nonce", std::string(128, 'a'), "--out", "/q"}).code, 0);
 }

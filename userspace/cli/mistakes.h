@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What is wrong with a command line: the same for both programs.
+#ifndef IMASNAP_CLI_MISTAKES_H_
+#define IMASNAP_CLI_MISTAKES_H_
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string>
+
+namespace imasnap::cli {
+
+// Like every diagnostic: one line, with the program's name.
+inline std::string Mistake(const CLI::App* app, const CLI::Error& mistake) {
+  while (app->get_parent() != nullptr) {
+    app = app->get_parent();
+  }
+  return app->get_name() + ": " + mistake.what() + "; see " + app->get_name() + " --help\n";
+}
+
+// Throws for an option whose value is empty: a script whose variable is not set
+// must not switch a check off.
+inline void RefuseEmpty(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (std::ranges::find(option->results(), std::string()) != option->results().end()) {
+      throw CLI::ValidationError(option->get_name(), "is empty");
+    }
+  }
+  for (const CLI::App* command : app.get_subcommands()) {
+    RefuseEmpty(*command);
+  }
+}
+
+}  // namespace imasnap::cli
+
+#endif  // IMASNAP_CLI_MISTAKES_H_
