@@ -162,6 +162,22 @@ TEST_F(write, of_zero_bytes_purges_nothing)
 	snapshot_close(_metadata, snap);
 }
 
+TEST_F(write, from_bad_memory)
+{
+	struct snapshot *snap = &self->snap;
+	struct state before = {};
+
+	snap->fd = snapshot_open();
+	ASSERT_LE(0, snap->fd);
+	snapshot_load(_metadata, snap);
+	state_get(_metadata, &before);
+	errno = 0;
+	EXPECT_EQ(-1, write(snap->fd, (void *)8, 1));
+	EXPECT_EQ(EFAULT, errno);
+	expect_unchanged(_metadata, &before);
+	expect_purge_works(_metadata, snap);
+}
+
 TEST_F(write, before_any_read)
 {
 	self->snap.fd = snapshot_open();

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import unittest
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from e2e import guests
 from e2e.guests import MEASURED_PCR, Kernel, Out
-from imaharness import imalog, paths, process
+from imaharness import image, imalog, paths, process
 from imaharness.tpm import TpmSpec
 
 BANKS = ("sha1", "sha256")
 _SHIM = Path(__file__).resolve().parent / "shim" / "tpm_faults.c"
 
 
-def boot(faults: str, version: str) -> Out:
+# QEMU gives the TPM's interrupt to a guest without ACPI alone.
+_INTERRUPTS = ("acpi=off", "tpm_tis.force=1", "tpm_tis.interrupts=1")
+
+
+def boot(faults: str, version: str, **options: Any) -> Out:
     """What tpm.sh leaves of a TPM with these FAULTS."""
     guests.need_tool("gcc")
     library = paths.BUILD / "e2e" / "tpm_faults.so"
@@ -24,17 +28,14 @@ def boot(faults: str, version: str) -> Out:
     process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, _SHIM, "-ldl"])
     banks = BANKS if version == "2.0" else ("sha1",)
     tpm = TpmSpec(version=version, banks=banks, preload=library, env={"IMA_FAULTS": faults})
-    return Out(guests.boot(guests.spec("tpm.sh", f"tpm-{faults.replace(',', '-')}", tpm=tpm, env={"FAULTS": faults})).out)
+    spec = guests.spec("tpm.sh", f"tpm-{faults.replace(',', '-')}", tpm=tpm, env={"FAULTS": faults}, **options)
+    return Out(guests.boot(spec).out)
 
 
-class Extend(unittest.TestCase):
-    """The TPM answers the extend of an aggregate with an error."""
+class Aggregates(unittest.TestCase):
+    """What each snapshot leaves."""
 
     out: ClassVar[Out]
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.out = boot("executed,lost,unread", "2.0")
 
     def check_replay(self, name: str) -> None:
         replay = imalog.Replay(BANKS)
@@ -51,6 +52,14 @@ class Extend(unittest.TestCase):
         self.assertEqual([(a.attempt, a.record_count) for a, _ in found],
                          [(n, number - 1) for n, (_, number) in enumerate(found, 1)])  # fmt: skip
         self.assertEqual(len(found), after.attempts)
+
+
+class Extend(Aggregates):
+    """The TPM answers the extend of an aggregate with an error."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.out = boot("executed,lost,unread", "2.0")
 
     def test_executed_after_all_is_recorded(self) -> None:
         told, before, after = self.out.told("executed"), self.out.kernel("before"), self.out.kernel("executed")
@@ -79,6 +88,37 @@ class Extend(unittest.TestCase):
         self.assertEqual(told.status, 0, told)
         self.assertTrue(told.stdout.startswith(before.log))
         self.check_aggregates(before, after, 1)
+        self.check_replay("none")
+
+
+class Answer(Aggregates):
+    """The TPM answers the read of the PCRs with what is none."""
+
+    def test_it_is_refused_and_nothing_is_recorded(self) -> None:
+        self.out = boot("garbled", "2.0")  # the kernel warned of nothing, or booting would have failed
+        told, before, after = self.out.told("garbled"), self.out.kernel("before"), self.out.kernel("garbled")
+        self.assertNotEqual(told.status, 0)
+        self.assertIn("Input/output error", told.stderr)
+        self.check_aggregates(before, after, 0)
+        self.check_aggregates(after, self.out.kernel("none"), 1)
+        self.check_replay("none")
+
+
+class Exit(Aggregates):
+    """The process that opens the snapshot ends amid the extend, of which tpm_tis must not despair."""
+
+    def test_the_extend_goes_on_and_is_recorded(self) -> None:
+        program = paths.BUILD / "e2e" / "exit_amid_open"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        source = Path(__file__).resolve().parent / "programs" / "exit_amid_open.c"
+        guests.need_tool("gcc")
+        process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", program, source])
+        copy = image.Copy(program, f"{image.GUEST_BIN}/exit_amid_open")
+        self.out = boot("slow", "2.0", append=_INTERRUPTS, copies=[copy], kill_on="tpm.sh has ended")
+        self.assertEqual(self.out.told("slow").status, 7)
+        self.check_aggregates(self.out.kernel("before"), self.out.kernel("slow"), 1)
+        self.check_replay("slow")
+        self.check_aggregates(self.out.kernel("slow"), self.out.kernel("none"), 1)
         self.check_replay("none")
 
 

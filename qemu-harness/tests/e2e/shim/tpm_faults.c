@@ -11,6 +11,8 @@
  *     executed	it is executed, and its answer says that it failed
  *     lost	it is not executed, and its answer says so
  *     unread	as executed, and the read that follows fails, too
+ *     slow	it takes a while, and is given up if it is cancelled meanwhile
+ *     garbled	not the extend, but the answer to that read is malformed
  *
  * The extend of an aggregate is one that comes right after the kernel has read
  * PCR 10 of several banks, and nothing else, in one command.
@@ -32,7 +34,11 @@
 #define CC_PCR_READ	0x17e
 #define CC_PCR_EXTEND	0x182
 #define RC_FAILURE	0x101
+#define RC_CANCELED	0x909
+#define SLOW_US		500000
 #define IMA_PCR		10
+/* In an answer to TPM2_PCR_Read, after the counter, the count and an algorithm */
+#define SELECT_SIZE_AT	(HEADER_SIZE + 4 + 4 + 2)
 
 /* As libtpms/tpm_library.h declares it */
 typedef uint32_t process_fn(unsigned char **response, uint32_t *response_size,
@@ -41,6 +47,14 @@ typedef uint32_t process_fn(unsigned char **response, uint32_t *response_size,
 
 static process_fn *real_process;
 static const char *faults;
+static volatile bool cancelled;
+
+/* As libtpms' own: swtpm calls it while another thread is in TPMLIB_Process(). */
+uint32_t TPMLIB_CancelCommand(void)
+{
+	cancelled = true;
+	return 0;
+}
 
 static void __attribute__((noreturn)) fail(const char *what)
 {
@@ -130,6 +144,13 @@ uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
 		if (code == TPM1_ORD_READ &&
 		    get(command, command_size, HEADER_SIZE, 4) >= TPM1_PCRS)
 			error = TPM1_BADINDEX;
+	} else if (code == CC_PCR_EXTEND && after_ima_pcr && take_fault("slow")) {
+		cancelled = false;
+		usleep(SLOW_US);
+		if (cancelled) {
+			error = RC_CANCELED;
+			memset(command + 6, 0, 4);
+		}
 	} else if (code == CC_PCR_EXTEND && after_ima_pcr && *faults) {
 		error = RC_FAILURE;
 		if (take_fault("lost"))
@@ -156,5 +177,8 @@ uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
 		}
 		answer_error(*response, response_size, error);
 	}
+	/* A selection that is longer than there are PCRs. */
+	if (!result && ima_pcr && take_fault("garbled"))
+		(*response)[SELECT_SIZE_AT] = 0xff;
 	return result;
 }

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * exit_amid_open FILE MILLISECONDS: one thread opens the file, another ends the
+ * process after that time. Its exit status is 7 then, and 0 if the open came back
+ * before.
+ */
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void *open_it(void *path)
+{
+	_exit(open(path, O_RDONLY) < 0);
+}
+
+int main(int argc, char **argv)
+{
+	pthread_t thread;
+
+	if (argc != 3 || pthread_create(&thread, NULL, open_it, argv[1]))
+		return 2;
+	usleep(1000 * atoi(argv[2]));
+	_exit(7);
+}
