@@ -7,7 +7,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cctype>
+#include <fstream>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
 
 #include "quote_check.h"
 #include "quote_fixture.h"
@@ -326,6 +331,82 @@ TEST_F(QuoteTest, JsonHasTheQuoteInHex) {
   ASSERT_TRUE(checked.ok()) << checked.error().ToString();
   EXPECT_EQ(checked->ak_id, json["ak_id"]);
   EXPECT_EQ(checked->attestation.clock.reset_count, json["clock"]["reset_count"]);
+}
+
+// The section of the manual about one command's JSON, in words.
+std::set<std::string> WordsOfManual(const std::string& command) {
+  std::ifstream file(IMASNAP_MANUAL);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const size_t section = text.find(".SH JSON\n");
+  size_t begin = text.find(".TP\n.B " + command + "\n", section);
+  if (begin == std::string::npos) {  // show and cat have one
+    begin = text.find(".TP\n.BR show \", \" cat\n", section);
+  }
+  const std::string entry = text.substr(
+      begin, std::min(text.find("\n.TP\n", begin + 1), text.find("\n.SH ", begin)) - begin);
+  std::set<std::string> words;
+  std::string word;
+  for (const char c : entry + " ") {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_') {
+      word.push_back(c);
+    } else {
+      words.insert(std::exchange(word, {}));
+    }
+  }
+  return words;
+}
+
+void AddMembers(const Json& json, std::set<std::string>* names) {
+  for (const auto& [name, value] : json.items()) {
+    if (json.is_object()) {
+      names->insert(name);
+    }
+    if (name == "pcrs" || (name == "fields" && value.is_object())) {
+      continue;  // by PCR and bank, or by the kernel's names
+    }
+    if (name == "banks") {
+      for (const Json& bank : value) {
+        AddMembers(bank, names);
+      }
+    } else if (value.is_structured()) {
+      AddMembers(value, names);
+    }
+  }
+}
+
+TEST_F(QuoteTest, TheManualNamesEveryMemberOfTheJson) {
+  Measure(3);
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  ASSERT_EQ(Run({"quote", "--nonce", "aa", "--out", "/q"}).code, 0);
+  const std::set<std::string> of_list = WordsOfManual("list");
+  const std::vector<std::vector<std::string>> all = {
+      {"ak", "create", "--name", "other"},
+      {"take"},
+      {"status"},
+      {"list"},
+      {"show", "1"},
+      {"quote", "--nonce", "aa"},
+      {"verify", "--quote", "/q/quote.msg", "--sig", "/q/quote.sig", "--ak", kStore + "/ak/ak.pub",
+       "--nonce", "aa", "--state", "/state"},
+      {"gc"},
+      {"verify", "--session", "1", "--from-dir", kStore},  // after the segment was changed
+  };
+  for (std::vector<std::string> args : all) {
+    if (args.back() == kStore) {
+      world_.fs.Find(world_.SegmentPath(1) + ".ima")->data[7] ^= std::byte{1};
+    }
+    std::set<std::string> told = WordsOfManual(args[0] == "ak" ? "ak create" : args[0]);
+    args.emplace_back("--json");
+    const std::string out = Run(args).out;
+    ASSERT_NE(out, "") << ::testing::PrintToString(args);
+    std::set<std::string> names;
+    AddMembers(Json::parse(out.substr(0, out.find('\n'))), &names);
+    for (const std::string& name : names) {
+      const bool segment = told.contains("list") && of_list.contains(name);
+      EXPECT_TRUE(told.contains(name) || segment)
+          << args[0] << ": " << name << " is not in the manual";
+    }
+  }
 }
 
 }  // namespace
