@@ -20,7 +20,7 @@ Result<int> Run(const CommandLine& line, const Host& host) {
                    LoadConfig(host.fs, global.config_file, global.config_given, host.owner));
   }
   if (global.store) {
-    config.store = *global.store;
+    IMASNAP_ASSIGN(config.store, StoreOption(*global.store));
   }
   std::optional<SecurityFs> uncovered;
   if (host.uncover_securityfs && line.kernel) {

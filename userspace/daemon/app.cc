@@ -52,7 +52,7 @@ void Declare(CLI::App* app, Options* options) {
 Result<Config> Load(const Host& host, const Options& options) {
   auto config = LoadConfig(host.fs, options.config_file, options.config_given, host.owner);
   if (config.ok() && options.store) {
-    config->store = *options.store;
+    IMASNAP_ASSIGN(config->store, StoreOption(*options.store));
   }
   return config;
 }

@@ -6,12 +6,22 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <limits>
+#include <system_error>
 
 namespace imasnap {
 namespace {
 
 constexpr size_t kMaxSize = 1U << 20;
+
+// At its end.
+std::string WithoutSlash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') {
+    path.pop_back();
+  }
+  return path;
+}
 
 // One value of one file, and how it is refused.
 class Value {
@@ -34,10 +44,7 @@ class Value {
     if (path.empty() || path[0] != '/' || path.find('\0') != std::string::npos) {
       return Fail("must be an absolute path");
     }
-    *out = path;
-    while (out->size() > 1 && out->back() == '/') {
-      out->pop_back();
-    }
+    *out = WithoutSlash(path);
     return {};
   }
 
@@ -292,6 +299,18 @@ Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config
 }
 
 }  // namespace
+
+Result<std::string> StoreOption(const std::string& given) {
+  if (given.empty()) {
+    return MakeError(ErrorCode::kUsage, "--store: the name of a directory is missing");
+  }
+  std::error_code failed;
+  std::string path = std::filesystem::absolute(given, failed).string();
+  if (failed) {
+    return MakeError(ErrorCode::kFailed, fmt::format("--store: {}", failed.message()));
+  }
+  return WithoutSlash(std::move(path));
+}
 
 Result<Config> LoadConfig(FileSystem& fs, const std::string& file, bool required, uint32_t owner) {
   Config config;

@@ -48,6 +48,10 @@ struct Config {
 Result<Config> LoadConfig(FileSystem& fs, const std::string& file, bool required,
                           uint32_t owner = 0);
 
+// The store that --store gives, from the present directory where it is relative.
+// kUsage: it is empty.
+Result<std::string> StoreOption(const std::string& given);
+
 }  // namespace imasnap
 
 #endif  // IMASNAP_CONFIG_H_

@@ -49,6 +49,7 @@ class Taker {
   const Session& session() const { return at_.session; }
 
  private:
+  Status CheckOwner() const;
   Status CheckStore();
   Status CheckSpace(uint64_t needed);
   Status CheckCounts(const std::vector<Segment>& segments);
@@ -88,11 +89,14 @@ Result<TakeResult> Taker::Mark() {
   return result;
 }
 
-Status Taker::CheckStore() {
+Status Taker::CheckOwner() const {
   const std::string& root = store_.root();
   IMASNAP_ASSIGN(const FileInfo info, env_.fs.Stat(root));
   if (info.type != FileType::kDirectory) {
-    return FileError(ErrorCode::kRefused, root, "the store is not a directory");
+    return FileError(ErrorCode::kRefused, root,
+                     info.type == FileType::kSymlink
+                         ? "the store is a symbolic link; name the directory itself"
+                         : "the store is not a directory");
   }
   if (info.owner != env_.owner || (info.mode & 022) != 0) {
     return FileError(ErrorCode::kRefused, root,
@@ -100,9 +104,23 @@ Status Taker::CheckStore() {
                                  "own and write it",
                                  info.owner, info.mode));
   }
-  IMASNAP_ASSIGN(const FileSystemInfo fs, env_.fs.StatFileSystem(root));
+  return {};
+}
+
+// Before anything is made in it, or it is made itself.
+Status Taker::CheckStore() {
+  std::string place = store_.root();
+  IMASNAP_ASSIGN(bool exists, env_.fs.Exists(place));
+  if (exists) {
+    IMASNAP_RETURN_IF_ERROR(CheckOwner());
+  }
+  while (!exists) {
+    place = ParentDirectory(place);
+    IMASNAP_ASSIGN(exists, env_.fs.Exists(place));
+  }
+  IMASNAP_ASSIGN(const FileSystemInfo fs, env_.fs.StatFileSystem(place));
   if ((fs.magic == kTmpfsMagic || fs.magic == kRamfsMagic) && !env_.config.allow_volatile) {
-    return FileError(ErrorCode::kRefused, root,
+    return FileError(ErrorCode::kRefused, store_.root(),
                      "the store is on a file system in memory, which a reboot loses and which "
                      "gives no memory back; set allow_volatile = true to use it nevertheless");
   }
@@ -317,7 +335,6 @@ Status Taker::SaveStaged() {
 
 Status Taker::Repair() {
   IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
-  IMASNAP_RETURN_IF_ERROR(store_.Create());
   IMASNAP_RETURN_IF_ERROR(CheckStore());
   IMASNAP_ASSIGN(at_, Recover(env_, backend_, notes_));
   if (at_.staged) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -274,6 +275,16 @@ TEST_F(CliTest, CatOfALogThatDoesNotGoOnIsThreeAndWritesNothing) {
   EXPECT_EQ(ran.code, 3);
   EXPECT_THAT(ran.out, IsEmpty());
   EXPECT_THAT(ran.err, HasSubstr("segment 00000001 is missing"));
+}
+
+TEST_F(CliTest, StoreOfTheCommandLineMayBeRelativeAndNotEmpty) {
+  const std::string here = std::filesystem::current_path();
+  EXPECT_EQ(Run({"--store", "new/store/", "take"}).code, 0);
+  EXPECT_TRUE(world_.fs.Find(here + "/new/store/boots/00000001/00000001.ima"));
+  const Ran ran = Run({"--store", "", "take"});
+  EXPECT_EQ(ran.code, 2);
+  EXPECT_EQ(world_.fs.Find("/boots"), nullptr);
+  EXPECT_EQ(world_.kernel.attempts(), 1U);
 }
 
 TEST_F(CliTest, WithoutAReferenceItIsFour) {

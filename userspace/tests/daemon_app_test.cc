@@ -100,6 +100,11 @@ TEST(DaemonAppTest, RefusedStoreEndsWithOneAndAMessage) {
   EXPECT_EQ(world.kernel.attempts(), 0U);
 }
 
+TEST(DaemonAppTest, StoreOfTheCommandLineIsNotEmpty) {
+  World world;
+  EXPECT_THAT(RunWith(&world, {"--check-config", "--store", ""}).err, HasSubstr("--store: "));
+}
+
 TEST(DaemonAppTest, UsageHelpAndVersion) {
   World world;
   EXPECT_EQ(RunWith(&world, {"--what"}).status, 2);

@@ -276,6 +276,9 @@ TEST_P(StoreRefusalTest, NothingIsOpenedNorPurged) {
   auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
   EXPECT_THAT(taken.error().ToString(), HasSubstr(GetParam().message));
+  if (taken.error().code == ErrorCode::kRefused) {
+    EXPECT_EQ(world.fs.Find(kStore + "/boots"), nullptr);
+  }
   EXPECT_EQ(world.kernel.attempts(), 0U);
   EXPECT_EQ(world.kernel.purges(), 0U);
 }
@@ -304,6 +307,14 @@ INSTANTIATE_TEST_SUITE_P(
                        w->fs.Find(kStore)->mode = 0775;
                      },
                      "mode 0775"},
+        StoreRefusal{"Link",
+                     [](World* w) {
+                       w->fs.MakeAll("/srv/real");
+                       w->fs.MakeAll("/var/lib");
+                       ASSERT_TRUE(w->fs.Symlink("/srv/real", kStore).ok());
+                     },
+                     "the store is a symbolic link"},
+        StoreRefusal{"File", [](World* w) { w->fs.Write(kStore, ""); }, "not a directory"},
         StoreRefusal{"NoKernelFile", [](World* w) { w->kernel.has_snapshot_file = false; },
                      "CONFIG_IMA_SNAPSHOT"}),
     [](const auto& p) { return p.param.name; });
