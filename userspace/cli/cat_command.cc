@@ -24,6 +24,9 @@ Status WriteJson(const std::vector<LogPart>& parts, uint64_t from, std::ostream&
       if (record == nullptr) {
         break;
       }
+      if (from == 1 && before + record->number == 1) {
+        IMASNAP_RETURN_IF_ERROR(CheckBeginning(*record, part.path));
+      }
       if (before + record->number >= from) {
         out << Dump(ToJson(*record, before + record->number));
       }

@@ -34,7 +34,7 @@ uint64_t MonotonicUsec() {
 
 bool SameStore(const Config& a, const Config& b) {
   return a.store == b.store && a.lock_file == b.lock_file && a.mode == b.mode &&
-         a.allow_volatile == b.allow_volatile;
+         a.allow_volatile == b.allow_volatile && a.allow_gap == b.allow_gap;
 }
 
 }  // namespace

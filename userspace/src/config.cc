@@ -188,6 +188,9 @@ Status Apply(const Value& value, std::string_view key, Config* config) {
   if (key == "allow_volatile") {
     return value.Bool(&config->allow_volatile);
   }
+  if (key == "allow_gap") {
+    return value.Bool(&config->allow_gap);
+  }
   return value.Fail("is not a key of this file");
 }
 

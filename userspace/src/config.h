@@ -36,6 +36,8 @@ struct Config {
   uint64_t keep_boots = 2;
   Discard discard = Discard::kNever;
   bool allow_volatile = false;
+  // Whether a store may begin after records that were purged elsewhere.
+  bool allow_gap = false;
 
   bool operator==(const Config&) const = default;
 };

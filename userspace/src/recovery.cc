@@ -145,6 +145,37 @@ Status ContinueSession(const Environment& env, Session* session, bool carried_ov
   return env.store().PointCurrentTo(session->id);
 }
 
+// The records since cold boot that are gone from the kernel, as far as it says so.
+Result<uint64_t> RecordsGone(const KernelLog& kernel, const KernelHead& head) {
+  if (head.first_aggregate) {
+    return head.first_aggregate->record_count;
+  }
+  // In this order: one that is measured in between must not seem to be gone.
+  IMASNAP_ASSIGN(const std::optional<uint64_t> total, kernel.Counter("runtime_measurements_total"));
+  IMASNAP_ASSIGN(const std::optional<uint64_t> count, kernel.Counter("runtime_measurements_count"));
+  return total && count && !head.staged && *total > *count ? *total - *count : 0;
+}
+
+// For a session that has no segment: what is gone from the kernel should be in another.
+Status CheckNothingGone(const Environment& env, const KernelHead& head, Notes* notes) {
+  IMASNAP_ASSIGN(const uint64_t gone, RecordsGone(env.kernel(), head));
+  if (gone == 0) {
+    return {};
+  }
+  const std::string where =
+      fmt::format("records 1 to {} of this boot were purged and are in no segment of the store {}",
+                  gone, env.config.store);
+  if (env.config.allow_gap) {
+    notes->push_back(where + "; its log begins after them, as allow_gap permits");
+    return {};
+  }
+  return FileError(ErrorCode::kRefused, env.kernel().live_path(),
+                   where +
+                       ": it may be the wrong one (--store, or store in the configuration). To "
+                       "begin without them, which no verification will accept until the next cold "
+                       "boot, set allow_gap = true; nothing was done");
+}
+
 // Whether the segment's bytes are those that its metadata say.
 Result<bool> IsIntact(FileSystem& fs, const Segment& segment) {
   if (!segment.has_data || !segment.info) {
@@ -279,6 +310,7 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   if (!newest) {
     IMASNAP_ASSIGN(const KernelHead head, lists.Compare(std::nullopt));
     out.staged = head.staged;
+    IMASNAP_RETURN_IF_ERROR(CheckNothingGone(env, head, notes));
     IMASNAP_ASSIGN(out.session, NewSession(env, 1, notes));
     return out;
   }
@@ -291,6 +323,9 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   lists.Close();
   out.staged = head.staged;
   const SessionMatch match = MatchSession(evidence, head);
+  if (match == SessionMatch::kOtherBoot || session.segments.empty()) {
+    IMASNAP_RETURN_IF_ERROR(CheckNothingGone(env, head, notes));
+  }
   if (match == SessionMatch::kOtherBoot && (session.info || !session.segments.empty())) {
     IMASNAP_RETURN_IF_ERROR(CloseSession(env, session));
     notes->push_back(fmt::format("session {} is of an earlier boot; session {} begins",

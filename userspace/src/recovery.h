@@ -27,7 +27,8 @@ struct Recovered {
 // The exclusive lock must be held. Removes what an interrupted snapshot left,
 // describes a segment that has no metadata yet, notes a purge that was not seen
 // to succeed, deletes what is staged if the last segment holds it, closes the
-// session of an earlier boot and removes the oldest.
+// session of an earlier boot and removes the oldest. kRefused where records of
+// this boot were purged and the store has none of them (allow_gap).
 Result<Recovered> Recover(const Environment& env, Backend backend, std::vector<std::string>* notes);
 
 // Of a session from Recover(). Notes in session.json that the session goes on in this run of the

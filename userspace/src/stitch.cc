@@ -20,6 +20,7 @@ class Writer {
   Writer(CatOptions options, const ByteSink& sink) : options_(std::move(options)), sink_(sink) {}
 
   Status Write(const std::vector<LogPart>& parts) {
+    beginning_ = parts[0].path;
     size_t first = 0;
     for (; parts[first].discarded; ++first) {  // before options_.from
       seen_ = discarded_ = parts[first].info->last_record;
@@ -87,6 +88,9 @@ class Writer {
 
   Status WriteBatch(const RecordBatch& batch) {
     const uint64_t first = seen_ + 1;
+    if (first == 1 && options_.from == 1 && batch.size() > 0) {
+      IMASNAP_RETURN_IF_ERROR(CheckBeginning(batch.record(0), beginning_));
+    }
     seen_ += batch.size();
     if (seen_ < options_.from) {
       return {};
@@ -102,6 +106,7 @@ class Writer {
 
   const CatOptions options_;
   const ByteSink& sink_;
+  std::string beginning_;   // the file that has it
   uint64_t discarded_ = 0;  // records
   uint64_t seen_ = 0;       // the discarded ones too
   uint64_t written_ = 0;
@@ -278,6 +283,15 @@ Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from) {
     }
   }
   return {};
+}
+
+Status CheckBeginning(const Record& first, const std::string& name) {
+  if (first.event_name() == kBootAggregateEvent) {
+    return {};
+  }
+  return FileError(ErrorCode::kMismatch, name,
+                   fmt::format("the log's beginning is not there: its first record is {}, not {}",
+                               Printable(first.event_name()), kBootAggregateEvent));
 }
 
 Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,

@@ -29,6 +29,9 @@ Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from = 1);
 // The same, and kMismatch when a part is missing.
 Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from = 1);
 
+// kMismatch unless `first`, of the file `name`, is what a boot's log begins with.
+Status CheckBeginning(const Record& first, const std::string& name);
+
 struct CatOptions {
   bool ascii = false;
   HashAlg header_alg = HashAlg::kSha1;  // of the template digest written
@@ -40,7 +43,8 @@ using ByteSink = std::function<Status(ByteView)>;
 
 // Writes the log of `parts` to `sink`, in the format of
 // (ascii|binary)_runtime_measurements_<alg>. Fails before it writes anything
-// when a part is missing or was discarded. Returns the records written.
+// when a part is missing or was discarded, or, to be written from record 1 on, when the
+// log's beginning is not there. Returns the records written.
 Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
                           const ByteSink& sink);
 

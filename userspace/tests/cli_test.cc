@@ -277,6 +277,22 @@ TEST_F(CliTest, CatOfALogThatDoesNotGoOnIsThreeAndWritesNothing) {
   EXPECT_THAT(ran.err, HasSubstr("segment 00000001 is missing"));
 }
 
+TEST_F(CliTest, CatOfALogWithoutItsBeginningIsThreeUnlessALaterRecordIsAskedFor) {
+  world_.kernel.MeasureFiles(6);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  for (const std::vector<std::string>& format :
+       std::vector<std::vector<std::string>>{{}, {"--ascii"}, {"--json"}, {"--hash", "sha256"}}) {
+    std::vector<std::string> args = {"--store", "/typo", "cat"};
+    args.insert(args.end(), format.begin(), format.end());
+    const Ran ran = Run(args);
+    EXPECT_EQ(ran.code, 3);
+    EXPECT_THAT(ran.out, IsEmpty());
+    EXPECT_THAT(ran.err, HasSubstr("the log's beginning is not there"));
+    args.insert(args.end(), {"--from", "2"});
+    EXPECT_EQ(Run(args).code, 0);
+  }
+}
+
 TEST_F(CliTest, StoreOfTheCommandLineMayBeRelativeAndNotEmpty) {
   const std::string here = std::filesystem::current_path();
   EXPECT_EQ(Run({"--store", "new/store/", "take"}).code, 0);

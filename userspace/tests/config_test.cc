@@ -31,6 +31,7 @@ TEST(ConfigTest, AbsentFileGivesTheDefaultsUnlessItWasNamed) {
   EXPECT_EQ(config->mount, "");
   EXPECT_EQ(config->discard, Discard::kNever);
   EXPECT_FALSE(config->allow_volatile);
+  EXPECT_FALSE(config->allow_gap);
   EXPECT_FALSE(LoadConfig(fs, kFile, true).ok());
 }
 
@@ -57,6 +58,7 @@ min_free_space = 4096
 keep_boots = 7
 discard = "verified"
 allow_volatile = true
+allow_gap = true
 )");
   auto config = LoadConfig(fs, kFile, true);
   ASSERT_TRUE(config.ok()) << config.error().ToString();
@@ -72,6 +74,7 @@ allow_volatile = true
   EXPECT_EQ(config->keep_boots, 7U);
   EXPECT_EQ(config->discard, Discard::kVerified);
   EXPECT_TRUE(config->allow_volatile);
+  EXPECT_TRUE(config->allow_gap);
 }
 
 TEST(ConfigTest, ZeroSwitchesALimitOffAndAnEmptyMountTheView) {
@@ -99,7 +102,7 @@ TEST(ConfigTest, InstalledFileNamesEveryKeyWithItsDefault) {
       ++keys;
     }
   }
-  EXPECT_EQ(keys, 12);
+  EXPECT_EQ(keys, 13);
   for (const std::string& text : {commented, values}) {
     FakeFileSystem fs(nullptr);
     fs.Write(kFile, text);

@@ -57,6 +57,7 @@ TEST(DaemonControlTest, ReloadToAnotherStoreTakesEffectWhenTheRunningSnapshotHas
   rig.before_recovery = [&] { reload_done.wait(); };
   EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
   rig.config.store = "/srv/ima";
+  rig.config.allow_gap = true;
   rig.service.Reload(rig.now);
   reload_done.count_down();
   rig.Finish();
@@ -81,6 +82,18 @@ TEST(DaemonControlTest, ReloadToAStoreThatIsRefusedKeepsTheOldOne) {
   rig.TickAndFinish();
   EXPECT_TRUE(rig.world.fs.Find(kBoot1 + "/00000001.ima"));
   EXPECT_TRUE(rig.world.IsWhole());
+}
+
+TEST(DaemonControlTest, ReloadToAStoreThatLacksWhatWasPurgedKeepsTheOldOneAndMakesNothing) {
+  Rig rig;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.TickAndFinish();
+  rig.config.store = "/srv/ima";
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 1);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "records 1 to 21 of this boot"), 1);
+  EXPECT_EQ(rig.world.fs.Find("/srv/ima"), nullptr);
 }
 
 TEST(DaemonControlTest, StopWhenIdleEndsAtOnce) {

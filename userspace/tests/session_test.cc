@@ -15,6 +15,7 @@
 namespace imasnap {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -187,6 +188,7 @@ TEST(RecoveryTest, PurgeByAnotherClientIsSaidAndShownByVerification) {
   {  // someone else's snapshot, into another store
     Environment other = world.Env();
     other.config.store = "/var/lib/other";
+    other.config.allow_gap = true;
     std::vector<std::string> notes;
     ASSERT_TRUE(TakeSnapshot(other, false, &notes).ok());
   }
@@ -204,6 +206,76 @@ TEST(RecoveryTest, PurgeByAnotherClientIsSaidAndShownByVerification) {
   ASSERT_TRUE(report->finding);
   EXPECT_EQ(report->finding->segment, 2U);
   EXPECT_THAT(report->finding->message, HasSubstr("attempt 2 where attempt 1 should be"));
+}
+
+// Records 1 to 5 are in one store, and take is given another.
+class OtherStoreTest : public ::testing::TestWithParam<bool> {
+ protected:
+  OtherStoreTest() {
+    world_.kernel.MeasureFiles(4);
+    EXPECT_TRUE(world_.Take().ok());
+    world_.kernel.MeasureFiles(2);
+    world_.config.store = kOther;
+    if (GetParam()) {  // a session of this boot, which its daemon began before
+      const SessionInfo info{1, "2026-01-02T03:04:05Z", "7.3.0-test", 5, "", "", "", ""};
+      EXPECT_TRUE(world_.Env().store().CreateSession(info).ok());
+    }
+  }
+  const std::string kOther = "/srv/ima";
+  World world_;
+};
+
+TEST_P(OtherStoreTest, IsRefusedBeforeTheKernelIsTouchedAndTheStoreIsMade) {
+  for (const bool repair : {false, true}) {
+    const auto taken = world_.Take();
+    const Error error = repair ? world_.Repair().error() : taken.error();
+    ASSERT_FALSE(taken.ok());
+    EXPECT_EQ(error.code, ErrorCode::kRefused);
+    EXPECT_THAT(error.ToString(),
+                AllOf(HasSubstr("binary_runtime_measurements: records 1 to 5 of this boot"),
+                      HasSubstr("store /srv/ima"), HasSubstr("allow_gap = true")));
+  }
+  EXPECT_EQ(world_.kernel.attempts(), 1U);
+  EXPECT_EQ(world_.kernel.purges(), 1U);
+  EXPECT_EQ(world_.fs.Find(kOther) != nullptr, GetParam());
+  world_.config.store = kStore;
+  ASSERT_TRUE(world_.Take().ok());
+  EXPECT_TRUE(world_.IsWhole());
+}
+
+TEST_P(OtherStoreTest, BeginsAfterTheGapWhereThatIsAllowed) {
+  world_.config.allow_gap = true;
+  const auto taken = world_.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  EXPECT_EQ(taken->segment->first_record, 6U);
+  EXPECT_THAT(world_.notes, Contains(HasSubstr("records 1 to 5 of this boot were purged")));
+  world_.config.allow_gap = false;
+  EXPECT_TRUE(world_.Take().ok());  // it is this one's boot now
+  const auto cat = world_.Cat();
+  ASSERT_FALSE(cat.ok());
+  EXPECT_EQ(cat.error().code, ErrorCode::kMismatch);
+  EXPECT_EQ(cat.error().ToString(),
+            kOther +
+                "/boots/00000001/00000001.ima: the log's beginning is not there: its first "
+                "record is snapshot_aggregate, not boot_aggregate");
+  EXPECT_TRUE(world_.Cat({.from = 2}).ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(Session, OtherStoreTest, ::testing::Bool(),
+                         [](const auto& p) { return p.param ? "Begun" : "None"; });
+
+TEST(RecoveryTest, RecordsThatAreGoneWithoutAnAggregateAreToldByTheCounters) {
+  World world;
+  world.kernel.has_staging = true;  // beside the snapshot file
+  world.kernel.MeasureFiles(4);
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  world.kernel.MeasureFiles(2);
+  ASSERT_EQ(world.kernel.DeleteStaged(), 0);
+  const auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().code, ErrorCode::kRefused);
+  EXPECT_THAT(taken.error().message, HasSubstr("records 1 to 5 of this boot"));
+  EXPECT_EQ(world.kernel.attempts(), 0U);
 }
 
 TEST(RecoveryTest, UnseenPurgeIsNoted) {

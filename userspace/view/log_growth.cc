@@ -268,7 +268,7 @@ Status Growth::CheckHead() {
   StateSource source(next_, next_.kernel_begin);
   LogReader reader(source, {}, next_.pieces.back().file->path());
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
-  const bool first = next_.kernel_begin == 0 && record->event_name() == kFirstEvent;
+  const bool first = next_.kernel_begin == 0 && record->event_name() == kBootAggregateEvent;
   next_.unmistakable = first || IsAggregate(*record);
   return {};
 }

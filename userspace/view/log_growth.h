@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "environment.h"
@@ -16,9 +15,6 @@
 #include "verify.h"
 
 namespace imasnap {
-
-// The event of the first record of every log.
-inline constexpr std::string_view kFirstEvent = "boot_aggregate";
 
 // First the new segments, in order, then the kernel's list, then Finish(). An
 // error leaves the state that was copied as it was. kMismatch: the segment or

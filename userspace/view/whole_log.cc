@@ -23,19 +23,14 @@ bool MayPass(const Error& error) {
 }
 
 // `name` is the file that the log begins in.
-Status CheckBeginning(const LogState& state, const std::string& name) {
+Status CheckFirstRecord(const LogState& state, const std::string& name) {
   if (state.end.records == 0) {
     return {};
   }
   StateSource source(state, 0);
   LogReader reader(source, {}, name);
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
-  if (record->event_name() != kFirstEvent) {
-    return FileError(ErrorCode::kMismatch, name,
-                     fmt::format("the log's beginning is not there: its first record is {}, not {}",
-                                 Printable(record->event_name()), kFirstEvent));
-  }
-  return {};
+  return CheckBeginning(*record, name);
 }
 
 }  // namespace
@@ -194,7 +189,7 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
   IMASNAP_RETURN_IF_ERROR(growth.AddKernel(kernel));
   Unlock(&view);
   IMASNAP_ASSIGN(LogState next, growth.Finish());
-  IMASNAP_RETURN_IF_ERROR(CheckBeginning(next, parts.front().path));
+  IMASNAP_RETURN_IF_ERROR(CheckFirstRecord(next, parts.front().path));
   if (total && *total > next.end.records) {
     return FileError(ErrorCode::kMismatch, view.live_path,
                      fmt::format("{} records were measured since cold boot, segments and list have "
