@@ -128,34 +128,6 @@ Result<std::optional<SegmentKey>> LastKey(FileSystem& fs, const Session& session
 
 namespace {
 
-// The bytes of one that staging took and the kernel deleted can come again.
-bool MayBeUnpurged(const Segment& segment) {
-  return !segment.info || segment.info->attempt != kNoAttempt ||
-         segment.info->state == SegmentState::kStored;
-}
-
-}  // namespace
-
-Status LeaveOutUnpurged(const std::function<Result<std::unique_ptr<File>>()>& open, LiveStart start,
-                        std::vector<Segment>* segments) {
-  // With a segment go those that it supersedes, which only its metadata would
-  // have named.
-  bool contained = start == LiveStart::kContainsSegment;
-  while (contained && MayBeUnpurged(segments->back())) {
-    segments->pop_back();
-    contained = false;
-    if (!segments->empty() && segments->back().info) {
-      IMASNAP_ASSIGN(const std::unique_ptr<File> live, open());
-      IMASNAP_ASSIGN(const LiveHead before,
-                     CompareWithLive(*live, live->path(), KeyOf(*segments->back().info)));
-      contained = before.start == LiveStart::kContainsSegment;
-    }
-  }
-  return {};
-}
-
-namespace {
-
 // Finds the segments of this boot that come before what the kernel holds.
 Status FindSegments(const Environment& env, KernelLists* lists, LogView* view) {
   IMASNAP_ASSIGN(view->session, env.store().LoadNewest());

@@ -5,7 +5,6 @@
 #ifndef IMASNAP_SESSION_H_
 #define IMASNAP_SESSION_H_
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,11 +73,6 @@ struct LogView {
 Result<LogView> OpenLogView(const Environment& env);
 // The same for whoever holds the lock already.
 Result<LogView> OpenLogViewLocked(const Environment& env);
-
-// Takes away the segments at the end of `segments` whose records the list that
-// `open` gives still holds; `start` is what CompareWithLive() said of the last.
-Status LeaveOutUnpurged(const std::function<Result<std::unique_ptr<File>>()>& open, LiveStart start,
-                        std::vector<Segment>* segments);
 
 }  // namespace imasnap
 

@@ -48,6 +48,7 @@ class Store {
   const std::string& root() const { return root_; }
   FileSystem& fs() const { return fs_; }
 
+  std::string SessionDirectory(uint64_t id) const;
   // Numbers of the sessions, oldest first; none when the store does not exist.
   Result<std::vector<uint64_t>> Sessions() const;
   // Reads the directory of a session. Broken metadata is noted in the segment,
@@ -80,7 +81,6 @@ class Store {
   Result<uint64_t> Size(const Session& session) const;
 
  private:
-  std::string SessionDirectory(uint64_t id) const;
   Status RemoveDirectoryWhole(const std::string& directory) const;
 
   FileSystem& fs_;

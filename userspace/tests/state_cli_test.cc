@@ -226,6 +226,105 @@ TEST_F(StateCliTest, CopiedSegmentThatWasStoredButNotPurgedCounts) {
   EXPECT_THAT(ran.out, HasSubstr("records     14 (9 in 1 segments, 5 in the kernel)"));
 }
 
+TEST_F(StateCliTest, EmptyListThatMustBeginWithAnAggregateIsFour) {
+  Snapshot();
+  CopyStore("/copy");
+  world_.fs.Write("/live", "");
+  const Ran ran = Run({"verify", "--from-dir", "/copy", "--live", "/live"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err,
+              HasSubstr("/live: is empty: the aggregate of attempt 1, which closed segment "
+                        "00000001, must be its first record"));
+}
+
+TEST_F(StateCliTest, EmptyListAfterStagingIsOne) {
+  world_.kernel.has_snapshot_file = false;
+  world_.kernel.has_staging = true;
+  world_.kernel.MeasureFiles(3);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  CopyStore("/copy");
+  world_.fs.Write("/live", "");
+  world_.fs.Write("/pcrs", PcrText());
+  const Ran ran = Run({"verify", "--from-dir", "/copy", "--live", "/live", "--pcrs", "/pcrs"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+}
+
+TEST_F(StateCliTest, CopiedListIsAMismatchWhereverItIsDamaged) {
+  Snapshot();
+  CopyStore("/copy");
+  const std::string list(AsText(world_.kernel.InMemory()));
+  for (const size_t at : {size_t{0}, size_t{26}, list.size() - 1}) {
+    std::string damaged = list;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    world_.fs.Write("/live", damaged);
+    EXPECT_EQ(Run({"verify", "--from-dir", "/copy", "--live", "/live"}).code, 3) << at;
+    world_.fs.Write("/live", list.substr(0, at + 1));
+    const Ran ran = Run({"verify", "--from-dir", "/copy", "--live", "/live"});
+    EXPECT_EQ(ran.code, at + 1 == list.size() ? 0 : 3) << at << ran.err;
+  }
+}
+
+TEST_F(StateCliTest, SupersededSegmentOfACopyWithoutMetadataIsCountedOnce) {
+  Snapshot();
+  world_.kernel.write_error = ESHUTDOWN;
+  ASSERT_EQ(Run({"take"}).code, 1);
+  world_.kernel.MeasureFiles(3);
+  const std::string two = *world_.fs.Read(world_.SegmentPath(2) + ".ima");
+  const std::string two_info = *world_.fs.Read(world_.SegmentPath(2) + ".json");
+  ASSERT_EQ(Run({"take"}).code, 1);
+  CopyStore("/copy");
+  const std::string copied = "/copy/boots/00000001/0000000";
+  world_.fs.Write(copied + "2.ima", two);
+  world_.fs.Write(copied + "2.json", two_info);
+  world_.fs.Remove(copied + "3.json");
+  world_.fs.Write("/live", AsText(world_.kernel.InMemory()));
+  world_.fs.Write("/pcrs", PcrText());
+  const Ran ran = Run({"verify", "--from-dir", "/copy", "--live", "/live", "--pcrs", "/pcrs"});
+  EXPECT_EQ(ran.code, 0) << ran.err << ran.out;
+}
+
+TEST_F(StateCliTest, ListIsReadOnceForMetadataWithoutSegments) {
+  Snapshot();
+  // Each says that the list begins with its bytes.
+  const Bytes list = world_.kernel.InMemory();
+  SpanSource source(list);
+  LogReader reader(source, {}, "list");
+  Bytes prefix;
+  for (uint64_t number = 2; const Record* record = reader.Next().value(); ++number) {
+    AppendBytes(record->raw, &prefix);
+    SegmentInfo info;
+    info.number = number;
+    info.records = number - 1;
+    info.bytes = prefix.size();
+    info.sha256 = imasnap::testing::HashOf(HashAlg::kSha256, AsText(prefix));
+    world_.fs.Write(world_.SegmentPath(number) + ".json", FormatSegment(info));
+  }
+  CopyStore("/copy");
+  world_.fs.Write("/live", AsText(list));
+  int opened = 0;
+  world_.fs.on_call = [&](const std::string& call) { opened += call == "open /live" ? 1 : 0; };
+  EXPECT_EQ(Run({"verify", "--from-dir", "/copy", "--live", "/live"}).code, 3);
+  EXPECT_LE(opened, 2);  // once more by verification
+}
+
+TEST_F(StateCliTest, CopyThatLeadsElsewhereIsRefused) {
+  Snapshot();
+  CopyStore("/copy");
+  world_.fs.MakeAll("/linked/boots");
+  ASSERT_TRUE(world_.fs.Symlink("/copy/boots/00000001", "/linked/boots/00000001").ok());
+  Ran ran = Run({"verify", "--from-dir", "/linked"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("/linked/boots/00000001: is not a directory"));
+  world_.fs.MakeAll("/other");
+  ASSERT_TRUE(world_.fs.Symlink("/copy/boots", "/other/boots").ok());
+  EXPECT_EQ(Run({"verify", "--from-dir", "/other"}).code, 3);
+  world_.fs.Write("/live", AsText(world_.kernel.InMemory()));
+  world_.fs.Find("/live")->type = FileType::kOther;  // a FIFO
+  ran = Run({"verify", "--from-dir", "/copy", "--live", "/live"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("/live: is not a regular file"));
+}
+
 TEST_F(StateCliTest, CopiedStoreIsVerifiedFromAState) {
   Snapshot();
   CopyStore("/copy");
