@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "replay.h"
 
@@ -40,6 +41,28 @@ std::string_view BankForSize(size_t size) {
   return {};
 }
 
+// What tpm2_quote and tpm2_checkquote print around the PCRs.
+constexpr std::array<std::string_view, 6> kOfAQuote = {"quoted", "signature", "alg",
+                                                       "sig",    "pcrs",      "calcDigest"};
+
+// The kernel's name of a bank that the tools call "sm3_256" or "sha3_256". One that
+// neither knows keeps its name, for verification to tell that it is not checked.
+// Empty: it is no name.
+std::string BankName(std::string_view printed) {
+  std::string name(printed);
+  if (name.empty() ||
+      name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_-") != std::string::npos) {
+    return {};
+  }
+  if (!name.starts_with("tpm_alg_")) {
+    std::ranges::replace(name, '_', '-');
+    if (const auto alg = HashFromName(name)) {
+      return std::string(HashName(*alg));
+    }
+  }
+  return name;
+}
+
 class Parser {
  public:
   explicit Parser(std::string file) : file_(std::move(file)) {}
@@ -59,9 +82,13 @@ class Parser {
     if (key.starts_with("PCR-")) {
       return Add("", key.substr(4), value);
     }
+    if (std::ranges::find(kOfAQuote, key) != kOfAQuote.end()) {
+      bank_.clear();
+      return {};
+    }
     if (value.empty()) {
-      bank_ = std::string(key);
-      if (!BankFromName(bank_) && !KernelDigestSize(bank_)) {
+      bank_ = BankName(key);
+      if (bank_.empty()) {
         return Fail(fmt::format("\"{}\" is no bank", key));
       }
       values_[bank_];  // may stay empty: the TPM has the bank, nothing was read

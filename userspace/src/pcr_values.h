@@ -32,7 +32,9 @@ class PcrReader {
 };
 
 // Reads the text of a PCR file in one of these forms, told by its lines:
-//   tpm2_pcrread:    "sha256:" and below it "  10: 0x0123..."
+//   tpm2_pcrread:    "sha256:" and below it "  10: 0x0123..."; a bank that is not
+//                    known is read too
+//   tpm2_quote, tpm2_checkquote: the same below "pcrs:", among lines that are skipped
 //   sysfs, evmctl:   "PCR-10: 01 23 ..." or "PCR-10: 0123..."; the bank is the
 //                    SHA algorithm with a digest of that length
 // Strict; errors name `file` and the line.

@@ -341,6 +341,10 @@ TEST_F(CliTest, VerifiesAgainstPcrFiles) {
   EXPECT_EQ(Run({"verify", "--pcrs", "/yaml"}).code, 0);
   EXPECT_EQ(Run({"verify", "--pcrs", "/sha1", "--pcrs", "/sha256"}).code, 0);
   EXPECT_EQ(Run({"verify", "--pcrs", "/sha1", "--pcrs", "/yaml"}).code, 4);
+  world_.fs.Write("/more", yaml + "  sha256:\n  shake256:\n    10: 0x01\n");
+  const Ran more = Run({"verify", "--pcrs", "/more"});
+  EXPECT_EQ(more.code, 0) << more.err;
+  EXPECT_THAT(more.out, HasSubstr("shake256"));
   world_.fs.Write("/wrong", "PCR-10: " + std::string(64, '0') + "\n");
   const Ran ran = Run({"verify", "--pcrs", "/wrong"});
   EXPECT_EQ(ran.code, 3);

@@ -22,6 +22,59 @@ TEST(PcrValuesTest, ReadsWhatTpm2PcrreadPrints) {
   EXPECT_TRUE(values->at("sha384").empty());
 }
 
+// Of tpm2-tools 5.4, with long values cut short.
+const char kTpm2Quote[] =
+    R"(quoted: ff54434780180022000b831db65795acdf383e19a89d339e8eb102129064a441
+signature:
+  alg: rsassa
+  sig: b85c3642ce9dc51ffcce1ab9b7b6d6cf
+pcrs:
+  sha1:
+    10: 0x0000000000000000000000000000000000000000
+  sha256:
+    10: 0x0000000000000000000000000000000000000000000000000000000000000000
+    11: 0x0000000000000000000000000000000000000000000000000000000000000000
+calcDigest: 4fea5e6a3ec5f5474a26d858bc77b6d7bd3ab864ea02d988683fdc648602b248
+)";
+const char kTpm2Checkquote[] = R"(pcrs:
+  sha1:
+    10: 0x0000000000000000000000000000000000000000
+  sha256:
+    10: 0x0000000000000000000000000000000000000000000000000000000000000000
+    11: 0x0000000000000000000000000000000000000000000000000000000000000000
+sig: b85c3642ce9dc51ffcce1ab9b7b6d6cf
+)";
+
+TEST(PcrValuesTest, ReadsWhatTpm2QuoteAndTpm2CheckquotePrint) {
+  for (const char* printed : {kTpm2Quote, kTpm2Checkquote}) {
+    const auto values = ParsePcrText(printed, "pcrs");
+    ASSERT_TRUE(values.ok()) << values.error().ToString();
+    EXPECT_EQ(values->size(), 2U);
+    EXPECT_EQ(values->at("sha1").at(10).Hex(), std::string(40, '0'));
+    EXPECT_EQ(values->at("sha256").size(), 2U);
+  }
+}
+
+TEST(PcrValuesTest, KnowsTheBanksByTheNamesOfTheTools) {
+  const auto values = ParsePcrText("sm3_256:\n  10: 0x" + kSha256 + "\nsha3_256:\n  10: 0x" +
+                                       kSha256 + "\nsha3_384:\ntpm_alg_0027:\n",
+                                   "pcrs");
+  ASSERT_TRUE(values.ok()) << values.error().ToString();
+  EXPECT_EQ(values->at("sm3").size(), 1U);
+  EXPECT_EQ(values->at("sha3-256").size(), 1U);
+  EXPECT_EQ(values->count("sha3-384"), 1U);
+  EXPECT_EQ(values->count("tpm_alg_0027"), 1U);
+}
+
+TEST(PcrValuesTest, BankThatNobodyKnowsDoesNotSpoilTheOthers) {
+  for (const std::string unknown : {"shake256:\n", "shake256:\n  10: 0x0102\n"}) {
+    const auto values = ParsePcrText(unknown + "sha256:\n  10: 0x" + kSha256 + "\n", "pcrs");
+    ASSERT_TRUE(values.ok()) << values.error().ToString();
+    EXPECT_EQ(values->at("sha256").size(), 1U);
+    EXPECT_EQ(values->count("shake256"), 1U);
+  }
+}
+
 TEST(PcrValuesTest, ReadsTheKernelsFormWithAndWithoutSpaces) {
   std::string spaced;
   for (int i = 0; i < 20; ++i) {
@@ -55,7 +108,9 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(BadPcrs{"Empty", "", "no PCR values"},
                       BadPcrs{"OnlyABank", "sha256:\n", "no PCR values"},
                       BadPcrs{"Prose", "hello\n", "line 1 is neither"},
-                      BadPcrs{"Bank", "sha257:\n  1: 0x00\n", "no bank"},
+                      BadPcrs{"Bank", "SHA 256:\n  1: 0x00\n", "no bank"},
+                      BadPcrs{"ValueOutsideABank", "sha1:\npcrs:\n 10: 0x" + kSha1 + "\n",
+                              "without a bank"},
                       BadPcrs{"NoBank", "  10: 0x" + kSha1 + "\n", "without a bank"},
                       BadPcrs{"Pcr24", "PCR-24: " + kSha1 + "\n", "no PCR 24"},
                       BadPcrs{"Hex", "PCR-10: " + kSha1.substr(1) + "g\n", "not hexadecimal"},
