@@ -176,6 +176,12 @@ Status CheckNothingGone(const Environment& env, const KernelHead& head, Notes* n
                        "boot, set allow_gap = true; nothing was done");
 }
 
+// Whether a session would be closed, and some day removed, for want of the count.
+bool OnlyTheTpmTells(const BootEvidence& evidence) {
+  return evidence.same_machine && evidence.reset_count_then && !evidence.reset_count_now &&
+         evidence.last && evidence.last->attempt == kNoAttempt;
+}
+
 // Whether the segment's bytes are those that its metadata say.
 Result<bool> IsIntact(FileSystem& fs, const Segment& segment) {
   if (!segment.has_data || !segment.info) {
@@ -323,6 +329,12 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   lists.Close();
   out.staged = head.staged;
   const SessionMatch match = MatchSession(evidence, head);
+  if (match == SessionMatch::kOtherBoot && OnlyTheTpmTells(evidence)) {
+    return FileError(ErrorCode::kFailed, session.directory,
+                     "was taken by staging, so that only the TPM's reset count tells whether it is "
+                     "of this boot, and the TPM does not answer; nothing was done, try again. If "
+                     "there is no TPM any more, move the directory out of the store");
+  }
   if (match == SessionMatch::kOtherBoot || session.segments.empty()) {
     IMASNAP_RETURN_IF_ERROR(CheckNothingGone(env, head, notes));
   }

@@ -16,6 +16,8 @@ BootEvidence EvidenceOf(const Environment& env, const Session& session,
     evidence.reset_count_then = info.reset_count;
     const std::string& boot = info.last_boot.empty() ? info.boot : info.last_boot;
     evidence.same_run = !boot.empty() && boot == env.identity.boot;
+    evidence.same_machine = info.machine.empty() || env.identity.machine.empty() ||
+                            info.machine == env.identity.machine;
   }
   if (evidence.has_segments && session.segments.back().info) {
     evidence.last_state = session.segments.back().info->state;
@@ -71,12 +73,18 @@ SessionMatch MatchSession(const BootEvidence& evidence, const KernelHead& head) 
   const bool both = stored && now;
   if (!evidence.has_segments) {
     // Nothing in it that could be of another boot.
+    if (!evidence.same_machine) {
+      return SessionMatch::kOtherBoot;
+    }
     return both && *stored != *now ? SessionMatch::kOtherBoot : SessionMatch::kSame;
   }
   // The aggregate proves by its hash that the segment came right before it,
   // whatever a TPM's counter says (TPM2_Clear sets it to zero).
   if (head.start == LiveStart::kAfterSegment) {
     return SessionMatch::kSame;
+  }
+  if (!evidence.same_machine) {
+    return SessionMatch::kOtherBoot;
   }
   const std::optional<uint64_t> last_attempt =
       evidence.last ? evidence.last->attempt : std::nullopt;
@@ -94,7 +102,11 @@ SessionMatch MatchSession(const BootEvidence& evidence, const KernelHead& head) 
     return SessionMatch::kSame;
   }
   if (both) {
-    return SessionMatch::kSameGap;
+    // What an aggregate closed is never carried over without it. So a list that has
+    // its own beginning is a new boot's, with a TPM that counts anew each time, as
+    // that of a virtual machine may, or was not carried over at all.
+    return last_attempt && head.first_event == kBootAggregateEvent ? SessionMatch::kOtherBoot
+                                                                   : SessionMatch::kSameGap;
   }
   // A list that begins with an aggregate has its beginning somewhere. If it or
   // the last segment does not tell its attempt any more, that may be here: what

@@ -29,6 +29,7 @@ struct BootEvidence {
   std::optional<uint32_t> reset_count_then;  // of the TPM, where known
   std::optional<uint32_t> reset_count_now;
   bool same_run = false;      // of the kernel: no boot and no kexec since
+  bool same_machine = true;   // as far as both are known
   bool has_segments = false;  // the lists were compared with a last segment
   std::optional<SegmentKey> last;
   SegmentState last_state = SegmentState::kStored;

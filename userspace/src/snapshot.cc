@@ -56,9 +56,9 @@ class Taker {
   Status CheckSuperseded(const std::string& temporary);
   Status SaveStaged();
   Result<bool> TakeFrom(Source* source);
-  Status Copy(Source* source, const std::string& temporary);
+  Status Copy(Source* source, File* out);
   Status AskToGoOn(uint64_t records) const;
-  Status Describe(Source* source, const std::string& temporary);
+  Status Describe(Source* source, File* out, const std::string& temporary);
   Error Reject(const std::string& temporary, const std::string& why);
   void Finish(Source* source, const std::string& path);
   void Note(std::string text) { notes_->push_back(std::move(text)); }
@@ -146,8 +146,7 @@ Status Taker::AskToGoOn(uint64_t records) const {
                    "interrupted: the snapshot was given up, nothing was purged");
 }
 
-Status Taker::Copy(Source* source, const std::string& temporary) {
-  IMASNAP_ASSIGN(const std::unique_ptr<File> out, env_.fs.OpenFile(temporary, OpenMode::kCreate));
+Status Taker::Copy(Source* source, File* out) {
   SegmentWriter writer(*out);
   CopyingSource copying(source->records(), writer);
   LogReader reader(copying, {}, source->records().path(), LogReader::Check::kFraming);
@@ -171,8 +170,8 @@ Status Taker::Copy(Source* source, const std::string& temporary) {
 
 // Whatever fails, the copy goes: to the rejected ones if it is not what the
 // kernel says it should be.
-Status Taker::Describe(Source* source, const std::string& temporary) {
-  Status status = Copy(source, temporary);
+Status Taker::Describe(Source* source, File* out, const std::string& temporary) {
+  Status status = Copy(source, out);
   if (status.ok()) {
     status = source->Complete(&segment_);
   }
@@ -297,11 +296,15 @@ Result<bool> Taker::TakeFrom(Source* source) {
       fmt::format("{}/{}.ima", at_.session.directory, SegmentName(segment_.number));
   const std::string temporary = path + ".tmp";
 
-  IMASNAP_ASSIGN(const bool any, source->Open());
-  if (!any) {
-    return false;
+  // Before the kernel records an aggregate, which nothing takes back: each try in a
+  // store that cannot be written would make its list longer.
+  IMASNAP_ASSIGN(const std::unique_ptr<File> out, env_.fs.OpenFile(temporary, OpenMode::kCreate));
+  auto any = source->Open();
+  if (!any.ok() || !*any) {
+    Discard(temporary);
+    return any;
   }
-  IMASNAP_RETURN_IF_ERROR(Describe(source, temporary));
+  IMASNAP_RETURN_IF_ERROR(Describe(source, out.get(), temporary));
   const Status renamed = env_.fs.Rename(temporary, path);
   if (!renamed.ok()) {
     Discard(temporary);

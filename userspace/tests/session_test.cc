@@ -140,6 +140,61 @@ TEST(RecoveryTest, ClosedSessionThatTheChainProvesIsOpenedAgain) {
   EXPECT_EQ(ParseSession(*world.fs.Read(file), file)->closed, "");
 }
 
+// The TPM of a virtual machine may begin anew with each boot.
+TEST(RecoveryTest, AColdBootWithAnEqualResetCountIsToldByTheListsBeginning) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  world.ColdBoot(world.reset_count);
+  world.kernel.MeasureFiles(3);
+  auto taken = world.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  EXPECT_EQ(taken->session, 2U);
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(RecoveryTest, AnotherMachineIsAnotherBootWhateverItsTpmCounts) {
+  for (const Kind kind : {Kind::kSnapshot, Kind::kStaging}) {
+    for (const bool stored : {false, true}) {
+      World world(kind);
+      world.kernel.MeasureFiles(4);
+      if (stored) {
+        ASSERT_TRUE(world.Take().ok());
+      } else {
+        ASSERT_TRUE(world.Repair().ok());
+      }
+      world.ColdBoot(world.reset_count);
+      world.identity.machine = std::string(32, 'c');
+      world.kernel.MeasureFiles(3);
+      auto taken = world.Take();
+      ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+      EXPECT_EQ(taken->session, 2U);
+      EXPECT_TRUE(world.IsWhole());
+    }
+  }
+}
+
+// What the kernel records cannot be taken back, and would be recorded at each try.
+TEST(SnapshotTest, AStoreThatCannotBeWrittenCostsNoAggregate) {
+  for (const Kind kind : {Kind::kSnapshot, Kind::kStaging}) {
+    World world(kind);
+    world.kernel.MeasureFiles(4);
+    ASSERT_TRUE(world.Take().ok());
+    world.kernel.MeasureFiles(4);
+    const Bytes before = world.kernel.Everything();
+    testing::Fault fault;
+    fault.kind = testing::Fault::Kind::kError;
+    fault.errno_value = EROFS;
+    fault.at = "open " + world.SegmentPath(2) + ".ima.tmp";
+    world.fs.Arm(fault);
+    EXPECT_FALSE(world.Take().ok());
+    EXPECT_EQ(world.kernel.Everything(), before);
+    EXPECT_EQ(world.kernel.attempts(), kind == Kind::kSnapshot ? 1U : 0U);
+    ASSERT_TRUE(world.Take().ok());
+    EXPECT_TRUE(world.IsWhole());
+  }
+}
+
 TEST(RecoveryTest, ClearedTpmDoesNotEndASessionThatTheChainProves) {
   World world;
   world.kernel.MeasureFiles(4);

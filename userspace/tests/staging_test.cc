@@ -342,6 +342,26 @@ TEST_F(KexecTest, WithoutATpmAListThatGoesOnIsTold) {
   EXPECT_TRUE(world.IsWhole());
 }
 
+// It would be closed, and removed with the next boots.
+TEST_F(KexecTest, ATpmThatDoesNotAnswerEndsNoSession) {
+  World world(Kind::kStaging);
+  world.config.keep_boots = 1;
+  const std::optional<uint32_t> count = world.reset_count;
+  world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(world.Take().ok());
+  Kexec(&world, Kind::kStaging);
+  world.reset_count.reset();
+  auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().code, ErrorCode::kFailed);
+  EXPECT_THAT(taken.error().ToString(), HasSubstr("the TPM does not answer"));
+  world.reset_count = count;
+  taken = world.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  EXPECT_EQ(taken->session, 1U);
+  EXPECT_TRUE(world.IsWhole());
+}
+
 // What STORE.md says cannot be told: nothing was left to carry over.
 TEST_F(KexecTest, WithoutATpmAnEmptyListLooksLikeAColdBoot) {
   World world(Kind::kStaging);

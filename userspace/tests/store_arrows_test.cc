@@ -64,7 +64,7 @@ std::string PurgeOf(const World& world) {
 
 void DiedCopying(World* world) {
   OneSegment(world);
-  DieAfter(world, "open " + kTwo + ".ima.tmp", 0, false);
+  DieAfter(world, "fsync " + kTwo + ".ima.tmp", 0, false);
 }
 
 void DiedBeforeMetadata(World* world) {
@@ -124,7 +124,8 @@ std::vector<std::string> Files(std::vector<std::string> more) {
 std::vector<Arrow> Taking(bool snapshot) {
   const std::string open = snapshot ? "open " + kSnapshotFile : "write A " + kStagedFile;
   const std::string purge = snapshot ? "write 1 " + kSnapshotFile : "write D " + kStagedFile;
-  const std::string staged = snapshot ? "" : "that were found staged as segment 00000002";
+  const std::string staged = snapshot ? "00000002.ima.tmp, left by a snapshot that was interrupted"
+                                      : "that were found staged as segment 00000002";
   const std::string stored = snapshot ? "segment 00000002 was stored but not purged"
                                       : "segment 00000002 was stored but still staged";
   const std::vector<std::string> data = Files({"00000002.ima"});
@@ -133,9 +134,9 @@ std::vector<Arrow> Taking(bool snapshot) {
       Files({"00000002.ima", "00000002.json", "00000003.ima", "00000003.json"});
   const std::string unseen = "was purged, though that was not seen to succeed";
   return {
-      {"T1", OneSegment, open, 0, kBoot1, Files({}), staged},
-      {"T2", OneSegment, "open " + kTwo + ".ima.tmp", 0, kBoot1, Files({"00000002.ima.tmp"}),
+      {"T1", OneSegment, "open " + kTwo + ".ima.tmp", 0, kBoot1, Files({"00000002.ima.tmp"}),
        "00000002.ima.tmp, left by a snapshot that was interrupted"},
+      {"T2", OneSegment, open, 0, kBoot1, Files({"00000002.ima.tmp"}), staged},
       {"T3", OneSegment, "fsync " + kTwo + ".ima.tmp", 0, kBoot1, Files({"00000002.ima.tmp"}),
        "00000002.ima.tmp, left by a snapshot that was interrupted"},
       {"T4", OneSegment, "rename " + kTwo + ".ima.tmp", 0, kBoot1, data,
@@ -175,7 +176,7 @@ std::vector<Arrow> Recovering(bool snapshot) {
     arrows.push_back({"R6", DiedBeforePurging, "write D " + kStagedFile, 0, kBoot1, whole,
                       "was purged, though that was not seen to succeed"});
   }
-  // With either file: what was left staged goes through T2 to T9 first.
+  // With either file: what was left staged goes through T1 to T9 first.
   arrows.push_back({"R7", LeftStaged, "fsync " + kBoot1, 2, kBoot1, whole,
                     "segment 00000002 was stored but still staged"});
   arrows.push_back({"R8", LeftStaged, "write D " + kStagedFile, 0, kBoot1, whole,
