@@ -14,7 +14,12 @@
 namespace imasnap {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
+// For writing: it keeps the order of its members, and looks for one among all.
+using OrderedJson = nlohmann::ordered_json;
+
+constexpr size_t kMaxText = 256;  // bytes of a string; uname(2)'s have 64
+constexpr size_t kMaxBanks = 16;  // as in an aggregate
 
 // Takes members out of an object, remembering the first thing that is wrong.
 class Members {
@@ -55,7 +60,12 @@ class Members {
       Fail(name, "is not a string");
       return {};
     }
-    return value->get<std::string>();
+    auto text = value->get<std::string>();
+    if (text.size() > kMaxText) {
+      Fail(name, fmt::format("is longer than {} bytes", kMaxText));
+      return {};
+    }
+    return text;
   }
 
   Digest Hash(const char* name, HashAlg alg) {
@@ -75,6 +85,10 @@ class Members {
     }
     if (!value->is_object()) {
       Fail(name, "is not an object");
+      return banks;
+    }
+    if (value->size() > kMaxBanks) {
+      Fail(name, fmt::format("has more than {} banks", kMaxBanks));
       return banks;
     }
     for (const auto& [bank_name, pcrs] : value->items()) {
@@ -102,7 +116,7 @@ class Members {
     if (problem_.empty()) {
       for (const auto& [name, value] : object_.items()) {
         if (!seen_.contains(name)) {
-          Fail(name.c_str(), "is not a member of this format");
+          Fail(name, "is not a member of this format");
         }
       }
     }
@@ -123,9 +137,9 @@ class Members {
     return &*it;
   }
 
-  void Fail(const char* name, const std::string& message) {
+  void Fail(const std::string& name, const std::string& message) {
     if (problem_.empty()) {
-      problem_ = fmt::format("\"{}\" {}", name, message);
+      problem_ = fmt::format("\"{}\" {}", Printable(name), message);
     }
   }
 
@@ -144,13 +158,13 @@ Result<Json> ParseObject(std::string_view text, const std::string& file) {
 }
 
 template <typename T>
-Json OrNull(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
+OrderedJson OrNull(const std::optional<T>& value) {
+  return value ? OrderedJson(*value) : OrderedJson(nullptr);
 }
 
 // Strings come from uname(2) and may be anything; never throw over them.
-std::string Dump(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+std::string Dump(const OrderedJson& json) {
+  return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
@@ -168,7 +182,7 @@ const char* StateName(SegmentState state) {
 }
 
 std::string FormatSession(const SessionInfo& info) {
-  Json json;
+  OrderedJson json;
   json["format"] = kStoreFormat;
   json["session"] = info.id;
   json["created"] = info.created;
@@ -182,7 +196,7 @@ std::string FormatSession(const SessionInfo& info) {
 }
 
 std::string FormatSegment(const SegmentInfo& info) {
-  Json json;
+  OrderedJson json;
   json["format"] = kStoreFormat;
   json["segment"] = info.number;
   json["attempt"] = info.attempt;
@@ -195,9 +209,9 @@ std::string FormatSegment(const SegmentInfo& info) {
   json["kernel"] = info.kernel;
   json["state"] = StateName(info.state);
   json["supersedes"] = OrNull(info.supersedes);
-  Json banks = Json::object();
+  OrderedJson banks = OrderedJson::object();
   for (const Aggregate::BankValues& bank : info.banks) {
-    Json pcrs = Json::object();
+    OrderedJson pcrs = OrderedJson::object();
     for (const auto& [pcr, value] : bank.pcrs) {
       pcrs[std::to_string(pcr)] = value.Hex();
     }

@@ -19,6 +19,8 @@
 namespace imasnap {
 
 inline constexpr uint64_t kStoreFormat = 1;
+// Of either file. 16 banks of 24 PCRs with values of 64 bytes take a quarter.
+inline constexpr size_t kMaxMetadata = size_t{256} * 1024;
 
 // One boot: a cold boot and every kexec after it.
 struct SessionInfo {
@@ -70,7 +72,8 @@ std::string FormatSegment(const SegmentInfo& info);
 const char* StateName(SegmentState state);  // "stored", "purged", "discarded"
 
 // Strict: every member must be there with its type, nothing else may be; only
-// "machine", "boot", "last_boot" and "closed" may be absent.
+// "machine", "boot", "last_boot" and "closed" may be absent. A string has 256 bytes
+// at most, and there are 16 banks at most; their order is not kept.
 // `file` is the name errors give.
 Result<SessionInfo> ParseSession(std::string_view text, const std::string& file);
 Result<SegmentInfo> ParseSegment(std::string_view text, const std::string& file);

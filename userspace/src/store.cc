@@ -89,14 +89,17 @@ Result<Session> LoadSession(FileSystem& fs, const std::string& directory) {
     } else if (name.find(".rejected") != std::string::npos) {
       session.rejected.push_back(path);
     } else if (name == "session.json") {
-      IMASNAP_ASSIGN(const std::string text, fs.ReadFile(path));
+      IMASNAP_ASSIGN(const std::string text, fs.ReadFile(path, kMaxMetadata));
       IMASNAP_ASSIGN(session.info, ParseSession(text, path));
     } else if (const auto data = NumberFromName(name, ".ima")) {
       segment_at(*data).has_data = true;
     } else if (const auto number = NumberFromName(name, ".json")) {
       Segment& segment = segment_at(*number);
-      IMASNAP_ASSIGN(const std::string text, fs.ReadFile(path));
-      auto info = ParseSegment(text, path);
+      const auto text = fs.ReadFile(path, kMaxMetadata);
+      if (!text.ok() && text.error().code != ErrorCode::kMalformed) {
+        return text.error();
+      }
+      auto info = text.ok() ? ParseSegment(*text, path) : text.error();
       if (!info.ok()) {
         segment.info_error = info.error();
       } else if (info->number != *number) {

@@ -8,8 +8,10 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <chrono>
 #include <tuple>
 
+#include "replay.h"
 #include "world.h"
 
 namespace imasnap {
@@ -448,6 +450,68 @@ TEST(MetadataTest, RoundTripsAndRefusesWhatItDoesNotKnow) {
   EXPECT_EQ(ParseSession(old, "f")->boot, "b");
   EXPECT_EQ(ParseSession(old, "f")->closed, "");
   EXPECT_FALSE(ParseSession(text, "f").ok());
+}
+
+TEST(MetadataTest, NameThatIsNotKnownIsPrintedWithoutItsControlCharacters) {
+  std::string text = FormatSession({});
+  text.insert(1, "\"evil\\nOK\\u001b[2J\": 1,");
+  const auto parsed = ParseSession(text, "f");
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_THAT(parsed.error().message, HasSubstr("is not a member of this format"));
+  for (const char c : parsed.error().message) {
+    EXPECT_GE(c, ' ');
+  }
+}
+
+TEST(MetadataTest, StringsAndBanksAreBounded) {
+  SessionInfo session;
+  session.machine = std::string(256, 'm');
+  EXPECT_TRUE(ParseSession(FormatSession(session), "f").ok());
+  session.machine += 'm';
+  EXPECT_EQ(ParseSession(FormatSession(session), "f").error().message,
+            "\"machine\" is longer than 256 bytes");
+  SegmentInfo segment;
+  segment.sha256 = testing::HashOf(HashAlg::kSha256, "x");
+  for (char bank = 'a'; bank < 'a' + 16; ++bank) {
+    segment.banks.push_back({std::string(1, bank), {}});
+    for (uint32_t pcr = 0; pcr < kTpmPcrs; ++pcr) {
+      segment.banks.back().pcrs[pcr] = Digest::Filled(64, std::byte{1});
+    }
+  }
+  const std::string largest = FormatSegment(segment);
+  EXPECT_TRUE(ParseSegment(largest, "f").ok());
+  EXPECT_LT(largest.size() * 4, kMaxMetadata);
+  segment.banks.push_back({"z", {}});
+  EXPECT_EQ(ParseSegment(FormatSegment(segment), "f").error().message,
+            "\"pcrs\" has more than 16 banks");
+}
+
+TEST(MetadataTest, FileThatIsTooLargeIsNotRead) {
+  World world;
+  ASSERT_TRUE(world.Take().ok());
+  const std::string info = world.SegmentPath(1) + ".json";
+  world.fs.Write(info, *world.fs.Read(info) + std::string(kMaxMetadata, ' '));
+  const auto session = world.Env().store().Load(1);
+  ASSERT_TRUE(session.ok());
+  EXPECT_FALSE(session->segments[0].info);
+  EXPECT_THAT(session->segments[0].info_error->ToString(), HasSubstr("larger than 262144 bytes"));
+  const std::string file = kBoot1 + "/session.json";
+  world.fs.Write(file, *world.fs.Read(file) + std::string(kMaxMetadata, ' '));
+  EXPECT_FALSE(world.Env().store().Load(1).ok());
+}
+
+// Bounded by the size of the file, whatever is in it.
+TEST(MetadataTest, ManyMembersAreRefusedAtOnce) {
+  std::string text = "{";
+  for (int i = 0; text.size() + 16 < kMaxMetadata; ++i) {
+    text += "\"" + std::to_string(i) + "\":0,";
+  }
+  text.back() = '}';
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_FALSE(ParseSegment(text, "f").ok());
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
 }
 
 }  // namespace
