@@ -65,7 +65,11 @@ ExitCode ExitCodeFor(const Error& error) {
 }
 
 std::string RecordRange(const SegmentInfo& info) {
-  return fmt::format("{}-{}", info.first_record, info.last_record);
+  return info.records == 0 ? "none" : fmt::format("{}-{}", info.first_record, info.last_record);
+}
+
+std::string RecordsText(const SegmentInfo& info) {
+  return info.records == 0 ? "no records" : "records " + RecordRange(info);
 }
 
 void Context::Diagnose(const std::string& text) const {

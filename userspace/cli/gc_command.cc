@@ -24,8 +24,8 @@ void Print(const Context& context, const GcResult& done) {
     context.host.out << note << "\n";
   }
   for (const SegmentInfo& info : done.discarded) {
-    context.host.out << fmt::format("discarded segment {}: records {}, {} bytes\n",
-                                    SegmentName(info.number), RecordRange(info), info.bytes);
+    context.host.out << fmt::format("discarded segment {}: {}, {} bytes\n",
+                                    SegmentName(info.number), RecordsText(info), info.bytes);
   }
 }
 

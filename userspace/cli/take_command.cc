@@ -13,6 +13,17 @@ std::string HowTaken(const SegmentInfo& segment) {
                                        : fmt::format("attempt {}", segment.attempt);
 }
 
+std::string WhatWasDone(const TakeResult& taken, bool only_mark) {
+  if (taken.segment) {
+    const SegmentInfo& segment = *taken.segment;
+    return fmt::format("segment {}: {}, {}, {} bytes, purged from the kernel",
+                       SegmentName(segment.number), HowTaken(segment), RecordsText(segment),
+                       segment.bytes);
+  }
+  return only_mark ? fmt::format("attempt {}: aggregate recorded, nothing purged", taken.attempt)
+                   : "no record was there to take";
+}
+
 }  // namespace
 
 Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) {
@@ -33,16 +44,14 @@ Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) 
     json["segment"] = result->segment ? ToJson(*result->segment) : Json(nullptr);
     json["notes"] = notes;
     context.host.out << Dump(json);
-  } else if (result->segment) {
-    const SegmentInfo& segment = *result->segment;
-    context.host.out << fmt::format(
-        "segment {}: {}, records {}, {} bytes, purged from the kernel\n",
-        SegmentName(segment.number), HowTaken(segment), RecordRange(segment), segment.bytes);
-  } else if (!only_mark) {
-    context.host.out << "no record was there to take\n";
   } else {
-    context.host.out << fmt::format("attempt {}: aggregate recorded, nothing purged\n",
-                                    result->attempt);
+    context.host.out << WhatWasDone(*result, only_mark) << "\n";
+  }
+  context.host.out.flush();
+  if (!context.host.out) {
+    return FileError(
+        ErrorCode::kFailed, "standard output",
+        "could not be written; what was done nevertheless: " + WhatWasDone(*result, only_mark));
   }
   return kExitOk;
 }

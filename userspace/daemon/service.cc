@@ -215,8 +215,11 @@ void Service::LogTaken(const Outcome& outcome) {
   if (taken.segment) {
     const SegmentInfo& segment = *taken.segment;
     const std::string name = SegmentName(segment.number);
-    text = fmt::format("segment {}: {}{} records ({}-{}), {} bytes", name, attempt, segment.records,
-                       segment.first_record, segment.last_record, segment.bytes);
+    const std::string records = segment.records == 0
+                                    ? "no records"
+                                    : fmt::format("{} records ({}-{})", segment.records,
+                                                  segment.first_record, segment.last_record);
+    text = fmt::format("segment {}: {}{}, {} bytes", name, attempt, records, segment.bytes);
     last_text_ = fmt::format("segment {} of {}", name, segment.taken);
     fields.push_back({"IMA_SESSION", std::to_string(taken.session)});
     fields.push_back({"IMA_SEGMENT", std::to_string(segment.number)});

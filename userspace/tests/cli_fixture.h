@@ -27,6 +27,9 @@ class CliTest : public ::testing::Test {
   Ran Run(const std::vector<std::string>& args) {
     std::ostringstream out;
     std::ostringstream err;
+    if (out_is_full_) {
+      out.setstate(std::ios::badbit);
+    }
     const Host host{
         .fs = world_.fs,
         .out = out,
@@ -55,6 +58,7 @@ class CliTest : public ::testing::Test {
 
   imasnap::testing::World world_;
   bool has_tpm_ = true;
+  bool out_is_full_ = false;
   int asked_reset_count_ = 0;
 };
 

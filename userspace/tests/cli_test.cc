@@ -409,6 +409,30 @@ TEST_F(CliTest, VerifyWithoutPcrsSaysWhatOnlyTheyChain) {
   EXPECT_THAT(Run({"verify", "--tpm"}).out, Not(HasSubstr("not chained")));
 }
 
+TEST_F(CliTest, SegmentWithoutRecordsIsSaidToHaveNone) {
+  world_.kernel.has_staging = true;  // beside the snapshot file
+  world_.kernel.MeasureFiles(1);
+  ASSERT_EQ(world_.kernel.Stage(), 0);
+  Ran ran = Run({"take"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("segment 00000002: attempt 1, no records, 0 bytes"));
+  EXPECT_THAT(Run({"list"}).out, ContainsRegex("00000002 +1 +none +0 +0 "));
+}
+
+TEST_F(CliTest, OutputThatCannotBeWrittenDoesNotHideWhatWasTaken) {
+  world_.kernel.MeasureFiles(6);
+  out_is_full_ = true;
+  Ran ran = Run({"take"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("standard output: could not be written; what was done "
+                                 "nevertheless: segment 00000001: attempt 1, records 1-7, "));
+  EXPECT_EQ(world_.kernel.purges(), 1U);
+  ran = Run({"take", "--mark", "--json"});
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_THAT(ran.err, HasSubstr("attempt 2: aggregate recorded, nothing purged"));
+  EXPECT_EQ(Run({"list"}).err, "ima-snapshot: standard output: could not be written\n");
+}
+
 TEST_F(CliTest, ReportsWhatItRepaired) {
   world_.kernel.MeasureFiles(6);
   ASSERT_EQ(Run({"take"}).code, 0);
