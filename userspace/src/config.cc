@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <limits>
+#include <sstream>
 #include <system_error>
 
 namespace imasnap {
@@ -46,6 +47,16 @@ class Value {
     }
     *out = WithoutSlash(path);
     return {};
+  }
+
+  // A path as above, of a regular file or none yet.
+  Status FilePath(FileSystem& fs, std::string* out) const {
+    IMASNAP_RETURN_IF_ERROR(Path(out));
+    const auto found = fs.Stat(*out);
+    if (found.ok() && found->type != FileType::kRegular) {
+      return Fail(fmt::format("{} is not a regular file", *out));
+    }
+    return {};  // another error is met when it is used
   }
 
   // A path as above, or nothing.
@@ -102,14 +113,14 @@ class Value {
       }
       const auto parsed = ParseDecimal(digits);
       if (!parsed) {
-        return Fail(fmt::format("\"{}\" is not a number with a unit", text->get()));
+        return Fail(fmt::format("\"{}\" is not a number with {}", text->get(), Names(units)));
       }
       if (*parsed > std::numeric_limits<uint64_t>::max() / factor) {
         return Range(min, max);
       }
       value = *parsed * factor;
     } else {
-      return Fail(units.size() > 0 ? "must be an integer, or a string with a unit"
+      return Fail(units.size() > 0 ? "must be an integer, or a string with " + Names(units)
                                    : "must be an integer");
     }
     if (value < min || value > max) {
@@ -119,6 +130,16 @@ class Value {
   }
 
  private:
+  static std::string Names(std::initializer_list<Unit> units) {
+    std::string names = "one of the units ";
+    for (const Unit& unit : units) {
+      names += unit.letter;
+      names += ", ";
+    }
+    names.resize(names.size() - 2);
+    return names;
+  }
+
   Error Range(uint64_t min, uint64_t max) const {
     return Fail(fmt::format("out of range, {} to {} are possible", min, max));
   }
@@ -142,12 +163,12 @@ std::optional<uint64_t> OffIfZero(uint64_t value) {
   return value == 0 ? std::nullopt : std::optional<uint64_t>(value);
 }
 
-Status Apply(const Value& value, std::string_view key, Config* config) {
+Status Apply(FileSystem& fs, const Value& value, std::string_view key, Config* config) {
   if (key == "store") {
     return value.Path(&config->store);
   }
   if (key == "lock_file") {
-    return value.Path(&config->lock_file);
+    return value.FilePath(fs, &config->lock_file);
   }
   if (key == "mode") {
     return value.Word("purge", SnapshotMode::kPurge, "mark", SnapshotMode::kMark, &config->mode);
@@ -283,6 +304,25 @@ Status CheckPlain(std::string_view text, const std::string& path) {
   return {};
 }
 
+// "KEY: text goes in quotes" where the line has a word without; else nothing.
+std::string LacksQuotes(const std::string& text, size_t number) {
+  std::istringstream lines(text);
+  std::string line;
+  while (number > 0 && std::getline(lines, line)) {
+    --number;
+  }
+  std::ranges::replace(line, '=', ' ');
+  std::string key;
+  std::string word;
+  std::istringstream(line) >> key >> word;
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  if (word.starts_with('"') || word.starts_with('\'') || word == "true" || word == "false" ||
+      std::ranges::none_of(word, is_letter)) {
+    return {};
+  }
+  return fmt::format("{}: text goes in quotes, \"{}\"", key, word);
+}
+
 Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config* config) {
   IMASNAP_ASSIGN(const std::string text, ReadTrusted(fs, path, owner));
   IMASNAP_RETURN_IF_ERROR(CheckPlain(text, path));
@@ -290,13 +330,15 @@ Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config
   try {  // the packaged toml++ reports by exception only
     table = toml::parse(text, path);
   } catch (const toml::parse_error& problem) {
+    const size_t line = problem.source().begin.line;
+    const std::string unquoted = LacksQuotes(text, line);
     return FileError(ErrorCode::kFailed, path,
-                     fmt::format("line {}: {}", problem.source().begin.line,
-                                 std::string(problem.description())));
+                     fmt::format("line {}: {}", line,
+                                 unquoted.empty() ? std::string(problem.description()) : unquoted));
   }
   for (const auto& [key, node] : table) {
     const std::string name(key.str());
-    IMASNAP_RETURN_IF_ERROR(Apply(Value(path, name, node), name, config));
+    IMASNAP_RETURN_IF_ERROR(Apply(fs, Value(path, name, node), name, config));
   }
   return {};
 }

@@ -189,6 +189,17 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"Float", "max_bytes = 1.5\n", "max_bytes: must be an integer"},
         BadConfig{"Unit", "max_bytes = \"1T\"\n", "max_bytes: \"1T\" is not a number"},
         BadConfig{"Overflow", "max_bytes = \"99999999999999999G\"\n", "max_bytes: out of range"},
+        BadConfig{"SmallUnit", "max_bytes = \"4m\"\n",
+                  "line 1: max_bytes: \"4m\" is not a number with one of the units K, M, G"},
+        BadConfig{"TimeUnit", "max_age = \"4M\"\n", "with one of the units s, m, h, d"},
+        BadConfig{"SizeType", "max_bytes = true\n",
+                  "max_bytes: must be an integer, or a string with one of the units K, M, G"},
+        BadConfig{"WordWithoutQuotes", "keep_boots = 1\nmode = purge # x\nmax_age = 0\n",
+                  "line 2: mode: text goes in quotes, \"purge\""},
+        BadConfig{"UnitWithoutQuotes", "# x\n  max_bytes=4M\n",
+                  "line 2: max_bytes: text goes in quotes, \"4M\""},
+        BadConfig{"PathWithoutQuotes", "mount = view",
+                  "line 1: mount: text goes in quotes, \"view\""},
         BadConfig{"Age", "max_age = \"2y\"\n", "max_age: \"2y\" is not a number"},
         BadConfig{"NoInterval", "check_interval = 0\n", "check_interval: out of range, 1 to 3600"},
         BadConfig{"LongInterval", "check_interval = \"2h\"\n", "check_interval: out of range"},
@@ -198,6 +209,22 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"Discard", "discard = \"always\"\n", "discard: must be"},
         BadConfig{"Bool", "allow_volatile = \"yes\"\n", "allow_volatile: must be true or false"}),
     [](const auto& p) { return p.param.name; });
+
+TEST(ConfigTest, LockFileThatIsThereMustBeARegularFile) {
+  FakeFileSystem fs(nullptr);
+  fs.MakeAll("/run/lock/directory");
+  fs.Write("/run/lock/file", "");
+  ASSERT_TRUE(fs.Symlink("/run/lock/file", "/run/lock/link").ok());
+  for (const std::string name : {"directory", "link"}) {
+    fs.Write(kFile, "keep_boots = 1\nlock_file = \"/run/lock/" + name + "\"\n");
+    EXPECT_EQ(LoadConfig(fs, kFile, false).error().ToString(),
+              kFile + ": line 2: lock_file: /run/lock/" + name + " is not a regular file");
+  }
+  for (const std::string name : {"file", "none", "none/none"}) {
+    fs.Write(kFile, "lock_file = \"/run/lock/" + name + "\"\n");
+    EXPECT_TRUE(LoadConfig(fs, kFile, false).ok()) << name;
+  }
+}
 
 TEST(ConfigTest, FileThatOthersOwnOrMayWriteIsRefused) {
   FakeFileSystem fs(nullptr);
