@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "tpm_context.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 
 #include "tpm.h"
@@ -14,6 +17,22 @@ constexpr std::string_view kDevicePrefix = "device:";
 // TPM 2.0 Part 2, 6.6.2: bits 0 to 5 of a format-one code are the error, bit 7
 // is the format; the others name the parameter, handle or session.
 constexpr TSS2_RC kFormatOneError = 0xbf;
+
+// tpm2-tss says no more than that it could not.
+Error NotOpened(const std::string& path, bool is_default, TSS2_RC rc) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0 && errno == ENOENT && is_default) {
+    return MakeError(ErrorCode::kCannotCheck,
+                     fmt::format("there is no TPM: {} does not exist", path));
+  }
+  Error error = fd < 0 ? SystemError(path, "open", errno) : TpmError("opening", rc);
+  error.code = ErrorCode::kCannotCheck;
+  error.file = path;
+  if (fd >= 0) {
+    ::close(fd);
+  }
+  return error;
+}
 
 }  // namespace
 
@@ -65,9 +84,7 @@ Result<std::unique_ptr<TpmContext>> TpmContext::Open(const std::string& tcti) {
     const std::string path = tcti.empty() ? kResourceManager : tcti.substr(kDevicePrefix.size());
     const TSS2_RC rc = context->OpenDevice(path);
     if (rc != TSS2_RC_SUCCESS) {
-      Error error = TpmError("opening", rc);
-      error.file = path;
-      return error;
+      return NotOpened(path, tcti.empty(), rc);
     }
     transport = context->device_;
   } else {
