@@ -39,7 +39,6 @@ Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments
 
 // "1" and "00000001" are 1.
 std::optional<uint64_t> PaddedDecimal(std::string_view text);
-// "1-1021": the records of a segment.
 // "1-1021" or "none": the records of a segment.
 std::string RecordRange(const SegmentInfo& info);
 std::string RecordsText(const SegmentInfo& info);  // "records 1-1021", "no records"
