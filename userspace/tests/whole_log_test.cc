@@ -208,6 +208,25 @@ TEST(WholeLogTest, StoredButNotPurgedSegmentIsShownOnceAlsoWhenItIsSuperseded) {
   ExpectWhole(&world, **log);
 }
 
+// Everything was staged by another program: that is stored as a segment, and then
+// the snapshot of a list without records.
+TEST(WholeLogTest, SegmentWithoutRecordsIsPartOfTheLog) {
+  World world;
+  world.kernel.has_staging = true;
+  world.kernel.MeasureFiles(3);
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  auto taken = world.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  ASSERT_EQ(taken->segment->bytes, 0U);
+  auto opened = Open(&world);
+  ASSERT_TRUE(opened.ok()) << opened.error().ToString();
+  ExpectWhole(&world, **opened);
+  world.kernel.MeasureFiles(2);
+  ASSERT_TRUE(world.Take().ok());
+  ASSERT_TRUE((*opened)->Refresh().ok());
+  ExpectWhole(&world, **opened);
+}
+
 TEST(WholeLogTest, NothingNewIsSeenFromTheCounterAlone) {
   World world;
   world.kernel.MeasureFiles(5);
@@ -360,43 +379,55 @@ TEST_P(BrokenLogTest, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(
     Logs, BrokenLogTest,
-    ::testing::Values(Broken{"FirstSegmentGone",
-                             [](World* w) {
-                               w->fs.Remove(w->SegmentPath(1) + ".ima");
-                               w->fs.Remove(w->SegmentPath(1) + ".json");
-                             },
-                             "segment 00000001 is missing"},
-                      Broken{"MiddleSegmentGone",
-                             [](World* w) {
-                               w->fs.Remove(w->SegmentPath(2) + ".ima");
-                               w->fs.Remove(w->SegmentPath(2) + ".json");
-                             },
-                             "segment 00000002 is missing"},
-                      Broken{"DataGone", [](World* w) { w->fs.Remove(w->SegmentPath(2) + ".ima"); },
-                             "segment 00000002 is missing"},
-                      Broken{"LastSegmentGone",
-                             [](World* w) {
-                               w->fs.Remove(w->SegmentPath(3) + ".ima");
-                               w->fs.Remove(w->SegmentPath(3) + ".json");
-                             },
-                             "does not go on from the last segment"},
-                      Broken{"StoreGone", [](World* w) { w->fs.Remove(kStore); },
-                             "the log's beginning is not there"},
-                      Broken{"DigestFlipped", [](World* w) { FlipByte(w, 1, 10); }, "SHA-256"},
-                      Broken{"DigestFlippedAndNoMetadata",
-                             [](World* w) {
-                               FlipByte(w, 1, 10);
-                               w->fs.Remove(w->SegmentPath(1) + ".json");
-                             },
-                             "Segment_Hash"},
-                      Broken{"LengthFlipped", [](World* w) { FlipByte(w, 2, 27); },
-                             "template name of"},
-                      Broken{"Cut",
-                             [](World* w) {
-                               Bytes& data = w->fs.Find(w->SegmentPath(2) + ".ima")->data;
-                               data.resize(data.size() - 1);
-                             },
-                             "truncated"}),
+    ::testing::Values(
+        Broken{"FirstSegmentGone",
+               [](World* w) {
+                 w->fs.Remove(w->SegmentPath(1) + ".ima");
+                 w->fs.Remove(w->SegmentPath(1) + ".json");
+               },
+               "segment 00000001 is missing"},
+        Broken{"MiddleSegmentGone",
+               [](World* w) {
+                 w->fs.Remove(w->SegmentPath(2) + ".ima");
+                 w->fs.Remove(w->SegmentPath(2) + ".json");
+               },
+               "segment 00000002 is missing"},
+        Broken{"DataGone", [](World* w) { w->fs.Remove(w->SegmentPath(2) + ".ima"); },
+               "segment 00000002 is missing"},
+        Broken{"LastSegmentGone",
+               [](World* w) {
+                 w->fs.Remove(w->SegmentPath(3) + ".ima");
+                 w->fs.Remove(w->SegmentPath(3) + ".json");
+               },
+               "does not go on from the last segment"},
+        Broken{"StoreGone", [](World* w) { w->fs.Remove(kStore); },
+               "the log's beginning is not there"},
+        Broken{"DigestFlipped", [](World* w) { FlipByte(w, 1, 10); }, "SHA-256"},
+        Broken{"DigestFlippedAndNoMetadata",
+               [](World* w) {
+                 FlipByte(w, 1, 10);
+                 w->fs.Remove(w->SegmentPath(1) + ".json");
+               },
+               "Segment_Hash"},
+        Broken{"Emptied", [](World* w) { w->fs.Find(w->SegmentPath(2) + ".ima")->data.clear(); },
+               "SHA-256"},
+        Broken{"WithoutTheAggregateThatClosedTheOneBefore",
+               [](World* w) {
+                 Bytes& data = w->fs.Find(w->SegmentPath(2) + ".ima")->data;
+                 SpanSource source(data);
+                 LogReader reader(source, {}, "segment");
+                 const size_t size = (*reader.Next())->raw.size();
+                 data.erase(data.begin(), data.begin() + static_cast<ptrdiff_t>(size));
+                 w->fs.Remove(w->SegmentPath(2) + ".json");
+               },
+               "not with the aggregate that closed the segment before it"},
+        Broken{"LengthFlipped", [](World* w) { FlipByte(w, 2, 27); }, "template name of"},
+        Broken{"Cut",
+               [](World* w) {
+                 Bytes& data = w->fs.Find(w->SegmentPath(2) + ".ima")->data;
+                 data.resize(data.size() - 1);
+               },
+               "truncated"}),
     [](const auto& p) { return p.param.name; });
 
 TEST(WholeLogTest, SegmentThatChangesLaterIsAnErrorWhereItIsRead) {

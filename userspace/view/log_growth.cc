@@ -95,7 +95,13 @@ Status Growth::CheckChain(const std::string& name, uint64_t at) const {
   LogReader reader(source, {}, name);
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
   if (record == nullptr || !IsAggregate(*record)) {
-    return {};
+    if (!closed_) {
+      return {};
+    }
+    return FileError(
+        ErrorCode::kMismatch, name,
+        fmt::format("begins with {}, not with the aggregate that closed the segment before it",
+                    record == nullptr ? "nothing" : Printable(record->event_name())));
   }
   IMASNAP_ASSIGN(const Aggregate aggregate, AggregateFromRecord(*record));
   if (!(aggregate.segment_hash == *before_)) {
@@ -125,9 +131,8 @@ Status Growth::AddSegment(const LogPart& part) {
     copy.begin = known;
   }
   const bool all = known == next_.end.raw;
-  next_.pieces.insert(
-      all ? next_.pieces.end() : next_.pieces.end() - 1,
-      {begin, end, std::move(file), 0, info.changed, mapped.ok() ? *mapped : ByteView()});
+  next_.pieces.insert(all ? next_.pieces.end() : next_.pieces.end() - 1,
+                      {begin, end, file, 0, info.changed, mapped.ok() ? *mapped : ByteView()});
   if (all) {
     std::erase_if(next_.pieces, [](const Piece& piece) { return piece.begin == piece.end; });
     IMASNAP_RETURN_IF_ERROR(TakeRecords(source, part.path, known - begin, /*keep=*/false));
@@ -142,6 +147,7 @@ Status Growth::AddSegment(const LogPart& part) {
   if (!part.info || part.info->attempt != kNoAttempt) {
     before_ = digest;  // else staging took it, and no aggregate closed it
   }
+  closed_ = part.info && part.info->attempt != kNoAttempt;
   next_.segments.push_back(part.segment);
   next_.kernel_begin = end;
   moved_ = true;
