@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <chrono>
 #include <tuple>
 
 #include "replay.h"
@@ -283,15 +282,15 @@ class OtherStoreTest : public ::testing::TestWithParam<bool> {
 };
 
 TEST_P(OtherStoreTest, IsRefusedBeforeTheKernelIsTouchedAndTheStoreIsMade) {
-  for (const bool repair : {false, true}) {
-    const auto taken = world_.Take();
-    const Error error = repair ? world_.Repair().error() : taken.error();
-    ASSERT_FALSE(taken.ok());
-    EXPECT_EQ(error.code, ErrorCode::kRefused);
-    EXPECT_THAT(error.ToString(),
-                AllOf(HasSubstr("binary_runtime_measurements: records 1 to 5 of this boot"),
-                      HasSubstr("store /srv/ima"), HasSubstr("allow_gap = true")));
-  }
+  const auto taken = world_.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().code, ErrorCode::kRefused);
+  EXPECT_THAT(taken.error().ToString(),
+              AllOf(HasSubstr("binary_runtime_measurements: records 1 to 5 of this boot"),
+                    HasSubstr("store /srv/ima"), HasSubstr("allow_gap = true")));
+  const auto repaired = world_.Repair();
+  ASSERT_FALSE(repaired.ok());
+  EXPECT_EQ(repaired.error().ToString(), taken.error().ToString());
   EXPECT_EQ(world_.kernel.attempts(), 1U);
   EXPECT_EQ(world_.kernel.purges(), 1U);
   EXPECT_EQ(world_.fs.Find(kOther) != nullptr, GetParam());
@@ -468,8 +467,9 @@ TEST(MetadataTest, StringsAndBanksAreBounded) {
   session.machine = std::string(256, 'm');
   EXPECT_TRUE(ParseSession(FormatSession(session), "f").ok());
   session.machine += 'm';
-  EXPECT_EQ(ParseSession(FormatSession(session), "f").error().message,
-            "\"machine\" is longer than 256 bytes");
+  const auto long_text = ParseSession(FormatSession(session), "f");
+  ASSERT_FALSE(long_text.ok());
+  EXPECT_EQ(long_text.error().message, "\"machine\" is longer than 256 bytes");
   SegmentInfo segment;
   segment.sha256 = testing::HashOf(HashAlg::kSha256, "x");
   for (char bank = 'a'; bank < 'a' + 16; ++bank) {
@@ -482,8 +482,9 @@ TEST(MetadataTest, StringsAndBanksAreBounded) {
   EXPECT_TRUE(ParseSegment(largest, "f").ok());
   EXPECT_LT(largest.size() * 4, kMaxMetadata);
   segment.banks.push_back({"z", {}});
-  EXPECT_EQ(ParseSegment(FormatSegment(segment), "f").error().message,
-            "\"pcrs\" has more than 16 banks");
+  const auto many_banks = ParseSegment(FormatSegment(segment), "f");
+  ASSERT_FALSE(many_banks.ok());
+  EXPECT_EQ(many_banks.error().message, "\"pcrs\" has more than 16 banks");
 }
 
 TEST(MetadataTest, FileThatIsTooLargeIsNotRead) {
@@ -498,20 +499,6 @@ TEST(MetadataTest, FileThatIsTooLargeIsNotRead) {
   const std::string file = kBoot1 + "/session.json";
   world.fs.Write(file, *world.fs.Read(file) + std::string(kMaxMetadata, ' '));
   EXPECT_FALSE(world.Env().store().Load(1).ok());
-}
-
-// Bounded by the size of the file, whatever is in it.
-TEST(MetadataTest, ManyMembersAreRefusedAtOnce) {
-  std::string text = "{";
-  for (int i = 0; text.size() + 16 < kMaxMetadata; ++i) {
-    text += "\"" + std::to_string(i) + "\":0,";
-  }
-  text.back() = '}';
-  const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < 5; ++i) {
-    EXPECT_FALSE(ParseSegment(text, "f").ok());
-  }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
 }
 
 }  // namespace
