@@ -16,17 +16,15 @@ constexpr std::string_view kRemoved = ".removed";
 
 // "00000012<suffix>" to 12.
 std::optional<uint64_t> NumberFromName(std::string_view name, std::string_view suffix) {
-  if (name.size() != kNumberDigits + suffix.size() || !name.ends_with(suffix)) {
+  if (name.size() < kNumberDigits + suffix.size() || !name.ends_with(suffix)) {
     return std::nullopt;
   }
-  uint64_t number = 0;
-  for (char c : name.substr(0, kNumberDigits)) {
-    if (c < '0' || c > '9') {
-      return std::nullopt;
-    }
-    number = number * 10 + static_cast<uint64_t>(c - '0');
+  name.remove_suffix(suffix.size());
+  const bool padded = name.size() == kNumberDigits;
+  while (padded && name.starts_with('0')) {
+    name.remove_prefix(1);
   }
-  return number == 0 ? std::nullopt : std::optional<uint64_t>(number);
+  return ParseDecimal(name);
 }
 
 }  // namespace
@@ -59,6 +57,7 @@ Result<std::vector<uint64_t>> Store::Sessions() const {
       ids.push_back(*id);
     }
   }
+  std::ranges::sort(ids);  // beyond eight digits names are not in this order
   return ids;
 }
 
@@ -142,12 +141,31 @@ Result<std::optional<Session>> Store::LoadNewest() const {
 
 Status Store::Create() const { return fs_.MakeDirectories(root_ + "/boots"); }
 
+// All names on the way to the sessions, for nobody says that those who made them
+// synced them: mkdir(1) does not.
+Status Store::SyncWay() const {
+  std::string directory = root_ + "/boots";
+  while (true) {
+    const Status synced = fs_.SyncDirectory(directory);
+    // Above the store there may be file systems with nothing to sync, and
+    // directories of others.
+    const bool above = directory.size() < root_.size();
+    const int error = synced.ok() ? 0 : synced.error().errno_value;
+    if (!synced.ok() && !(above && (error == EINVAL || error == EACCES))) {
+      return synced;
+    }
+    std::string parent = ParentDirectory(directory);
+    if (parent == directory) {
+      return {};
+    }
+    directory = std::move(parent);
+  }
+}
+
 Status Store::SyncSession(const Session& session) const {
   // A segment is only ever stored in a session that is durable.
   if (session.segments.empty()) {
-    for (const std::string& directory : {ParentDirectory(root_), root_, root_ + "/boots"}) {
-      IMASNAP_RETURN_IF_ERROR(fs_.SyncDirectory(directory));
-    }
+    IMASNAP_RETURN_IF_ERROR(SyncWay());
   }
   return fs_.SyncDirectory(session.directory);
 }
@@ -157,6 +175,7 @@ Result<Session> Store::CreateSession(const SessionInfo& info) const {
   session.id = info.id;
   session.directory = SessionDirectory(info.id);
   IMASNAP_RETURN_IF_ERROR(fs_.MakeDirectories(session.directory));
+  IMASNAP_RETURN_IF_ERROR(SyncWay());
   IMASNAP_RETURN_IF_ERROR(WriteSession(session, info));
   IMASNAP_RETURN_IF_ERROR(PointCurrentTo(info.id));
   return Load(info.id);

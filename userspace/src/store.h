@@ -81,6 +81,7 @@ class Store {
   Result<uint64_t> Size(const Session& session) const;
 
  private:
+  Status SyncWay() const;
   Status RemoveDirectoryWhole(const std::string& directory) const;
 
   FileSystem& fs_;

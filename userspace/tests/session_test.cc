@@ -175,6 +175,42 @@ TEST(RecoveryTest, AnotherMachineIsAnotherBootWhateverItsTpmCounts) {
   }
 }
 
+// mkdir(1) syncs nothing.
+TEST(SnapshotTest, StoreThatTheAdministratorMadeIsDurableBeforeThePurge) {
+  World world;
+  world.config.store = "/srv/made/ima";
+  for (const char* directory : {"/srv", "/srv/made", "/srv/made/ima"}) {
+    ASSERT_TRUE(world.fs.MakeDirectory(directory).ok());
+  }
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  world.fs.Restart(/*lose_unsynced=*/true);
+  EXPECT_TRUE(world.IsWhole());
+}
+
+TEST(SnapshotTest, NumbersOfMoreThanEightDigitsAreNumbersToo) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  for (const char* extension : {".ima", ".json"}) {
+    std::string text = *world.fs.Read(world.SegmentPath(1) + extension);
+    if (const size_t at = text.find("\"segment\": 1,"); at != std::string::npos) {
+      text.replace(at, 13, "\"segment\": 99999999");
+    }
+    world.fs.Write(world.SegmentPath(99999999) + extension, text);
+    world.fs.Remove(world.SegmentPath(1) + extension);
+  }
+  for (const uint64_t number : {100000000U, 100000001U}) {
+    world.kernel.MeasureFiles(2);
+    auto taken = world.Take();
+    ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+    EXPECT_EQ(taken->segment->number, number);
+  }
+  const auto session = world.Env().store().LoadNewest();
+  ASSERT_TRUE(session.ok());
+  EXPECT_EQ((*session)->segments.size(), 3U);
+}
+
 // What the kernel records cannot be taken back, and would be recorded at each try.
 TEST(SnapshotTest, AStoreThatCannotBeWrittenCostsNoAggregate) {
   for (const Kind kind : {Kind::kSnapshot, Kind::kStaging}) {
