@@ -159,10 +159,12 @@ void Service::TellIdle(const Counts& counts) {
 
 void Service::StartSnapshot(const Counts& counts, Reason reason) {
   reason_ = reason;
-  const std::string doing =
-      fmt::format("taking a snapshot of {} records ({})", counts.records, ReasonName(reason));
-  log_->Write(LOG_DEBUG, doing);
-  TellStatus(doing);
+  if (!locked_since_) {  // else it was told, and may be in vain again
+    const std::string doing =
+        fmt::format("taking a snapshot of {} records ({})", counts.records, ReasonName(reason));
+    log_->Write(LOG_DEBUG, doing);
+    TellStatus(doing);
+  }
   worker_->Start(env_, only_mark());
 }
 

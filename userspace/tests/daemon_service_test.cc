@@ -308,6 +308,29 @@ TEST(DaemonTest, LockOfAnotherIsNoFailureAndIsTriedAgainSoon) {
   EXPECT_THAT(rig.log.lines.back().message, ::testing::Not(HasSubstr("failures")));
 }
 
+// Four tries a second are nothing to write, or to wake systemd for, four times a second.
+TEST(DaemonTest, WaitingForTheLockIsToldOnce) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.kernel.MeasureFiles(20);
+  auto lock = AcquireLock(rig.world.Env(), LockMode::kShared);
+  ASSERT_TRUE(lock.ok());
+  rig.TickAndFinish();
+  const size_t logged = rig.log.lines.size();
+  const size_t told = rig.told.size();
+  EXPECT_THAT(rig.told.back(), HasSubstr("waiting for "));
+  for (int i = 0; i < 4 * 60; ++i) {
+    rig.now += kLocked;
+    rig.TickAndFinish();
+  }
+  EXPECT_EQ(rig.log.lines.size(), logged);
+  EXPECT_EQ(rig.told.size(), told);
+  lock->reset();
+  rig.now += kLocked;
+  rig.TickAndFinish();
+  EXPECT_THAT(rig.told.back(), HasSubstr("1 records in memory; last snapshot: segment 00000001"));
+}
+
 TEST(DaemonTest, LockOfAnotherAtStartPutsTheRepairOff) {
   Rig rig;
   rig.world.kernel.MeasureFiles(3);
