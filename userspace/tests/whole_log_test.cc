@@ -238,6 +238,26 @@ TEST(WholeLogTest, NothingNewIsSeenFromTheCounterAlone) {
   EXPECT_LE(world.fs.calls(), 3);  // open, read, read
 }
 
+// A kernel after a kexec counts from the list that it was given, without what was
+// deleted before by staging.
+TEST(WholeLogTest, CounterThatAKexecSetBackHidesNothing) {
+  World world(testing::Kind::kStaging);
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.not_counted = world.kernel.total();
+  world.kernel.has_staging = false;
+  world.kernel.has_snapshot_file = true;
+  world.kernel.MeasureFiles(2);
+  world.Kexec();
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok()) << log.error().ToString();
+  ExpectWhole(&world, **log);
+  // Until the counter is the number of records that are shown.
+  world.kernel.MeasureFiles(static_cast<int>(world.kernel.not_counted));
+  ASSERT_TRUE((*log)->Refresh().ok());
+  ExpectWhole(&world, **log);
+}
+
 // The kernel goes on at the list's new beginning for who is overtaken by a purge.
 TEST(WholeLogTest, PurgeWhileTheListIsReadLeavesNothingOut) {
   bool done = true;

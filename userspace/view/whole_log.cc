@@ -73,11 +73,16 @@ Status WholeLog::RefreshNow() {
   // Before the list is read, so that the list has at least so many records.
   IMASNAP_ASSIGN(const std::optional<uint64_t> total,
                  env_.kernel().Counter("runtime_measurements_total"));
-  if (total && *total == state_->end.records && *total != 0) {
+  // Compared with itself: it may have begun with the list that a kexec carried over.
+  if (total && total == last_total_) {
     return {};
   }
   IMASNAP_ASSIGN(const bool followed, FollowKernel(total));
-  return followed ? Status() : ReadAll(total);
+  if (!followed) {
+    IMASNAP_RETURN_IF_ERROR(ReadAll(total));
+  }
+  last_total_ = total;
+  return {};
 }
 
 // A list that begins as it did goes on from it, so no lock is needed and a

@@ -55,6 +55,7 @@ class WholeLog {
   Environment env_;
   const std::chrono::milliseconds patience_;
   bool has_staging_ = false;
+  std::optional<uint64_t> last_total_;  // the kernel's counter, before the last refresh read
   // The lock is left to others for as long as it was held last.
   std::chrono::steady_clock::time_point locked_at_;
   std::chrono::steady_clock::time_point others_turn_;
