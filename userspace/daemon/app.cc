@@ -22,7 +22,8 @@ constexpr const char* kExamples = R"(Examples:
   ima-snapshotd --check-config                tell whether the configuration is right
   ima-snapshotd --config ./test.conf -v       run it in a terminal, and say more
 
-Exit status: 0 ended by SIGTERM or SIGINT, 1 failed, 2 usage.
+Exit status: 0 ended by SIGTERM or SIGINT, 1 failed, 2 usage, 78 configuration,
+kernel or store refused.
 See ima-snapshotd(8) and ima-snapshot.conf(5).)";
 
 struct Options {
@@ -51,7 +52,9 @@ void Declare(CLI::App* app, Options* options) {
 
 Result<Config> Load(const Host& host, const Options& options) {
   auto config = LoadConfig(host.fs, options.config_file, options.config_given, host.owner);
-  if (config.ok() && options.store) {
+  if (!config.ok()) {
+    config.error().code = ErrorCode::kRefused;
+  } else if (options.store) {
     IMASNAP_ASSIGN(config->store, StoreOption(*options.store));
   }
   return config;
@@ -112,7 +115,7 @@ int RunDaemon(const std::vector<std::string>& args, const Host& host) {
   const Status served = Serve(host, options, log.get());
   if (!served.ok()) {
     log->Write(LOG_ERR, served.error().ToString());
-    return kExitFailed;
+    return served.error().code == ErrorCode::kRefused ? kExitRefused : kExitFailed;
   }
   return kExitOk;
 }

@@ -17,7 +17,12 @@
 namespace imasnap::daemon {
 
 // Exit statuses, ima-snapshotd(8); the numbers are those of ima-snapshot(1).
-enum ExitCode : int { kExitOk = 0, kExitFailed = 1, kExitUsage = 2 };
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,
+  kExitUsage = 2,
+  kExitRefused = 78,  // EX_CONFIG of sysexits.h: not to be started again
+};
 
 // The world outside.
 struct Host {

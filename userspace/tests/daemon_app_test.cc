@@ -74,7 +74,7 @@ TEST(DaemonAppTest, ConfigurationThatIsNotRightIsRefusedWithItsPlace) {
   for (const std::vector<std::string>& args :
        {std::vector<std::string>{"--check-config"}, std::vector<std::string>{}}) {
     const Ran ran = RunWith(&world, args);
-    EXPECT_EQ(ran.status, 1);
+    EXPECT_EQ(ran.status, args.empty() ? 78 : 1);
     EXPECT_EQ(ran.out, "");
     EXPECT_EQ(ran.err,
               "ima-snapshotd: /etc/ima-snapshot.conf: line 2: max_record: is not a key "
@@ -91,13 +91,22 @@ TEST(DaemonAppTest, ConfigurationThatWasNamedMustBeThere) {
   EXPECT_THAT(ran.err, HasSubstr("/etc/other.conf: "));
 }
 
-TEST(DaemonAppTest, RefusedStoreEndsWithOneAndAMessage) {
+// systemd starts it again after any other status.
+TEST(DaemonAppTest, RefusedStoreEndsWithAStatusOfItsOwnAndAMessage) {
   World world;
   world.fs.magic = kTmpfsMagic;
   const Ran ran = RunWith(&world, {"--store", "/srv/ima"});
-  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.status, 78);
   EXPECT_THAT(ran.err, AllOf(StartsWith("ima-snapshotd: /srv/ima: "), HasSubstr("allow_volatile")));
   EXPECT_EQ(world.kernel.attempts(), 0U);
+}
+
+TEST(DaemonAppTest, KernelWithoutAWayToTakeSnapshotsEndsWithTheSameStatus) {
+  World world;
+  world.kernel.has_snapshot_file = false;
+  const Ran ran = RunWith(&world, {});
+  EXPECT_EQ(ran.status, 78);
+  EXPECT_THAT(ran.err, StartsWith("ima-snapshotd: no snapshot can be taken: "));
 }
 
 TEST(DaemonAppTest, StoreOfTheCommandLineIsNotEmpty) {
