@@ -6,6 +6,20 @@
 #include "snapshot.h"
 
 namespace imasnap::daemon {
+namespace {
+
+// There a service has directories of its own (PrivateTmp=), which systemd removes
+// when it stops: worse than memory, which is lost together with the kernel's list.
+Status CheckPlace(const std::string& store) {
+  if (!store.starts_with("/tmp/") && !store.starts_with("/var/tmp/")) {
+    return {};
+  }
+  return FileError(ErrorCode::kRefused, store,
+                   "the store is below /tmp or /var/tmp, where it would be removed when the "
+                   "service stops; choose another directory");
+}
+
+}  // namespace
 
 Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes) {
   IMASNAP_ASSIGN(const BackendChoice choice, env.kernel().ChooseBackend());
@@ -21,6 +35,7 @@ Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes
     }
     return prepared;  // no store is used
   }
+  IMASNAP_RETURN_IF_ERROR(CheckPlace(env.config.store));
   IMASNAP_ASSIGN(const Session session, RepairStore(env, notes));
   if (!session.segments.empty()) {
     prepared.last = session.segments.back().info;

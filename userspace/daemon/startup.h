@@ -20,7 +20,8 @@ struct Prepared {
 };
 
 // Repairs the store. Errors: kRefused for a kernel without a way to take
-// snapshots and for a store that is not to be trusted or volatile; kLocked.
+// snapshots and for a store that is not to be trusted, volatile, or where a service
+// cannot keep one; kLocked.
 Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes);
 
 // Seconds since 1970 of "2026-01-02T03:04:05Z".

@@ -132,6 +132,12 @@ INSTANTIATE_TEST_SUITE_P(
                      },
                      "/etc/x: line 1: bad"},
         StartRefusal{"Tmpfs", [](Rig* r) { r->world.fs.magic = kTmpfsMagic; }, "allow_volatile"},
+        StartRefusal{"BelowTmp",
+                     [](Rig* r) {
+                       r->config.store = "/var/tmp/ima";
+                       r->config.allow_volatile = true;
+                     },
+                     "/var/tmp/ima: the store is below /tmp or /var/tmp"},
         StartRefusal{"Owner",
                      [](Rig* r) {
                        r->world.fs.MakeAll(kStore);
