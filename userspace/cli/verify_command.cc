@@ -103,14 +103,17 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
     }
   }
   IMASNAP_ASSIGN(const std::unique_ptr<PcrReader> pcrs, OpenPcrs(context, arguments, quote));
-  IMASNAP_ASSIGN(const Log log, OpenLog(context, arguments));
+  IMASNAP_ASSIGN(Log log, OpenLog(context, arguments));
   bool reset_count_checked = false;
   if (quote) {
-    std::optional<uint32_t> reset_count = log.identity.reset_count;
-    if (!reset_count && arguments.from_dir.empty()) {
-      reset_count = context.env.reset_count();
+    std::optional<uint32_t>& of_log = log.identity.reset_count;
+    if (!of_log && arguments.from_dir.empty()) {
+      of_log = context.env.reset_count();
     }
-    IMASNAP_ASSIGN(reset_count_checked, CheckBoot(context, arguments.quote, *quote, reset_count));
+    // Who has the machine may leave the count out of what is copied from it.
+    const std::optional<uint32_t> reset_count =
+        of_log || !from ? of_log : from->identity.reset_count;
+    IMASNAP_ASSIGN(reset_count_checked, CheckBoot(arguments.quote, *quote, reset_count));
   }
   const VerifyOptions options{.from = from ? &*from : nullptr,
                               .state_file = arguments.state,

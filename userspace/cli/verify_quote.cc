@@ -31,16 +31,17 @@ Result<CheckedQuote> LoadQuote(const Context& context, const QuoteFiles& options
   return CheckQuote(evidence);
 }
 
-Result<bool> CheckBoot(const Context& context, const QuoteFiles& options, const CheckedQuote& quote,
+Result<bool> CheckBoot(const QuoteFiles& options, const CheckedQuote& quote,
                        std::optional<uint32_t> log_reset_count) {
   if (options.ignore_reset_count) {
     return false;
   }
   if (!log_reset_count) {
-    context.Diagnose(
-        "note: the log's resetCount is not known, so that a quote of another boot is only told "
-        "apart by its nonce and its PCRs");
-    return false;
+    return FileError(
+        ErrorCode::kCannotCheck, options.message,
+        "may be of another boot: the log's resetCount is not known, neither from the store's "
+        "session.json nor from a state (--state); where the nonce is proof enough that the quote "
+        "is new, give --ignore-reset-count");
   }
   const Status same = CheckSameBoot(quote, *log_reset_count);
   if (!same.ok()) {

@@ -16,9 +16,9 @@ namespace imasnap::cli {
 // Reads the files and verifies the quote, but for its boot.
 Result<CheckedQuote> LoadQuote(const Context& context, const QuoteFiles& options);
 
-// Compares the quote's reset count with the log's, where that is known. Returns
-// whether they were compared.
-Result<bool> CheckBoot(const Context& context, const QuoteFiles& options, const CheckedQuote& quote,
+// Compares the quote's reset count with the log's, unless that is to be ignored.
+// Returns whether they were compared; kCannotCheck where the log's is not known.
+Result<bool> CheckBoot(const QuoteFiles& options, const CheckedQuote& quote,
                        std::optional<uint32_t> log_reset_count);
 
 }  // namespace imasnap::cli

@@ -226,6 +226,36 @@ TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsToldApart) {
   EXPECT_EQ(json["quote"]["reset_count_checked"], true);
 }
 
+// Who has the machine has its session.json.
+TEST_F(QuoteTest, StateTellsAnotherBootWhereTheStoreDoesNotSay) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  ASSERT_EQ(CreateAk("ecc", "other").code, 0);
+  Measure(3);
+  ASSERT_EQ(MakeQuote("ak", "/earlier").code, 0);
+  Reboot();
+  Measure(3);
+  ASSERT_EQ(MakeQuote("other", "/now").code, 0);
+  ASSERT_EQ(Verify("other.pub", "/now", {"--state", "/state"}).code, 0);
+  world_.reset_count = std::nullopt;
+  EXPECT_EQ(Verify("other.pub", "/now", {"--state", "/state"}).code, 0);
+  const Ran ran = Verify("ak.pub", "/earlier", {"--state", "/state"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("quote of another boot"));
+}
+
+TEST_F(QuoteTest, WithoutTheLogsResetCountItCannotBeChecked) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  Measure(3);
+  ASSERT_EQ(MakeQuote("ak", "/q").code, 0);
+  world_.reset_count = std::nullopt;
+  const Ran ran = Verify("ak.pub", "/q");
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.out, "");
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("/q/quote.msg: may be of another boot"),
+                             HasSubstr("give --ignore-reset-count")));
+  EXPECT_EQ(Verify("ak.pub", "/q", {"--ignore-reset-count"}).code, 0);
+}
+
 TEST_F(QuoteTest, WithAStateAQuoteOlderThanTheLastOfItsKeyIsRefused) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   Measure(3);
