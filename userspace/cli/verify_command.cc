@@ -99,7 +99,11 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
     IMASNAP_ASSIGN(quote, LoadQuote(context, arguments.quote));
     if (from) {
       IMASNAP_RETURN_IF_ERROR(
-          CheckNotReplayed(*from, quote->ak_id, SeenOf(*quote), arguments.quote.message));
+          CheckNotReplayed(*from, {.ak = quote->ak_id,
+                                   .said = SeenOf(*quote),
+                                   .file = arguments.quote.message,
+                                   .state_file = arguments.state,
+                                   .ignore_reset_count = arguments.quote.ignore_reset_count}));
     }
   }
   IMASNAP_ASSIGN(const std::unique_ptr<PcrReader> pcrs, OpenPcrs(context, arguments, quote));

@@ -11,12 +11,21 @@
 
 namespace imasnap {
 
-// kMismatch when `quote` of the key `ak` was made in another boot than the last
-// one that the state knows of that key, or before it. The same one again is
-// good: whoever verifies twice has not been fooled. `file` is the name that the
-// error gives.
-Status CheckNotReplayed(const Checkpoint& state, const std::string& ak, const QuoteSeen& quote,
-                        const std::string& file);
+// The quote that is checked, and by which names errors call it and the state.
+struct QuoteToCheck {
+  std::string ak;  // the key's name
+  QuoteSeen said;
+  std::string file;
+  std::string state_file;
+  // Its reset count says nothing: hidden from this key, or cleared.
+  bool ignore_reset_count = false;
+};
+
+// kMismatch when the quote was made before the last one of its key that the state
+// knows: in an earlier boot, or in the same one. The same one again is good: whoever
+// verifies twice has not been fooled. When it is of a later boot the state is of an
+// earlier one (StateRefused()).
+Status CheckNotReplayed(const Checkpoint& state, const QuoteToCheck& quote);
 
 }  // namespace imasnap
 

@@ -315,23 +315,38 @@ TEST_F(CheckpointTest, SegmentStoredButNotPurgedMovesNothing) {
   EXPECT_EQ(report->checkpoint->segment, 4U);
 }
 
-TEST_F(CheckpointTest, QuoteOfAnotherBootOrOlderThanTheLastIsReplayed) {
+TEST_F(CheckpointTest, QuoteOlderThanTheLastOfItsKeyIsReplayed) {
   const QuoteSeen last = {.reset_count = 7, .restart_count = 1, .clock = 1000};
   state_.quotes["key"] = last;
-  EXPECT_TRUE(CheckNotReplayed(state_, "other key", {}, "quote").ok());
-  EXPECT_TRUE(CheckNotReplayed(state_, "key", last, "quote").ok());
-  for (const QuoteSeen& later : {QuoteSeen{7, 1, 1001}, QuoteSeen{7, 2, 1001}}) {
-    EXPECT_TRUE(CheckNotReplayed(state_, "key", later, "quote").ok());
+  const auto check = [this](const QuoteSeen& said, const std::string& key, bool ignore) {
+    return CheckNotReplayed(state_, {.ak = key,
+                                     .said = said,
+                                     .file = "quote",
+                                     .state_file = "/state",
+                                     .ignore_reset_count = ignore});
+  };
+  EXPECT_TRUE(check({}, "other key", false).ok());
+  for (const QuoteSeen& good : {last, QuoteSeen{7, 1, 1001}, QuoteSeen{7, 2, 1001}}) {
+    EXPECT_TRUE(check(good, "key", false).ok());
+    EXPECT_TRUE(check(good, "key", true).ok());
   }
-  for (const QuoteSeen& bad : {QuoteSeen{6, 1, 2000}, QuoteSeen{8, 1, 2000}, QuoteSeen{7, 1, 999},
-                               QuoteSeen{7, 0, 2000}}) {
-    const Status status = CheckNotReplayed(state_, "key", bad, "quote");
+  for (const QuoteSeen& bad :
+       {QuoteSeen{6, 1, 2000}, QuoteSeen{7, 1, 999}, QuoteSeen{7, 0, 2000}}) {
+    const Status status = check(bad, "key", false);
     ASSERT_FALSE(status.ok());
     EXPECT_EQ(status.error().code, ErrorCode::kMismatch);
     EXPECT_THAT(status.error().ToString(), HasSubstr("quote: replayed quote"));
     EXPECT_FALSE(status.error().expected.empty());
     EXPECT_FALSE(status.error().found.empty());
+    EXPECT_EQ(check(bad, "key", true).ok(), bad.reset_count != last.reset_count);
   }
+  // Of a later boot: the state is what is old.
+  const Status later = check({8, 0, 10}, "key", false);
+  ASSERT_FALSE(later.ok());
+  EXPECT_EQ(later.error().code, ErrorCode::kCannotCheck);
+  EXPECT_THAT(later.error().ToString(), HasSubstr("/state: is of an earlier boot"));
+  // TPM2_Clear: all begin at zero.
+  EXPECT_TRUE(check({0, 0, 10}, "key", true).ok());
 }
 
 }  // namespace

@@ -256,6 +256,23 @@ TEST_F(QuoteTest, WithoutTheLogsResetCountItCannotBeChecked) {
   EXPECT_EQ(Verify("ak.pub", "/q", {"--ignore-reset-count"}).code, 0);
 }
 
+TEST_F(QuoteTest, AfterARebootItIsTheStateThatIsRefused) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  Measure(3);
+  ASSERT_EQ(MakeQuote("ak", "/earlier").code, 0);
+  ASSERT_EQ(Verify("ak.pub", "/earlier", {"--state", "/state"}).code, 0);
+  Reboot();
+  ASSERT_EQ(MakeQuote("ak", "/now").code, 0);
+  const Ran ran = Verify("ak.pub", "/now", {"--state", "/state"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, AllOf(HasSubstr("/state: is of an earlier boot"),
+                             HasSubstr("remove the file and verify from the beginning")));
+  world_.fs.Remove("/state");
+  EXPECT_EQ(Verify("ak.pub", "/now", {"--state", "/state"}).code, 0);
+  EXPECT_THAT(Verify("ak.pub", "/earlier", {"--state", "/state"}).err,
+              HasSubstr("replayed quote: it is of the boot with reset count"));
+}
+
 TEST_F(QuoteTest, WithAStateAQuoteOlderThanTheLastOfItsKeyIsRefused) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   Measure(3);
