@@ -84,7 +84,8 @@ Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcr
       banks.insert(banks.end(), pass.missing_banks().begin(), pass.missing_banks().end());
       continue;
     }
-    if (best && report.finding && report.finding->record <= best->finding->record) {
+    if (best && report.finding && report.finding->bank == best->finding->bank &&
+        report.finding->record <= best->finding->record) {
       return std::move(*best);  // padding did not help: the first answer stands
     }
     if (!report.finding || !report.finding->pcr) {

@@ -264,6 +264,47 @@ TEST(VerifyTest, KernelWithoutTheHashOfABankIsRecognised) {
   EXPECT_FALSE(report->banks[0].padded_sha1);
 }
 
+TEST(VerifyTest, KernelWithoutTheHashesOfTwoBanksIsRecognised) {
+  World world;
+  world.kernel.MeasureFiles(2);
+  const PcrValues good = world.kernel.Pcrs();
+  PcrValues values = {{"sha1", {{10, good.at("sha1").at(10)}}}};
+  for (const HashAlg alg : {HashAlg::kSha384, HashAlg::kSha512}) {
+    Digest value = Digest::Filled(DigestSize(alg), std::byte{0});
+    const Bytes log = world.kernel.Everything();
+    LogReader reader(log, {}, "log");
+    while (const Record* record = reader.Next().value()) {
+      Bytes both(value.view().begin(), value.view().end());
+      AppendBytes(record->digest, &both);
+      both.resize(2 * value.size);
+      value = testing::HashOf(alg, both);
+    }
+    values[std::string(HashName(alg))][10] = value;
+  }
+  FixedPcrs pcrs(values);
+  auto report = world.Verify(&pcrs);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_FALSE(report->finding) << report->finding->message;
+  EXPECT_TRUE(report->banks[1].padded_sha1);
+  EXPECT_TRUE(report->banks[2].padded_sha1);
+  // One of them padded, and the other another value.
+  values["sha512"][10].bytes[0] ^= std::byte{1};
+  FixedPcrs wrong(values);
+  report = world.Verify(&wrong);
+  ASSERT_TRUE(report.ok());
+  ASSERT_TRUE(report->finding);
+  EXPECT_EQ(report->finding->bank, "sha512");
+}
+
+// A log in one file.
+std::vector<LogPart> OnePart(World* world, const Bytes& log) {
+  world->fs.Write("/log", AsText(log));
+  std::vector<LogPart> parts(1);
+  parts[0].path = "/log";
+  parts[0].open = [world] { return world->fs.OpenFile("/log", OpenMode::kRead); };
+  return parts;
+}
+
 // What is done to a store of three segments, and what verification must say.
 struct Tampering {
   const char* name;
