@@ -195,6 +195,14 @@ bool IsAggregate(const Record& record) {
          AsText(BufferOf(record)).starts_with(kAttempt);
 }
 
+// By the fields' places, which are in the digest, not by what the template calls them.
+bool IsRenamedAggregate(const Record& record) {
+  const FieldViews& fields = record.fields;
+  return fields.size() > 2 && fields[1].size() == kAggregateEvent.size() + 1 &&
+         AsText(fields[1]).starts_with(kAggregateEvent) &&
+         AsText(fields[2]).starts_with(kAttempt) && record.template_name != "ima-buf";
+}
+
 Result<Aggregate> AggregateFromRecord(const Record& record) {
   const auto fail = [&record](ErrorCode code, std::string message) {
     Error error = MakeError(code, std::move(message));

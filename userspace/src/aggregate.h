@@ -61,6 +61,12 @@ std::string FormatAggregate(const Aggregate& aggregate);
 // name, and a key of it is then measured under it, but no key begins so.
 bool IsAggregate(const Record& record);
 
+// Whether the record has the name and the buffer of an aggregate under another
+// template. The template's name is in no digest, so that whoever has the log can
+// rename an aggregate to hide it. The kernel makes no such record: a signature or
+// a key, which can be in the buffer's place, begins with its type or as DER.
+bool IsRenamedAggregate(const Record& record);
+
 // Parses `record` (for which IsAggregate() holds) and checks that d-ng is the
 // digest of the buffer. Errors name the record.
 Result<Aggregate> AggregateFromRecord(const Record& record);

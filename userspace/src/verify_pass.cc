@@ -145,6 +145,11 @@ void VerifyPass::CheckContinuity(const Record& record, const Aggregate& aggregat
 }
 
 Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
+  if (record.IsViolation()) {
+    Find(At(record, fmt::format("is a {} with the digest of a violation, as the kernel has none",
+                                kAggregateEvent)));
+    return {};
+  }
   auto aggregate = AggregateFromRecord(record);
   if (!aggregate.ok()) {
     if (aggregate.error().code == ErrorCode::kMalformed ||
@@ -178,7 +183,14 @@ Status VerifyPass::OnAggregate(const Record& record, bool first_of_part) {
 
 Status VerifyPass::OnRecord(const Record& record) {
   const bool first_of_part = record.number == 1 && FollowsAnAggregatesSegment();
-  if (IsAggregate(record)) {
+  if (IsRenamedAggregate(record)) {
+    Finding finding = At(record, fmt::format("is a {} under the name of template {}, which would "
+                                             "hide what it says: the kernel has it in ima-buf",
+                                             kAggregateEvent, Printable(record.template_name)));
+    finding.expected = "ima-buf";
+    finding.found = Printable(record.template_name);
+    Find(std::move(finding));
+  } else if (IsAggregate(record)) {
     IMASNAP_RETURN_IF_ERROR(OnAggregate(record, first_of_part));
   } else if (first_of_part) {
     Finding finding =

@@ -305,6 +305,58 @@ std::vector<LogPart> OnePart(World* world, const Bytes& log) {
   return parts;
 }
 
+// The template's name is in no digest.
+TEST(VerifyTest, AggregateUnderAnotherTemplatesNameIsFound) {
+  World world;
+  Fill(&world);
+  FixedPcrs pcrs(world.kernel.Pcrs());
+  for (const std::string name : {"ima-sig", "buf|buf|buf"}) {
+    Bytes log;
+    const Bytes all = world.kernel.Everything();
+    LogReader reader(all, {}, "log");
+    while (const Record* record = reader.Next().value()) {
+      const bool rename = record->template_name == "ima-buf";
+      AppendBytes(record->raw.first(24), &log);
+      AppendU32(static_cast<uint32_t>(rename ? name.size() : record->template_name.size()),
+                ByteOrder::kLittle, &log);
+      AppendBytes(AsBytes(rename ? std::string_view(name) : record->template_name), &log);
+      AppendBytes(record->raw.subspan(28 + record->template_name.size()), &log);
+    }
+    const auto report = VerifyLog(OnePart(&world, log), &pcrs);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_TRUE(report->finding);
+    EXPECT_EQ(report->finding->record, 10U);
+    EXPECT_EQ(report->finding->expected, "ima-buf");
+    EXPECT_EQ(report->finding->found, name);
+    EXPECT_THAT(report->finding->message, HasSubstr("is a snapshot_aggregate under the name of"));
+  }
+}
+
+TEST(VerifyTest, AggregateThatIsAViolationIsFound) {
+  World world;
+  testing::BuiltRecord record =
+      testing::BufRecord(kAggregateEvent, "Snapshot_Attempt_Count=1;whatever");
+  record.violation = true;
+  world.kernel.Measure(record);
+  const auto report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  ASSERT_TRUE(report->finding);
+  EXPECT_THAT(report->finding->message, HasSubstr("with the digest of a violation"));
+}
+
+TEST(VerifyTest, FileWithTheNameOfAnAggregateIsNone) {
+  World world;
+  testing::BuiltRecord file = NgRecord(kAggregateEvent);
+  world.kernel.Measure(file);
+  file.template_name = "ima-sig";
+  file.fields.push_back(testing::RawField("\x03Snapshot_Attempt_Count=1;"));
+  world.kernel.Measure(file);
+  const auto report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_FALSE(report->finding);
+  EXPECT_EQ(report->aggregates, 0U);
+}
+
 // What is done to a store of three segments, and what verification must say.
 struct Tampering {
   const char* name;
