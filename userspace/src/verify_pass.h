@@ -30,7 +30,11 @@ class VerifyPass {
   const std::vector<Bank>& missing_banks() const { return missing_banks_; }
 
  private:
-  using Target = std::map<size_t, std::map<uint32_t, Digest>>;  // replay's bank to PCRs
+  struct BankTarget {
+    std::map<uint32_t, Digest> pcrs;
+    uint64_t mask = 0;  // the same, a bit each
+  };
+  using Target = std::map<size_t, BankTarget>;  // by the replay's bank
 
   Status Resume(size_t* first);
   bool CheckPresent();
@@ -50,7 +54,8 @@ class VerifyPass {
   Status SetTarget(const PcrValues& values);
   bool Covered() const;
   Error NotCovered() const;
-  bool Matches(size_t bank, const std::map<uint32_t, Digest>& pcrs, bool before) const;
+  bool Uses(const BankTarget& target) const { return (replay_.used() & target.mask) != 0; }
+  bool Matches(size_t bank, const BankTarget& target, bool before) const;
   void MatchFixed();
   // In verify_quote.cc.
   Status BeginQuoted(const QuotedPcrs& quoted);

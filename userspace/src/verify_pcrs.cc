@@ -27,14 +27,16 @@ Status VerifyPass::SetTarget(const PcrValues& values) {
     if (pcrs.empty() || !NoteBank(name, &index) || !index) {
       continue;
     }
-    if (!target_.emplace(*index, pcrs).second) {
+    const auto [target, is_new] = target_.emplace(*index, BankTarget{.pcrs = pcrs});
+    if (!is_new) {
       return MakeError(ErrorCode::kCannotCheck,
                        fmt::format("the PCRs of bank {} are given again, as {}",
                                    HashName(replay_.bank(*index).alg), name));
     }
     for (const auto& [pcr, value] : pcrs) {
-      compared_pcrs_ |= uint64_t{1} << pcr;
+      target->second.mask |= uint64_t{1} << pcr;
     }
+    compared_pcrs_ |= target->second.mask;
   }
   return {};
 }
@@ -58,23 +60,18 @@ Error VerifyPass::NotCovered() const {
                   std::countr_zero(replay_.used() & ~compared_pcrs_)));
 }
 
-// Whether every PCR that the log uses so far has the value, and one at least.
-bool VerifyPass::Matches(size_t bank, const std::map<uint32_t, Digest>& pcrs, bool before) const {
+// Whether every PCR that the log uses so far has the value.
+bool VerifyPass::Matches(size_t bank, const BankTarget& target, bool before) const {
   // Nearly always it is the PCR extended last that has another value.
-  const auto last = pcrs.find(replay_.last_pcr());
-  if (last != pcrs.end() && !before && !(replay_.Value(bank, last->first) == last->second)) {
+  const auto last = target.pcrs.find(replay_.last_pcr());
+  if (last != target.pcrs.end() && !before && !(replay_.Value(bank, last->first) == last->second)) {
     return false;
   }
-  bool any = false;
-  for (const auto& [pcr, value] : pcrs) {
-    if (replay_.Used(pcr)) {
-      any = true;
-      if (!((before ? replay_.ValueBefore(bank, pcr) : replay_.Value(bank, pcr)) == value)) {
-        return false;
-      }
-    }
-  }
-  return any;
+  return std::ranges::all_of(target.pcrs, [&](const auto& given) {
+    const auto& [pcr, value] = given;
+    return !replay_.Used(pcr) ||
+           (before ? replay_.ValueBefore(bank, pcr) : replay_.Value(bank, pcr)) == value;
+  });
 }
 
 void VerifyPass::MatchFixed() {
@@ -82,8 +79,11 @@ void VerifyPass::MatchFixed() {
     return;
   }
   bool all = Covered();
-  for (const auto& [bank, pcrs] : target_) {
-    if (Matches(bank, pcrs, false)) {
+  for (const auto& [bank, target] : target_) {
+    if (!Uses(target)) {
+      continue;  // it has nothing to match; that another bank has, Covered() says
+    }
+    if (Matches(bank, target, false)) {
       bank_matched_[bank] = report_.records;
     } else {
       all = false;
@@ -95,11 +95,11 @@ void VerifyPass::MatchFixed() {
 }
 
 void VerifyPass::NoMatch() {
-  for (const auto& [bank, pcrs] : target_) {
+  for (const auto& [bank, target] : target_) {
     if (bank_matched_.contains(bank)) {
       continue;
     }
-    for (const auto& [pcr, value] : pcrs) {
+    for (const auto& [pcr, value] : target.pcrs) {
       if (replay_.Used(pcr) && !(replay_.Value(bank, pcr) == value)) {
         Finding finding = At(parts_.back(), "");
         finding.record = report_.records;
@@ -191,7 +191,7 @@ std::set<uint32_t> VerifyPass::ComparedPcrs(size_t bank) const {
       }
     }
   } else if (const auto found = target_.find(bank); found != target_.end()) {
-    for (const auto& [pcr, value] : found->second) {
+    for (const auto& [pcr, value] : found->second.pcrs) {
       note(pcr);
     }
   }
@@ -205,10 +205,8 @@ Status VerifyPass::Finish() {
     } else if (pcrs_->live()) {
       IMASNAP_RETURN_IF_ERROR(MatchLive());
     } else if (!report_.matched_record) {
-      const bool comparable = std::ranges::any_of(target_, [this](const auto& bank) {
-        return std::ranges::any_of(bank.second,
-                                   [this](const auto& pcr) { return replay_.Used(pcr.first); });
-      });
+      const bool comparable =
+          std::ranges::any_of(target_, [this](const auto& bank) { return Uses(bank.second); });
       if (!comparable) {
         return MakeError(ErrorCode::kCannotCheck,
                          "none of the given PCRs is one that the log extends, in a bank that can "

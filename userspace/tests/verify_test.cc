@@ -118,6 +118,20 @@ TEST(VerifyTest, FixedPcrsMatchInsideTheLogAndSayWhere) {
   EXPECT_EQ(report->records, world.kernel.total());
 }
 
+TEST(VerifyTest, BankOfWhichTheLogExtendsNoPcrDoesNotMatter) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  PcrValues values = world.kernel.Pcrs();
+  std::erase_if(values["sha1"], [](const auto& pcr) { return pcr.first > 7; });
+  FixedPcrs pcrs(values);
+  const auto report = world.Verify(&pcrs);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_FALSE(report->finding) << report->finding->message;
+  EXPECT_EQ(report->matched_record, 4U);
+  EXPECT_THAT(report->banks[0].compared, IsEmpty());
+  EXPECT_THAT(report->banks[1].compared, ElementsAre(10));
+}
+
 TEST(VerifyTest, FixedPcrsNewerThanTheLogAreAMismatchThatNamesTheBank) {
   World world;
   Fill(&world);
