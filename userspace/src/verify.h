@@ -58,8 +58,9 @@ struct Finding {
 struct BankReport {
   std::string name;
   bool padded_sha1 = false;
-  std::map<uint32_t, Digest> pcrs;  // as replayed, those the log uses
-  std::set<uint32_t> compared;      // of these, with values from outside
+  // As replayed, those the log uses: at the matched record, else at the log's end.
+  std::map<uint32_t, Digest> pcrs;
+  std::set<uint32_t> compared;  // of these, with values from outside
 };
 
 struct VerifyReport {

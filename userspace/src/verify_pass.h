@@ -56,6 +56,7 @@ class VerifyPass {
   Error NotCovered() const;
   bool Uses(const BankTarget& target) const { return (replay_.used() & target.mask) != 0; }
   bool Matches(size_t bank, const BankTarget& target, bool before) const;
+  void NoteMatch(bool before);
   void MatchFixed();
   // In verify_quote.cc.
   Status BeginQuoted(const QuotedPcrs& quoted);
@@ -68,6 +69,7 @@ class VerifyPass {
   Status MatchLive();
   void NoMatch();
   std::set<uint32_t> ComparedPcrs(size_t bank) const;
+  std::vector<BankReport> ReportBanks(bool before) const;
   Status Finish();
 
   const LogPart& part() const { return parts_[index_]; }
@@ -103,6 +105,7 @@ class VerifyPass {
   const QuotedPcrs* quoted_ = nullptr;
   std::vector<std::optional<size_t>> quoted_banks_;  // the selection's, in the replay
   bool quoted_meets_ = false;
+  std::vector<BankReport> matched_banks_;  // at report_.matched_record
 };
 
 }  // namespace imasnap

@@ -74,6 +74,12 @@ bool VerifyPass::Matches(size_t bank, const BankTarget& target, bool before) con
   });
 }
 
+// The log as read, or one record less, agrees with the PCRs from outside.
+void VerifyPass::NoteMatch(bool before) {
+  report_.matched_record = report_.records - (before ? 1 : 0);
+  matched_banks_ = ReportBanks(before);
+}
+
 void VerifyPass::MatchFixed() {
   if (target_.empty() || pcrs_->live()) {
     return;
@@ -90,7 +96,7 @@ void VerifyPass::MatchFixed() {
     }
   }
   if (all) {
-    report_.matched_record = report_.records;
+    NoteMatch(false);
   }
 }
 
@@ -153,7 +159,7 @@ Status VerifyPass::MatchLive() {
     while (true) {
       for (const bool before : {false, true}) {
         if (all(before)) {
-          report_.matched_record = report_.records - (before ? 1 : 0);
+          NoteMatch(before);
           return {};
         }
       }
@@ -198,6 +204,22 @@ std::set<uint32_t> VerifyPass::ComparedPcrs(size_t bank) const {
   return compared;
 }
 
+std::vector<BankReport> VerifyPass::ReportBanks(bool before) const {
+  std::vector<BankReport> banks;
+  for (size_t i = 0; i < replay_.banks(); ++i) {
+    BankReport& bank = banks.emplace_back();
+    bank.name = HashName(replay_.bank(i).alg);
+    bank.padded_sha1 = replay_.bank(i).padded_sha1;
+    for (uint32_t pcr : replay_.UsedPcrs()) {
+      bank.pcrs.emplace(pcr, before ? replay_.ValueBefore(i, pcr) : replay_.Value(i, pcr));
+    }
+    if (report_.matched_record) {
+      bank.compared = ComparedPcrs(i);
+    }
+  }
+  return banks;
+}
+
 Status VerifyPass::Finish() {
   if (pcrs_ != nullptr && !report_.finding) {
     if (quoted_ != nullptr) {
@@ -218,18 +240,7 @@ Status VerifyPass::Finish() {
       NoMatch();
     }
   }
-  for (size_t i = 0; i < replay_.banks(); ++i) {
-    BankReport bank;
-    bank.name = HashName(replay_.bank(i).alg);
-    bank.padded_sha1 = replay_.bank(i).padded_sha1;
-    if (report_.matched_record) {
-      bank.compared = ComparedPcrs(i);
-    }
-    for (uint32_t pcr : replay_.UsedPcrs()) {
-      bank.pcrs.emplace(pcr, replay_.Value(i, pcr));
-    }
-    report_.banks.push_back(std::move(bank));
-  }
+  report_.banks = report_.matched_record ? std::move(matched_banks_) : ReportBanks(false);
   report_.violations = replay_.violations();
   NoteCovered();
   if (report_.matched_record && !report_.finding) {

@@ -88,7 +88,7 @@ Status VerifyPass::MatchQuoted(std::optional<uint32_t> extended) {
     IMASNAP_ASSIGN(quoted_meets_, MeetsQuoted());
   }
   if (quoted_meets_) {
-    report_.matched_record = report_.records;
+    NoteMatch(false);
   }
   return {};
 }

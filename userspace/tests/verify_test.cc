@@ -118,6 +118,30 @@ TEST(VerifyTest, FixedPcrsMatchInsideTheLogAndSayWhere) {
   EXPECT_EQ(report->records, world.kernel.total());
 }
 
+TEST(VerifyTest, ValuesAreThoseOfTheMatchedRecord) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  const PcrValues values = world.kernel.Pcrs();
+  FixedPcrs then(values);
+  world.kernel.Measure(NgRecord("/later", 11));
+  world.kernel.MeasureFiles(2);
+  auto report = world.Verify(&then);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_EQ(report->matched_record, 4U);
+  for (const BankReport& bank : report->banks) {
+    EXPECT_EQ(bank.pcrs, (std::map<uint32_t, Digest>{{10, values.at(bank.name).at(10)}}));
+    EXPECT_THAT(bank.compared, ElementsAre(10));
+  }
+  world.kernel.extend_lags = true;
+  const PcrValues now = world.kernel.Pcrs();
+  report = world.Verify(&world.tpm);
+  ASSERT_TRUE(report.ok());
+  EXPECT_EQ(report->matched_record, world.kernel.total() - 1);
+  for (const BankReport& bank : report->banks) {
+    EXPECT_EQ(bank.pcrs.at(10), now.at(bank.name).at(10));
+  }
+}
+
 TEST(VerifyTest, BankOfWhichTheLogExtendsNoPcrDoesNotMatter) {
   World world;
   world.kernel.MeasureFiles(3);
