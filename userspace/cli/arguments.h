@@ -50,7 +50,7 @@ struct VerifyArguments {
   std::string from_dir;
   std::string live;
   std::optional<uint64_t> session;
-  uint32_t ima_pcr = kImaPcr;
+  std::vector<uint32_t> ima_pcr = {kImaPcr};  // and those of a policy
   QuoteFiles quote;
 };
 

@@ -33,16 +33,20 @@ See ima-snapshot(1) and ima-snapshot.conf(5).)";
 
 // A number in decimal, whatever zeros it begins with: CLI11 would take those of a
 // segment's name for octal.
+uint64_t Number(const std::string& name, const std::string& text, uint64_t least, uint64_t most) {
+  const auto number = PaddedDecimal(text);
+  if (!number || *number < least || *number > most) {
+    throw CLI::ValidationError(name,
+                               fmt::format("\"{}\" is no number from {}{}", text, least,
+                                           most == kNoLimit ? "" : fmt::format(" to {}", most)));
+  }
+  return *number;
+}
+
 CLI::Option* AddNumber(CLI::App* app, const std::string& name, const std::string& description,
                        uint64_t least, uint64_t most, const std::function<void(uint64_t)>& set) {
   const auto parse = [name, least, most, set](const std::string& text) {
-    const auto number = PaddedDecimal(text);
-    if (!number || *number < least || *number > most) {
-      throw CLI::ValidationError(name,
-                                 fmt::format("\"{}\" is no number from {}{}", text, least,
-                                             most == kNoLimit ? "" : fmt::format(" to {}", most)));
-    }
-    set(*number);
+    set(Number(name, text, least, most));
   };
   return app->add_option_function<std::string>(name, parse, description)->type_name("N");
 }
@@ -184,9 +188,19 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
   AddNumber(verify, "--session", "Number of the session in it; default the newest", 1, kNoLimit,
             [args](uint64_t n) { args->session = n; })
       ->needs(from_dir);
-  // The range is CONFIG_IMA_MEASURE_PCR_IDX's.
-  AddNumber(verify, "--ima-pcr", "PCR that the kernel was built to measure to", 8, 14,
-            [args](uint64_t n) { args->ima_pcr = static_cast<uint32_t>(n); });
+  // CONFIG_IMA_MEASURE_PCR_IDX, and any of a policy's pcr=.
+  verify
+      ->add_option_function<std::vector<std::string>>(
+          "--ima-pcr",
+          [args](const std::vector<std::string>& texts) {
+            for (const std::string& text : texts) {
+              args->ima_pcr.push_back(static_cast<uint32_t>(Number("--ima-pcr", text, 0, 23)));
+            }
+          },
+          "PCR that the log must extend; default 10 alone, once for each")
+      ->type_name("N")
+      ->take_all()
+      ->allow_extra_args(false);
   AddQuoteFiles(verify, tpm, &args->quote);
   verify->footer(R"(Examples:
   ima-snapshot verify --tpm                           against this machine's PCRs

@@ -121,7 +121,7 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
   }
   const VerifyOptions options{.from = from ? &*from : nullptr,
                               .state_file = arguments.state,
-                              .ima_pcr = arguments.ima_pcr,
+                              .ima_pcrs = arguments.ima_pcr,
                               .identity = log.identity,
                               .progress = context.env.on_progress};
   IMASNAP_ASSIGN(VerifyReport report, VerifyLog(log.parts, pcrs.get(), options));

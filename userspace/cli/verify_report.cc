@@ -36,6 +36,23 @@ Json StateJson(const VerifyReport& report, const ReportContext& context) {
   return json;
 }
 
+// "0-9, 11"
+std::string Ranges(const std::set<uint32_t>& numbers) {
+  std::string text;
+  for (auto it = numbers.begin(); it != numbers.end();) {
+    const uint32_t first = *it;
+    uint32_t last = first;
+    while (++it != numbers.end() && *it == last + 1) {
+      last = *it;
+    }
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", first);
+    if (last != first) {
+      text += fmt::format("-{}", last);
+    }
+  }
+  return text;
+}
+
 void PrintFinding(const Finding& finding, std::ostream& out) {
   out << fmt::format("MISMATCH    in {}{}{}{}\n",
                      finding.segment == 0 ? std::string("the kernel's list")
@@ -79,6 +96,12 @@ void PrintReport(const VerifyReport& report, const ReportContext& context, std::
       out << fmt::format("{:<11} PCR {} {}{}{}\n", bank.name, pcr, value.Hex(),
                          bank.padded_sha1 ? " (padded SHA-1)" : "",
                          bank.compared.contains(pcr) ? " matches" : "");
+    }
+  }
+  for (const BankReport& bank : report.banks) {
+    if (!bank.not_replayed.empty()) {
+      out << fmt::format("not replayed {} PCRs {}: given, and no record of the log extends them\n",
+                         bank.name, Ranges(bank.not_replayed));
     }
   }
   for (const std::string& bank : report.unchecked_banks) {
@@ -125,6 +148,7 @@ Json ToJson(const VerifyReport& report, const ReportContext& context) {
   json["unchained_segments"] = report.unchained;
   json["matched_record"] = OrNull(report.matched_record);
   Json banks = Json::object();
+  Json not_replayed = Json::array();
   for (const BankReport& bank : report.banks) {
     Json pcrs = Json::object();
     for (const auto& [pcr, value] : bank.pcrs) {
@@ -134,8 +158,12 @@ Json ToJson(const VerifyReport& report, const ReportContext& context) {
         {"compared", !bank.compared.empty() && bank.compared.size() == bank.pcrs.size()},
         {"padded_sha1", bank.padded_sha1},
         {"pcrs", pcrs}};
+    for (const uint32_t pcr : bank.not_replayed) {
+      not_replayed.push_back({{"bank", bank.name}, {"pcr", pcr}});
+    }
   }
   json["banks"] = std::move(banks);
+  json["not_replayed"] = std::move(not_replayed);
   json["unchecked_banks"] = report.unchecked_banks;
   json["live"] = context.live;
   json["state"] = context.stateful ? StateJson(report, context) : Json(nullptr);

@@ -61,6 +61,9 @@ struct BankReport {
   // As replayed, those the log uses: at the matched record, else at the log's end.
   std::map<uint32_t, Digest> pcrs;
   std::set<uint32_t> compared;  // of these, with values from outside
+  // Given from outside, not at their reset value, and extended by no record up to
+  // the matched one: the log says nothing about them.
+  std::set<uint32_t> not_replayed;
 };
 
 struct VerifyReport {
@@ -92,9 +95,10 @@ struct VerifyOptions {
   // errors about it give.
   const Checkpoint* from = nullptr;
   std::string state_file{};
-  // The PCR that the kernel measures to where no rule says otherwise. A log that
-  // does not extend it, or PCRs from outside without it, prove nothing.
-  uint32_t ima_pcr = kImaPcr;
+  // The PCR that the kernel measures to where no rule says otherwise, and those
+  // that rules name. A log that does not extend each of them, or PCRs from outside
+  // without one, prove nothing.
+  std::vector<uint32_t> ima_pcrs = {kImaPcr};
   LogIdentity identity{};  // of the log
   Progress progress{};
 };

@@ -68,7 +68,7 @@ class VerifyPass {
   Status NoQuotedMatch();
   Status MatchLive();
   void NoMatch();
-  std::set<uint32_t> ComparedPcrs(size_t bank) const;
+  void NotePcrs(BankReport* report, size_t bank) const;
   std::vector<BankReport> ReportBanks(bool before) const;
   Status Finish();
 

@@ -43,15 +43,18 @@ Status VerifyPass::SetTarget(const PcrValues& values) {
 
 // Whether what matches proves every record so far.
 bool VerifyPass::Covered() const {
-  return (replay_.used() & ~compared_pcrs_) == 0 && replay_.Used(options_.ima_pcr);
+  return (replay_.used() & ~compared_pcrs_) == 0 &&
+         std::ranges::all_of(options_.ima_pcrs, [this](uint32_t pcr) { return replay_.Used(pcr); });
 }
 
 Error VerifyPass::NotCovered() const {
-  if (!replay_.Used(options_.ima_pcr)) {
-    return MakeError(ErrorCode::kCannotCheck,
-                     fmt::format("the log does not extend PCR {}, which IMA measures to; --ima-pcr "
-                                 "tells if the kernel was built for another",
-                                 options_.ima_pcr));
+  for (const uint32_t pcr : options_.ima_pcrs) {
+    if (!replay_.Used(pcr)) {
+      return MakeError(ErrorCode::kCannotCheck,
+                       fmt::format("the log does not extend PCR {}, which IMA measures to; "
+                                   "--ima-pcr names those that it must extend",
+                                   pcr));
+    }
   }
   return MakeError(
       ErrorCode::kCannotCheck,
@@ -183,25 +186,29 @@ Status VerifyPass::MatchLive() {
   return {};
 }
 
-std::set<uint32_t> VerifyPass::ComparedPcrs(size_t bank) const {
-  std::set<uint32_t> compared;
-  const auto note = [&](uint32_t pcr) {
+// Which of the PCRs from outside were compared, at a match.
+void VerifyPass::NotePcrs(BankReport* report, size_t bank) const {
+  const auto note = [&](uint32_t pcr, const Digest* value) {
     if (replay_.Used(pcr)) {
-      compared.insert(pcr);
+      report->compared.insert(pcr);
+    } else if (value != nullptr && !(*value == ResetValue(replay_.bank(bank).alg, pcr))) {
+      report->not_replayed.insert(pcr);
     }
   };
   if (quoted_ != nullptr) {
     for (size_t i = 0; i < quoted_banks_.size(); ++i) {
       if (quoted_banks_[i] == bank) {
-        std::ranges::for_each(quoted_->selection[i].pcrs, note);
+        const BankSelection& selected = quoted_->selection[i];
+        for (const uint32_t pcr : selected.pcrs) {
+          note(pcr, FindPcr(quoted_->given, selected.name(), pcr));
+        }
       }
     }
   } else if (const auto found = target_.find(bank); found != target_.end()) {
     for (const auto& [pcr, value] : found->second.pcrs) {
-      note(pcr);
+      note(pcr, &value);
     }
   }
-  return compared;
 }
 
 std::vector<BankReport> VerifyPass::ReportBanks(bool before) const {
@@ -214,7 +221,7 @@ std::vector<BankReport> VerifyPass::ReportBanks(bool before) const {
       bank.pcrs.emplace(pcr, before ? replay_.ValueBefore(i, pcr) : replay_.Value(i, pcr));
     }
     if (report_.matched_record) {
-      bank.compared = ComparedPcrs(i);
+      NotePcrs(&bank, i);
     }
   }
   return banks;

@@ -210,7 +210,7 @@ TEST_F(CliTest, ANumberIsDecimalWhateverZerosItBeginsWith) {
   for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
            {"verify", "--from-dir", kStore, "--session", "-18446744073709551615"},
            {"verify", "--from-dir", kStore, "--session", "0x1"},
-           {"verify", "--tpm", "--ima-pcr", "7"},
+           {"verify", "--tpm", "--ima-pcr", "24"},
            {"cat", "--from", "99999999999999999999"},
            {"cat", "--from", "1 2"},
        }) {

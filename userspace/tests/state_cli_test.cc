@@ -135,6 +135,30 @@ TEST_F(StateCliTest, RefusedStateIsFourSaysWhatToDoAndStays) {
   EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 4);
 }
 
+TEST_F(StateCliTest, PcrsThatAreGivenAndNotReplayedAreNamed) {
+  Snapshot();
+  const PcrValues pcrs = world_.kernel.Pcrs();
+  std::string text = "sha256:\n";
+  for (const uint32_t pcr : {0U, 1U, 2U, 7U, 10U, 11U, 12U, 16U}) {
+    const bool real = pcr == 10 || pcr == 11 || pcr == 16;  // 16: as after a reset
+    const std::string value = real ? pcrs.at("sha256").at(pcr).Hex() : std::string(64, '1');
+    text += "  " + std::to_string(pcr) + ": 0x" + value + "\n";
+  }
+  world_.fs.Write("/pcrs", text);
+  Ran ran = Run({"verify", "--pcrs", "/pcrs"});
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("\nnot replayed sha256 PCRs 0-2, 7, 12: given, and no record of "
+                                 "the log extends them\n"));
+  const Json json = Json::parse(Run({"verify", "--pcrs", "/pcrs", "--json"}).out);
+  ASSERT_EQ(json["not_replayed"].size(), 5U);
+  EXPECT_EQ(json["not_replayed"][4], (Json{{"bank", "sha256"}, {"pcr", 12}}));
+  ran = Run({"verify", "--tpm", "--ima-pcr", "10", "--ima-pcr", "12"});
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("the log does not extend PCR 12"));
+  world_.kernel.Measure(imasnap::testing::NgRecord("/policy", 12));
+  EXPECT_EQ(Run({"verify", "--tpm", "--ima-pcr", "10", "--ima-pcr", "12"}).code, 0);
+}
+
 TEST_F(StateCliTest, KeyAuthenticatesTheState) {
   Snapshot();
   world_.fs.Write("/key", "0123456789abcdef");

@@ -156,6 +156,20 @@ TEST(VerifyTest, BankOfWhichTheLogExtendsNoPcrDoesNotMatter) {
   EXPECT_THAT(report->banks[1].compared, ElementsAre(10));
 }
 
+TEST(VerifyTest, GivenPcrsThatNoRecordExtendsAreTold) {
+  World world;
+  world.kernel.MeasureFiles(2);
+  PcrValues values = world.kernel.Pcrs();
+  for (const uint32_t pcr : {0U, 11U}) {
+    values["sha256"][pcr] = Digest::Filled(32, std::byte{7});
+  }
+  FixedPcrs pcrs(values);
+  const auto report = world.Verify(&pcrs);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_THAT(report->banks[0].not_replayed, IsEmpty());
+  EXPECT_THAT(report->banks[1].not_replayed, ElementsAre(0, 11));
+}
+
 TEST(VerifyTest, FixedPcrsNewerThanTheLogAreAMismatchThatNamesTheBank) {
   World world;
   Fill(&world);
@@ -341,6 +355,26 @@ std::vector<LogPart> OnePart(World* world, const Bytes& log) {
   parts[0].path = "/log";
   parts[0].open = [world] { return world->fs.OpenFile("/log", OpenMode::kRead); };
   return parts;
+}
+
+TEST(VerifyTest, EachPcrThatIsNamedMustBeExtended) {
+  World world;
+  world.kernel.MeasureFiles(2);
+  for (const bool extended : {false, true}) {
+    if (extended) {
+      world.kernel.Measure(NgRecord("/policy", 12));
+    }
+    FixedPcrs pcrs(world.kernel.Pcrs());
+    const auto report =
+        VerifyLog(OnePart(&world, world.kernel.Everything()), &pcrs, {.ima_pcrs = {10, 12}});
+    ASSERT_EQ(report.ok(), extended);
+    if (extended) {
+      EXPECT_EQ(report->matched_record, 4U);
+    } else {
+      EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+      EXPECT_THAT(report.error().message, HasSubstr("does not extend PCR 12"));
+    }
+  }
 }
 
 // The template's name is in no digest.
