@@ -79,7 +79,7 @@ struct VerifyReport {
   // without PCRs from outside nothing tells that no record is missing there.
   uint64_t unchained = 0;
   std::vector<BankReport> banks;
-  std::vector<std::string> unchecked_banks;  // their hash is not available here
+  std::set<std::string> unchecked_banks;  // their hash is not available here
   // The record after which the log agrees with the PCRs from outside.
   std::optional<uint64_t> matched_record;
   // Where the next run may go on: the last beginning of a part that the PCRs from

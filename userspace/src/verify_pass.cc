@@ -11,7 +11,8 @@
 namespace imasnap {
 namespace {
 
-constexpr uint64_t kProgressStep = 256;  // records
+constexpr uint64_t kProgressStep = 256;    // records
+constexpr size_t kMaxUncheckedBanks = 16;  // TPM2_NUM_PCR_BANKS
 
 }  // namespace
 
@@ -48,9 +49,7 @@ Finding VerifyPass::At(const Record& record, std::string message) const {
 bool VerifyPass::NoteBank(const std::string& name, std::optional<size_t>* index) {
   const auto bank = BankFromName(name);
   if (!bank) {
-    if (std::ranges::find(report_.unchecked_banks, name) == report_.unchecked_banks.end()) {
-      report_.unchecked_banks.push_back(name);
-    }
+    report_.unchecked_banks.insert(name);
     return false;
   }
   for (size_t i = 0; i < replay_.banks(); ++i) {
@@ -69,6 +68,12 @@ void VerifyPass::CheckPcrs(const Record& record, const Aggregate& aggregate) {
   for (const Aggregate::BankValues& bank : aggregate.banks) {
     std::optional<size_t> index;
     if (!NoteBank(bank.name, &index) || !index) {
+      if (report_.unchecked_banks.size() > kMaxUncheckedBanks) {
+        Find(At(record, fmt::format("the log's aggregates name more than {} banks that are not "
+                                    "known here; a TPM has not so many",
+                                    kMaxUncheckedBanks)));
+        return;
+      }
       continue;
     }
     for (uint32_t pcr : replay_.UsedPcrs()) {

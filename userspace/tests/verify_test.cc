@@ -429,6 +429,32 @@ TEST(VerifyTest, FileWithTheNameOfAnAggregateIsNone) {
   EXPECT_EQ(report->aggregates, 0U);
 }
 
+TEST(VerifyTest, BanksThatAreNotKnownAreAFindingWhenThereAreTooMany) {
+  World world;
+  for (const uint64_t attempt : {1, 2}) {
+    Aggregate aggregate;
+    aggregate.attempt = attempt;
+    for (int i = 0; i < 16; ++i) {
+      const auto number = static_cast<uint64_t>(i) + attempt;  // 17 in the two
+      aggregate.banks.push_back({.name = "tpm_alg_f" + std::to_string(number),
+                                 .pcrs = {{10, Digest::Filled(32, std::byte{1})}}});
+    }
+    aggregate.record_count = world.kernel.total();
+    aggregate.segment_hash = testing::HashOf(HashAlg::kSha256, world.kernel.Everything());
+    world.kernel.Measure(testing::BufRecord(kAggregateEvent, FormatAggregate(aggregate)));
+    const auto report = world.Verify(nullptr);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    if (attempt == 1) {
+      EXPECT_FALSE(report->finding) << report->finding->message;
+      EXPECT_EQ(report->unchecked_banks.size(), 16U);
+    } else {
+      ASSERT_TRUE(report->finding);
+      EXPECT_THAT(report->finding->message, HasSubstr("more than 16 banks"));
+      EXPECT_EQ(report->finding->record, 3U);
+    }
+  }
+}
+
 // What is done to a store of three segments, and what verification must say.
 struct Tampering {
   const char* name;
