@@ -137,15 +137,12 @@ Result<std::string> ReadOwn(FileSystem& fs, const std::string& path, uint32_t ca
   if (info.owner != caller || (info.mode & forbidden) != 0) {
     return FileError(ErrorCode::kCannotCheck, path,
                      fmt::format("is owned by user {} with mode {:04o}; it must be owned by user "
-                                 "{} and not be {} by others",
+                                 "{} and not be {} by others: if none of them was at it, chown or "
+                                 "chmod it",
                                  info.owner, info.mode, caller,
                                  (forbidden & 044) != 0 ? "readable or writable" : "writable"));
   }
-  auto text = file->ReadRest(limit);
-  if (!text.ok() && text.error().code == ErrorCode::kMalformed) {
-    text.error().code = ErrorCode::kCannotCheck;
-  }
-  return text;
+  return file->ReadRest(limit);
 }
 
 // The first line, if the second one is its digest.
@@ -181,9 +178,10 @@ LogIdentity IdentityOf(const SessionInfo& info) {
 }
 
 Error StateRefused(const std::string& path, const std::string& why) {
-  return FileError(
-      ErrorCode::kCannotCheck, path,
-      why + (why.ends_with(" or") ? " " : "; ") + "remove the file and verify from the beginning");
+  return FileError(ErrorCode::kCannotCheck, path,
+                   why + (why.ends_with(" or") ? " " : "; ") +
+                       "remove the file and verify from the beginning (where segments were "
+                       "discarded that cannot be done: restore a copy of the state)");
 }
 
 std::string FormatCheckpoint(const Checkpoint& checkpoint) {
@@ -240,7 +238,11 @@ Result<Checkpoint> ParseCheckpoint(std::string_view text, const std::string& fil
 }
 
 Result<std::string> LoadStateKey(FileSystem& fs, const std::string& path, uint32_t caller) {
-  IMASNAP_ASSIGN(std::string key, ReadOwn(fs, path, caller, 077, kMaxKey));
+  auto read = ReadOwn(fs, path, caller, 077, kMaxKey);
+  if (!read.ok() && read.error().code == ErrorCode::kMalformed) {
+    read.error().code = ErrorCode::kCannotCheck;
+  }
+  IMASNAP_ASSIGN(std::string key, std::move(read));
   if (key.size() < kMinKey) {
     return FileError(ErrorCode::kCannotCheck, path,
                      fmt::format("has {} bytes; a key has {} to {}", key.size(), kMinKey, kMaxKey));
@@ -255,8 +257,8 @@ Result<std::optional<Checkpoint>> LoadState(FileSystem& fs, const std::string& p
     if (text.error().errno_value == ENOENT) {
       return std::optional<Checkpoint>();
     }
-    return text.error().code == ErrorCode::kCannotCheck ? StateRefused(path, text.error().message)
-                                                        : text.error();
+    return text.error().code == ErrorCode::kMalformed ? StateRefused(path, text.error().message)
+                                                      : text.error();
   }
   IMASNAP_ASSIGN(const std::string_view body, Unseal(*text, key, path));
   auto checkpoint = ParseCheckpoint(body, path);

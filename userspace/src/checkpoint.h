@@ -99,7 +99,8 @@ Result<std::optional<Checkpoint>> LoadState(FileSystem& fs, const std::string& p
 Status SaveState(FileSystem& fs, const std::string& path, std::string_view key,
                  const Checkpoint& checkpoint);
 
-// "<file>: <why>; remove the file and verify from the beginning", kCannotCheck.
+// "<file>: <why>; remove the file and verify from the beginning", and where that
+// cannot be done; kCannotCheck.
 Error StateRefused(const std::string& path, const std::string& why);
 
 }  // namespace imasnap

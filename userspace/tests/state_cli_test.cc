@@ -127,7 +127,8 @@ TEST_F(StateCliTest, RefusedStateIsFourSaysWhatToDoAndStays) {
   EXPECT_THAT(ran.out, IsEmpty());
   EXPECT_EQ(ran.err,
             "ima-snapshot: /state: is damaged: its bytes do not have the digest in it; remove the "
-            "file and verify from the beginning\n");
+            "file and verify from the beginning (where segments were discarded that cannot be "
+            "done: restore a copy of the state)\n");
   EXPECT_EQ(world_.fs.Read("/state"), text);
   world_.fs.Remove("/state");
   EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
