@@ -33,9 +33,11 @@ void Print(const Context& context, const GcResult& done) {
 
 Result<int> GcCommand(const Context& context, const GcArguments& arguments) {
   std::optional<Checkpoint> state;
+  std::unique_ptr<File> state_lock;
   if (!arguments.state.empty()) {
     FileSystem& fs = context.env.fs;
     IMASNAP_ASSIGN(const std::string key, ReadStateKey(context, arguments.state_key));
+    IMASNAP_ASSIGN(state_lock, LockState(fs, arguments.state, context.host.caller));
     IMASNAP_ASSIGN(state, LoadState(fs, arguments.state, key, context.host.caller));
     if (!state) {
       return FileError(ErrorCode::kCannotCheck, arguments.state,

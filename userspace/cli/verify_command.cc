@@ -91,7 +91,9 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
   const bool stateful = !arguments.state.empty();
   std::optional<Checkpoint> from;
   IMASNAP_ASSIGN(const std::string key, ReadStateKey(context, arguments.state_key));
+  std::unique_ptr<File> state_lock;
   if (stateful) {
+    IMASNAP_ASSIGN(state_lock, LockState(fs, arguments.state, context.host.caller));
     IMASNAP_ASSIGN(from, LoadState(fs, arguments.state, key, context.host.caller));
   }
   std::optional<CheckedQuote> quote;

@@ -145,6 +145,21 @@ Result<std::string> ReadOwn(FileSystem& fs, const std::string& path, uint32_t ca
   return file->ReadRest(limit);
 }
 
+// The lock file, made where there is none; nothing where none can be made.
+Result<std::unique_ptr<File>> OpenStateLock(FileSystem& fs, const std::string& path) {
+  auto file = fs.OpenFile(path, OpenMode::kExistingLock);
+  if (!file.ok() && file.error().errno_value == ENOENT) {
+    file = fs.OpenFile(path, OpenMode::kCreatePrivate);
+    if (!file.ok() && file.error().errno_value == EEXIST) {
+      return fs.OpenFile(path, OpenMode::kExistingLock);  // another was first
+    }
+    if (!file.ok() && (file.error().errno_value == EROFS || file.error().errno_value == EACCES)) {
+      return std::unique_ptr<File>();
+    }
+  }
+  return file;
+}
+
 // The first line, if the second one is its digest.
 Result<std::string_view> Unseal(std::string_view text, std::string_view key,
                                 const std::string& path) {
@@ -248,6 +263,34 @@ Result<std::string> LoadStateKey(FileSystem& fs, const std::string& path, uint32
                      fmt::format("has {} bytes; a key has {} to {}", key.size(), kMinKey, kMaxKey));
   }
   return key;
+}
+
+Result<std::unique_ptr<File>> LockState(FileSystem& fs, const std::string& path, uint32_t caller) {
+  const auto state = fs.Stat(path);
+  if (state.ok() && state->type == FileType::kSymlink) {
+    return FileError(ErrorCode::kCannotCheck, path,
+                     "is a symbolic link, whose place a state would take; name the file itself");
+  }
+  if (state.ok() && state->type != FileType::kRegular) {
+    return FileError(ErrorCode::kCannotCheck, path, "is not a regular file; name another");
+  }
+  IMASNAP_ASSIGN(std::unique_ptr<File> lock, OpenStateLock(fs, path + ".lock"));
+  if (!lock) {
+    return lock;
+  }
+  IMASNAP_ASSIGN(const FileInfo info, lock->Stat());
+  if (info.type != FileType::kRegular || info.owner != caller) {
+    return FileError(ErrorCode::kCannotCheck, lock->path(),
+                     fmt::format("the lock of a state must be a file of user {}, who verifies; "
+                                 "remove it",
+                                 caller));
+  }
+  Status locked = lock->TryLock(LockMode::kExclusive);
+  if (!locked.ok() && locked.error().code == ErrorCode::kLocked) {
+    locked.error().message = "another process verifies with this state; try again later";
+  }
+  IMASNAP_RETURN_IF_ERROR(std::move(locked));
+  return lock;
 }
 
 Result<std::optional<Checkpoint>> LoadState(FileSystem& fs, const std::string& path,

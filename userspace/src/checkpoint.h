@@ -16,6 +16,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -89,6 +90,12 @@ Result<Checkpoint> ParseCheckpoint(std::string_view text, const std::string& fil
 // The bytes of a key file. Refused: one that is not `caller`'s alone, and one of
 // less than 16 or more than 4096 bytes.
 Result<std::string> LoadStateKey(FileSystem& fs, const std::string& path, uint32_t caller);
+
+// Takes <path>.lock, exclusive: from LoadState() to SaveState() it keeps others with
+// the same state from writing what this one does not know. kLocked; kCannotCheck for
+// a `path` that is something else than a file, and for a lock file that is not
+// `caller`'s. Null where no file can be made, which keeps SaveState() out, too.
+Result<std::unique_ptr<File>> LockState(FileSystem& fs, const std::string& path, uint32_t caller);
 
 // Reads a state file; nothing when there is none. Any other file than one that
 // SaveState() wrote with the same key (none: empty), of `caller` and writable by

@@ -136,6 +136,28 @@ TEST_F(StateCliTest, RefusedStateIsFourSaysWhatToDoAndStays) {
   EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 4);
 }
 
+// Two that read the same state and write theirs would forget what one of them saw.
+TEST_F(StateCliTest, StateThatAnotherRunHasIsLocked) {
+  Allow("verified");
+  Snapshot();
+  ASSERT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+  const auto state = world_.fs.Read("/state");
+  Snapshot();
+  auto lock = LockState(world_.fs, "/state", 0);
+  ASSERT_TRUE(lock.ok()) << lock.error().ToString();
+  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
+           {"verify", "--tpm", "--state", "/state"}, {"gc", "--state", "/state"}}) {
+    const Ran ran = Run(args);
+    EXPECT_EQ(ran.code, 75);
+    EXPECT_EQ(ran.err,
+              "ima-snapshot: /state.lock: another process verifies with this state; try again "
+              "later\n");
+    EXPECT_EQ(world_.fs.Read("/state"), state);
+  }
+  lock->reset();
+  EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+}
+
 TEST_F(StateCliTest, PcrsThatAreGivenAndNotReplayedAreNamed) {
   Snapshot();
   const PcrValues pcrs = world_.kernel.Pcrs();

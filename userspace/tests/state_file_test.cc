@@ -90,6 +90,37 @@ TEST_F(StateFileTest, FilesOfOthersAreRefused) {
   EXPECT_FALSE(LoadStateKey(world_.fs, "/key", 0).ok()) << "15 bytes";
 }
 
+TEST_F(StateFileTest, WhatIsNoFileIsRefusedAndStays) {
+  world_.fs.MakeAll("/directory");
+  ASSERT_TRUE(world_.fs.Symlink("/elsewhere", "/link").ok());
+  for (const char* path : {"/directory", "/link"}) {
+    const auto lock = LockState(world_.fs, path, 0);
+    ASSERT_FALSE(lock.ok());
+    EXPECT_EQ(lock.error().code, ErrorCode::kCannotCheck);
+    EXPECT_THAT(lock.error().ToString(), AllOf(HasSubstr("name "), Not(HasSubstr("remove"))));
+    EXPECT_EQ(world_.fs.Find(std::string(path) + ".lock"), nullptr);
+  }
+}
+
+TEST_F(StateFileTest, LockIsTheCallersOwnAndOneHasIt) {
+  const auto lock = LockState(world_.fs, kFile, 0);
+  ASSERT_TRUE(lock.ok()) << lock.error().ToString();
+  EXPECT_EQ(world_.fs.Find("/state.lock")->mode, 0600U);
+  const auto second = LockState(world_.fs, kFile, 0);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, ErrorCode::kLocked);
+  EXPECT_TRUE(LockState(world_.fs, "/other", 0).ok());
+  world_.fs.Find("/other.lock")->owner = 1000;
+  const auto foreign = LockState(world_.fs, "/other", 0);
+  ASSERT_FALSE(foreign.ok());
+  EXPECT_EQ(foreign.error().code, ErrorCode::kCannotCheck);
+  EXPECT_THAT(foreign.error().ToString(), HasSubstr("/other.lock: the lock of a state must be"));
+  world_.fs.read_only = true;
+  const auto none = LockState(world_.fs, "/new", 0);
+  ASSERT_TRUE(none.ok());
+  EXPECT_EQ(*none, nullptr);
+}
+
 TEST_F(StateFileTest, FileThatIsFarTooLargeIsRefused) {
   world_.fs.Write(kFile, std::string((1U << 20) + 1, ' '));
   const auto read = LoadState(world_.fs, kFile, "", 0);
