@@ -45,18 +45,20 @@ std::string Differs(const LogIdentity& state, const LogIdentity& log) {
     return !a.empty() && !b.empty() && a != b;
   };
   if (differ(state.machine, log.machine)) {
-    return fmt::format("is of machine {}, the log of machine {}", state.machine, log.machine);
+    return fmt::format("is of machine {}, the log of machine {}", Printable(state.machine),
+                       Printable(log.machine));
   }
   if (state.reset_count && log.reset_count && *state.reset_count != *log.reset_count) {
     return fmt::format("is of another boot: the TPM's reset count was {}, the log's is {}",
                        *state.reset_count, *log.reset_count);
   }
   if (differ(state.boot, log.boot)) {
-    return fmt::format("is of boot {}, the log of boot {}", state.boot, log.boot);
+    return fmt::format("is of boot {}, the log of boot {}", Printable(state.boot),
+                       Printable(log.boot));
   }
   if (differ(state.created, log.created)) {
-    return fmt::format("is of a session created {}, the log's was created {}", state.created,
-                       log.created);
+    return fmt::format("is of a session created {}, the log's was created {}",
+                       Printable(state.created), Printable(log.created));
   }
   return {};
 }

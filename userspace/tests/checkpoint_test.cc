@@ -349,5 +349,13 @@ TEST_F(CheckpointTest, QuoteOlderThanTheLastOfItsKeyIsReplayed) {
   EXPECT_TRUE(check({0, 0, 10}, "key", true).ok());
 }
 
+TEST_F(CheckpointTest, WhatAStoreSaysOfItselfIsEscapedInMessages) {
+  state_.identity.machine = "m\x1b[2J";
+  ExpectRefused(state_, "is of machine m\\x1b[2J, the log of machine aaa");
+  state_.identity = {};
+  state_.identity.created = "\n";
+  ExpectRefused(state_, "is of a session created \\x0a");
+}
+
 }  // namespace
 }  // namespace imasnap
