@@ -193,6 +193,7 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
       ->add_option_function<std::vector<std::string>>(
           "--ima-pcr",
           [args](const std::vector<std::string>& texts) {
+            args->ima_pcr.clear();
             for (const std::string& text : texts) {
               args->ima_pcr.push_back(static_cast<uint32_t>(Number("--ima-pcr", text, 0, 23)));
             }
