@@ -50,7 +50,7 @@ class Growth {
   // SHA-256 of the segment that ends at kernel_begin, if it was added now.
   std::optional<Digest> before_;
   bool closed_ = false;  // an aggregate closed it, as its metadata say
-  bool moved_ = false;  // kernel_begin
+  bool moved_ = false;   // kernel_begin
 };
 
 }  // namespace imasnap
