@@ -146,7 +146,7 @@ Status Store::Create() const { return fs_.MakeDirectories(root_ + "/boots"); }
 Status Store::SyncWay() const {
   std::string directory = root_ + "/boots";
   while (true) {
-    const Status synced = fs_.SyncDirectory(directory);
+    Status synced = fs_.SyncDirectory(directory);
     // Above the store there may be file systems with nothing to sync, and
     // directories of others.
     const bool above = directory.size() < root_.size();
