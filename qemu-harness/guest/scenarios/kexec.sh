@@ -33,7 +33,7 @@ case $(cat /proc/cmdline) in
 	measure third 1 20
 	gather
 	load_part 3
-	measure overflow 1 600
+	measure overflow 1 1200
 	copy_kernel /out/part2.end
 	execute
 	;;
