@@ -287,7 +287,7 @@ Result<std::unique_ptr<File>> LockState(FileSystem& fs, const std::string& path,
   }
   Status locked = lock->TryLock(LockMode::kExclusive);
   if (!locked.ok() && locked.error().code == ErrorCode::kLocked) {
-    locked.error().message = "another process verifies with this state; try again later";
+    locked.error().message = "another process works with this state; try again later";
   }
   IMASNAP_RETURN_IF_ERROR(std::move(locked));
   return lock;

@@ -150,7 +150,7 @@ TEST_F(StateCliTest, StateThatAnotherRunHasIsLocked) {
     const Ran ran = Run(args);
     EXPECT_EQ(ran.code, 75);
     EXPECT_EQ(ran.err,
-              "ima-snapshot: /state.lock: another process verifies with this state; try again "
+              "ima-snapshot: /state.lock: another process works with this state; try again "
               "later\n");
     EXPECT_EQ(world_.fs.Read("/state"), state);
   }
@@ -180,6 +180,23 @@ TEST_F(StateCliTest, PcrsThatAreGivenAndNotReplayedAreNamed) {
   EXPECT_THAT(ran.err, HasSubstr("the log does not extend PCR 12"));
   world_.kernel.Measure(imasnap::testing::NgRecord("/policy", 12));
   EXPECT_EQ(Run({"verify", "--tpm", "--ima-pcr", "10", "--ima-pcr", "12"}).code, 0);
+}
+
+TEST_F(StateCliTest, PcrsThatAreNamedTakeThePlaceOfTheDefault) {
+  imasnap::testing::BuiltRecord record = imasnap::testing::NgRecord("boot_aggregate", 11);
+  const Bytes log = record.Binary();
+  world_.fs.Write("/copy/boots/00000001/00000001.ima", AsText(log));
+  Bytes extended(32);
+  AppendBytes(record.TemplateDigest(HashAlg::kSha256).view(), &extended);
+  const Digest value = imasnap::testing::HashOf(HashAlg::kSha256, extended);
+  world_.fs.Write("/pcrs", "PCR-11: " + value.Hex() + "\n");
+  std::vector<std::string> args = {"verify", "--from-dir", "/copy", "--pcrs", "/pcrs"};
+  EXPECT_EQ(Run(args).code, 4);
+  args.insert(args.end(), {"--ima-pcr", "11"});
+  Ran ran = Run(args);
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  args.insert(args.end(), {"--ima-pcr", "10"});
+  EXPECT_EQ(Run(args).code, 4);
 }
 
 TEST_F(StateCliTest, KeyAuthenticatesTheState) {

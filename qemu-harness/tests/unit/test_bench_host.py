@@ -82,7 +82,7 @@ class Runs(unittest.TestCase):
             mock.patch.object(host.process, "output", return_value=told),
             self.assertRaisesRegex(HarnessError, "ima-snapshot verify: exit 3"),
         ):
-            host._once(["ima-snapshot", "verify"])
+            host.once(["ima-snapshot", "verify"])
 
     def test_targets_compare_with_evmctl_and_with_the_shortest_log(self) -> None:
         def log(records: int, peak: int) -> host.Figures:
