@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "metadata.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::kBoot1;
+using testing::World;
+
+TEST(MetadataTest, RoundTripsAndRefusesWhatItDoesNotKnow) {
+  SegmentInfo info;
+  info.number = 3;
+  info.attempt = 4;
+  info.records = 5;
+  info.bytes = 600;
+  info.sha256 = testing::HashOf(HashAlg::kSha256, "x");
+  info.first_record = 7;
+  info.last_record = 11;
+  info.taken = "2026-01-02T03:04:05Z";
+  info.kernel = "7.3.0";
+  info.state = SegmentState::kPurged;
+  info.supersedes = 2;
+  info.banks = {{"sha256", {{0, testing::HashOf(HashAlg::kSha256, "0")}}}};
+  const std::string text = FormatSegment(info);
+  EXPECT_EQ(ParseSegment(text, "f").value(), info);
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"\"format\": 1", "\"format\": 2"},
+           {"\"attempt\": 4", "\"attempt\": -4"},
+           {"\"attempt\": 4", "\"attempt\": \"4\""},
+           {"\"attempt\"", "\"attemps\""},
+           {"\"purged\"", "\"gone\""},
+           {info.sha256.Hex(), info.sha256.Hex().substr(2)},
+           {"\"0\"", "\"24\""},
+           {"{", "["},
+       }) {
+    std::string bad = text;
+    ASSERT_NE(bad.find(from), std::string::npos) << from;
+    bad.replace(bad.find(from), from.size(), to);
+    auto parsed = ParseSegment(bad, "f");
+    EXPECT_FALSE(parsed.ok()) << to;
+  }
+  for (size_t n = 0; n + 2 < text.size(); ++n) {
+    EXPECT_FALSE(ParseSegment(text.substr(0, n), "f").ok()) << n;
+  }
+  const SessionInfo session{9, "2026-01-02T03:04:05Z", "7.3.0", 17, "m", "b", "c", "d"};
+  const std::string formatted = FormatSession(session);
+  EXPECT_EQ(ParseSession(formatted, "f").value(), session);
+  // Files of before the last two members are read too.
+  std::string old = formatted;
+  old.erase(old.find(",\n  \"last_boot\""), old.find("\n}") - old.find(",\n  \"last_boot\""));
+  EXPECT_EQ(ParseSession(old, "f")->boot, "b");
+  EXPECT_EQ(ParseSession(old, "f")->closed, "");
+  EXPECT_FALSE(ParseSession(text, "f").ok());
+}
+
+TEST(MetadataTest, NameThatIsNotKnownIsPrintedWithoutItsControlCharacters) {
+  std::string text = FormatSession({});
+  text.insert(1, "\"evil\\nOK\\u001b[2J\": 1,");
+  const auto parsed = ParseSession(text, "f");
+  ASSERT_FALSE(parsed.ok());
+  EXPECT_THAT(parsed.error().message, HasSubstr("is not a member of this format"));
+  for (const char c : parsed.error().message) {
+    EXPECT_GE(c, ' ');
+  }
+}
+
+TEST(MetadataTest, StringsAndBanksAreBounded) {
+  SessionInfo session;
+  session.machine = std::string(256, 'm');
+  EXPECT_TRUE(ParseSession(FormatSession(session), "f").ok());
+  session.machine += 'm';
+  const auto long_text = ParseSession(FormatSession(session), "f");
+  ASSERT_FALSE(long_text.ok());
+  EXPECT_EQ(long_text.error().message, "\"machine\" is longer than 256 bytes");
+  SegmentInfo segment;
+  segment.sha256 = testing::HashOf(HashAlg::kSha256, "x");
+  for (char bank = 'a'; bank < 'a' + 16; ++bank) {
+    segment.banks.push_back({std::string(1, bank), {}});
+    for (uint32_t pcr = 0; pcr < kTpmPcrs; ++pcr) {
+      segment.banks.back().pcrs[pcr] = Digest::Filled(64, std::byte{1});
+    }
+  }
+  const std::string largest = FormatSegment(segment);
+  EXPECT_TRUE(ParseSegment(largest, "f").ok());
+  EXPECT_LT(largest.size() * 4, kMaxMetadata);
+  segment.banks.push_back({"z", {}});
+  const auto many_banks = ParseSegment(FormatSegment(segment), "f");
+  ASSERT_FALSE(many_banks.ok());
+  EXPECT_EQ(many_banks.error().message, "\"pcrs\" has more than 16 banks");
+}
+
+TEST(MetadataTest, FileThatIsTooLargeIsNotRead) {
+  World world;
+  ASSERT_TRUE(world.Take().ok());
+  const std::string info = world.SegmentPath(1) + ".json";
+  world.fs.Write(info, *world.fs.Read(info) + std::string(kMaxMetadata, ' '));
+  const auto session = world.Env().store().Load(1);
+  ASSERT_TRUE(session.ok());
+  EXPECT_FALSE(session->segments[0].info);
+  EXPECT_THAT(session->segments[0].info_error->ToString(), HasSubstr("larger than 262144 bytes"));
+  const std::string file = kBoot1 + "/session.json";
+  world.fs.Write(file, *world.fs.Read(file) + std::string(kMaxMetadata, ' '));
+  EXPECT_FALSE(world.Env().store().Load(1).ok());
+}
+
+}  // namespace
+}  // namespace imasnap
