@@ -13,19 +13,23 @@ from imaharness import image, imalog, paths, process
 from imaharness.tpm import TpmSpec
 
 BANKS = ("sha1", "sha256")
-_SHIM = Path(__file__).resolve().parent / "shim" / "tpm_faults.c"
-
-
+_HERE = Path(__file__).resolve().parent
 # QEMU gives the TPM's interrupt to a guest without ACPI alone.
 _INTERRUPTS = ("acpi=off", "tpm_tis.force=1", "tpm_tis.interrupts=1")
 
 
+def built(name: str, source: str, *options: str) -> Path:
+    """build/e2e/NAME, compiled from SOURCE."""
+    guests.need_tool("gcc")
+    made = paths.BUILD / "e2e" / name
+    made.parent.mkdir(parents=True, exist_ok=True)
+    process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", made, _HERE / source, *options])
+    return made
+
+
 def boot(faults: str, version: str, **options: Any) -> Out:
     """What tpm.sh leaves of a TPM with these FAULTS."""
-    guests.need_tool("gcc")
-    library = paths.BUILD / "e2e" / "tpm_faults.so"
-    library.parent.mkdir(parents=True, exist_ok=True)
-    process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library, _SHIM, "-ldl"])
+    library = built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl")
     banks = BANKS if version == "2.0" else ("sha1",)
     tpm = TpmSpec(version=version, banks=banks, preload=library, env={"IMA_FAULTS": faults})
     spec = guests.spec("tpm.sh", f"tpm-{faults.replace(',', '-')}", tpm=tpm, env={"FAULTS": faults}, **options)
@@ -108,11 +112,7 @@ class Exit(Aggregates):
     """The process that opens the snapshot ends amid the extend, of which tpm_tis must not despair."""
 
     def test_the_extend_goes_on_and_is_recorded(self) -> None:
-        program = paths.BUILD / "e2e" / "exit_amid_open"
-        program.parent.mkdir(parents=True, exist_ok=True)
-        source = Path(__file__).resolve().parent / "programs" / "exit_amid_open.c"
-        guests.need_tool("gcc")
-        process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o", program, source])
+        program = built("exit_amid_open", "programs/exit_amid_open.c", "-static")
         copy = image.Copy(program, f"{image.GUEST_BIN}/exit_amid_open")
         self.out = boot("slow", "2.0", append=_INTERRUPTS, copies=[copy], kill_on="tpm.sh has ended")
         self.assertEqual(self.out.told("slow").status, 7)
