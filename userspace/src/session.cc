@@ -71,13 +71,6 @@ SessionMatch MatchSession(const BootEvidence& evidence, const KernelHead& head) 
   const std::optional<uint32_t> stored = evidence.reset_count_then;
   const std::optional<uint32_t> now = evidence.reset_count_now;
   const bool both = stored && now;
-  if (!evidence.has_segments) {
-    // Nothing in it that could be of another boot.
-    if (!evidence.same_machine) {
-      return SessionMatch::kOtherBoot;
-    }
-    return both && *stored != *now ? SessionMatch::kOtherBoot : SessionMatch::kSame;
-  }
   // The aggregate proves by its hash that the segment came right before it,
   // whatever a TPM's counter says (TPM2_Clear sets it to zero).
   if (head.start == LiveStart::kAfterSegment) {
@@ -85,6 +78,10 @@ SessionMatch MatchSession(const BootEvidence& evidence, const KernelHead& head) 
   }
   if (!evidence.same_machine) {
     return SessionMatch::kOtherBoot;
+  }
+  if (!evidence.has_segments) {
+    // Nothing in it that could be of another boot.
+    return both && *stored != *now ? SessionMatch::kOtherBoot : SessionMatch::kSame;
   }
   const std::optional<uint64_t> last_attempt =
       evidence.last ? evidence.last->attempt : std::nullopt;
