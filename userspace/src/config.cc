@@ -346,9 +346,6 @@ Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config
 }  // namespace
 
 Result<std::string> StoreOption(const std::string& given) {
-  if (given.empty()) {
-    return MakeError(ErrorCode::kUsage, "--store: the name of a directory is missing");
-  }
   std::error_code failed;
   std::string path = std::filesystem::absolute(given, failed).string();
   if (failed) {

@@ -50,8 +50,8 @@ struct Config {
 Result<Config> LoadConfig(FileSystem& fs, const std::string& file, bool required,
                           uint32_t owner = 0);
 
-// The store that --store gives, from the present directory where it is relative.
-// kUsage: it is empty.
+// The store that --store gives, which is not empty, from the present directory where
+// it is relative.
 Result<std::string> StoreOption(const std::string& given);
 
 }  // namespace imasnap
