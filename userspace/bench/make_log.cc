@@ -83,7 +83,6 @@ class Machine {
 
   Status Run() {
     Store store(fs_, arguments_.directory + "/store");
-    IMASNAP_RETURN_IF_ERROR(store.Create());
     SessionInfo info;
     info.id = 1;
     info.created = "2026-01-02T03:04:05Z";

@@ -34,7 +34,7 @@ See ima-snapshot(1) and ima-snapshot.conf(5).)";
 // A number in decimal, whatever zeros it begins with: CLI11 would take those of a
 // segment's name for octal.
 uint64_t Number(const std::string& name, const std::string& text, uint64_t least, uint64_t most) {
-  const auto number = PaddedDecimal(text);
+  const auto number = ParsePaddedDecimal(text);
   if (!number || *number < least || *number > most) {
     throw CLI::ValidationError(name,
                                fmt::format("\"{}\" is no number from {}{}", text, least,
@@ -198,7 +198,7 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
               args->ima_pcr.push_back(static_cast<uint32_t>(Number("--ima-pcr", text, 0, 23)));
             }
           },
-          "PCR that the log must extend; default 10 alone, once for each")
+          "PCR that IMA measures to, once for each; default 10")
       ->type_name("N")
       ->take_all()
       ->allow_extra_args(false);

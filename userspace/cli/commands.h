@@ -6,10 +6,7 @@
 #ifndef IMASNAP_CLI_COMMANDS_H_
 #define IMASNAP_CLI_COMMANDS_H_
 
-#include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 
 #include "app.h"
 #include "arguments.h"
@@ -37,8 +34,6 @@ Result<int> GcCommand(const Context& context, const GcArguments& arguments);
 Result<int> AkCreateCommand(const Context& context, const AkArguments& arguments);
 Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments);
 
-// "1" and "00000001" are 1.
-std::optional<uint64_t> PaddedDecimal(std::string_view text);
 // "1-1021" or "none": the records of a segment.
 std::string RecordRange(const SegmentInfo& info);
 std::string RecordsText(const SegmentInfo& info);  // "records 1-1021", "no records"

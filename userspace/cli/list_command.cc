@@ -46,7 +46,7 @@ struct Shown {
 Result<Shown> OpenSegment(const Environment& env, const std::string& name) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(env, LockMode::kShared));
   IMASNAP_ASSIGN(const std::optional<Session> session, env.store().LoadNewest());
-  const auto number = PaddedDecimal(name);
+  const auto number = ParsePaddedDecimal(name);
   const Segment* found = nullptr;
   if (number && session) {
     for (const Segment& candidate : session->segments) {
@@ -92,13 +92,6 @@ Result<Shown> OpenKernelList(const Environment& env, bool staged) {
 }
 
 }  // namespace
-
-std::optional<uint64_t> PaddedDecimal(std::string_view text) {
-  while (text.size() > 1 && text[0] == '0') {
-    text.remove_prefix(1);
-  }
-  return ParseDecimal(text);
-}
 
 Result<int> ListCommand(const Context& context) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(context.env, LockMode::kShared));

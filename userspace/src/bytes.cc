@@ -131,6 +131,13 @@ std::optional<uint64_t> ParseDecimal(std::string_view text) {
   return value;
 }
 
+std::optional<uint64_t> ParsePaddedDecimal(std::string_view text) {
+  while (text.size() > 1 && text[0] == '0') {
+    text.remove_prefix(1);
+  }
+  return ParseDecimal(text);
+}
+
 Result<size_t> SpanSource::Read(std::span<std::byte> out) {
   const size_t n = std::min(out.size(), rest_.size());
   std::copy_n(rest_.begin(), n, out.begin());

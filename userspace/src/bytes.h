@@ -54,6 +54,8 @@ std::string Printable(std::string_view text);
 
 // A plain decimal: digits only, no sign, no leading zero except "0" itself.
 std::optional<uint64_t> ParseDecimal(std::string_view text);
+// The same with zeros before it: "1" and "00000001" are 1.
+std::optional<uint64_t> ParsePaddedDecimal(std::string_view text);
 
 // Where bytes come from. A source that reached its end may grow and deliver
 // more later (the kernel's lists do).

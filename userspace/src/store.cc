@@ -20,11 +20,11 @@ std::optional<uint64_t> NumberFromName(std::string_view name, std::string_view s
     return std::nullopt;
   }
   name.remove_suffix(suffix.size());
-  const bool padded = name.size() == kNumberDigits;
-  while (padded && name.starts_with('0')) {
-    name.remove_prefix(1);
+  if (name.size() > kNumberDigits && name[0] == '0') {
+    return std::nullopt;
   }
-  return ParseDecimal(name);
+  const auto number = ParsePaddedDecimal(name);
+  return number == 0 ? std::nullopt : number;
 }
 
 }  // namespace
@@ -138,8 +138,6 @@ Result<std::optional<Session>> Store::LoadNewest() const {
   IMASNAP_ASSIGN(Session session, Load(ids.back()));
   return std::optional<Session>(std::move(session));
 }
-
-Status Store::Create() const { return fs_.MakeDirectories(root_ + "/boots"); }
 
 // All names on the way to the sessions, for nobody says that those who made them
 // synced them: mkdir(1) does not.

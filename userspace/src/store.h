@@ -58,8 +58,6 @@ class Store {
   // there is none.
   Result<std::optional<Session>> LoadNewest() const;
 
-  // Makes the store and its directories.
-  Status Create() const;
   // Makes durable that a session is there, and what its directory lists: whoever
   // made it may have died before.
   Status SyncSession(const Session& session) const;
