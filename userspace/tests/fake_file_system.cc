@@ -10,7 +10,8 @@ namespace {
 
 using Node = FakeFileSystem::Node;
 
-constexpr std::string_view kKernelDirectory = "/sys/kernel/security/ima";
+// The second for what asks this machine's kernel what is mounted there.
+constexpr std::string_view kKernelDirectories[] = {"/sys/kernel/security/ima", "/nowhere/ima"};
 
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
@@ -323,10 +324,12 @@ std::shared_ptr<Node> FakeFileSystem::Lookup(const std::string& path) const {
 }
 
 std::optional<std::string> FakeFileSystem::KernelName(const std::string& path) const {
-  if (kernel_ == nullptr || !path.starts_with(kKernelDirectory)) {
-    return std::nullopt;
+  for (const std::string_view directory : kKernelDirectories) {
+    if (kernel_ != nullptr && path.starts_with(directory)) {
+      return path.size() == directory.size() ? "" : path.substr(directory.size() + 1);
+    }
   }
-  return path.size() == kKernelDirectory.size() ? "" : path.substr(kKernelDirectory.size() + 1);
+  return std::nullopt;
 }
 
 Result<std::unique_ptr<File>> FakeFileSystem::Open(const std::string& path, OpenMode mode) {
