@@ -93,6 +93,12 @@ run status ima-snapshot status --json
 run exposure inside systemd-analyze security --no-pager --offline=true ima-snapshotd.service
 gather
 
+# What it refuses somebody has to change first.
+echo 'max_records = many' >"$limits"
+run refused inside systemctl start ima-snapshotd
+inside systemctl show ima-snapshotd >/out/ima-snapshotd.refused
+limit 20
+
 # Shut down at work; reboot.sh goes on from there.
 # shellcheck disable=SC2086 # two words
 inside systemctl start $services

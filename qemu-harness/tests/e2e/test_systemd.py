@@ -133,6 +133,11 @@ class Systemd(_Boot.Tests):
     def test_one_that_hangs_is_killed_by_the_watchdog(self) -> None:
         self.assertEqual(self.journal("ima-snapshotd").count("Watchdog timeout"), 1)
 
+    def test_one_that_refuses_its_configuration_failed_and_is_left_alone(self) -> None:
+        self.assertEqual(self.out.told("refused").status, 1)
+        unit = self.unit("ima-snapshotd", "refused")
+        self.assertEqual((unit["ActiveState"], unit["ExecMainStatus"], unit["NRestarts"]), ("failed", "78", "0"))
+
     def test_the_daemon_is_exposed_by_little(self) -> None:
         told = self.out.told("exposure")
         found = re.search(r"Overall exposure level for ima-snapshotd\.service: ([\d.]+)", told.stdout.decode())
