@@ -164,8 +164,11 @@ class Installing(InChroot):
 
     def test_no_service_is_enabled(self) -> None:
         self.assertFalse(self.path(_ENABLED).is_symlink())
-        self.run_in(0, "systemctl", "--root=/", "enable", "ima-snapshotd.service", "ima-snapshot-view.service")
+        self.run_in(0, "systemctl", "--root=/", "enable", "ima-snapshotd.service")
         self.assertTrue(self.path(_ENABLED).is_symlink())
+        # Started with it at once, and by itself at boot.
+        for target in ("ima-snapshotd.service", "multi-user.target"):
+            self.assertTrue(self.path(f"/etc/systemd/system/{target}.wants/ima-snapshot-view.service").is_symlink())
 
     def test_the_programs_run(self) -> None:
         number = package.version()
