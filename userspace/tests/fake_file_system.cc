@@ -11,7 +11,7 @@ namespace {
 using Node = FakeFileSystem::Node;
 
 // The second for what asks this machine's kernel what is mounted there.
-constexpr std::string_view kKernelDirectories[] = {"/sys/kernel/security/ima", "/nowhere/ima"};
+constexpr std::string_view kKernelDirectories[] = {"/sys/kernel/security/ima", "/elsewhere/ima"};
 
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 

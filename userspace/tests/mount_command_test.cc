@@ -52,7 +52,7 @@ class MountCommandTest : public ::testing::Test {
         .open_tpm = {},
         .reset_count = [this](const std::string&) { return world_.reset_count; },
     };
-    return RunApp({"mount", directory_, "--securityfs", "/nowhere"}, host);
+    return RunApp({"mount", directory_, "--securityfs", "/elsewhere"}, host);
   }
 
   testing::World world_;
