@@ -10,12 +10,14 @@
 
 namespace imasnap::cli {
 
-// Like every diagnostic: one line, with the program's name.
+// Like every diagnostic: one line, with the program's name. `app` is the program.
 inline std::string Mistake(const CLI::App* app, const CLI::Error& mistake) {
-  while (app->get_parent() != nullptr) {
-    app = app->get_parent();
+  std::string command = app->get_name();
+  for (const CLI::App* at = app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    command += " " + at->get_name();
   }
-  return app->get_name() + ": " + mistake.what() + "; see " + app->get_name() + " --help\n";
+  return app->get_name() + ": " + mistake.what() + "; see " + command + " --help\n";
 }
 
 // Throws for an option whose value is empty: a script whose variable is not set

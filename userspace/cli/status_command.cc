@@ -43,6 +43,7 @@ Result<Json> StoreStatus(const Environment& env) {
   IMASNAP_ASSIGN(const std::optional<Session> session, store.LoadNewest());
   json["session"] = session ? Json(session->id) : Json(nullptr);
   json["segments"] = session ? session->segments.size() : 0;
+  json["rejected"] = session ? session->rejected.size() : 0;
   uint64_t bytes = 0;
   uint64_t discarded = 0;
   Json last = nullptr;
@@ -54,7 +55,6 @@ Result<Json> StoreStatus(const Environment& env) {
     if (!session->segments.empty()) {
       last = ToJson(session->segments.back());
     }
-    json["rejected"] = session->rejected.size();
   }
   json["discarded"] = discarded;
   json["bytes"] = bytes;

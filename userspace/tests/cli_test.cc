@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // The program, run on a machine in memory.
-#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -127,96 +126,6 @@ TEST_F(CliTest, EveryCommandPrintsJson) {
       EXPECT_TRUE(record["fields"].contains("n-ng"));
     }
     EXPECT_EQ(number, args[0] == "show" ? 7U : 9U);
-  }
-}
-
-TEST_F(CliTest, UsageErrorsAreTwo) {
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
-           {},
-           {"frobnicate"},
-           {"take", "--frob"},
-           {"take", "extra"},
-           {"show"},
-           {"show", "7"},
-           {"show", "-1"},
-           {"cat", "--hash", "sha257"},
-           {"cat", "--from", "0"},
-           {"cat", "--ascii", "--json"},
-           {"verify", "--tpm", "--pcrs", "/f"},
-       }) {
-    const Ran ran = Run(args);
-    EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(args);
-    EXPECT_THAT(ran.err, ::testing::Not(IsEmpty()));
-    EXPECT_THAT(ran.out, IsEmpty());
-  }
-  EXPECT_EQ(world_.kernel.attempts(), 0U);
-}
-
-TEST_F(CliTest, WhatIsUnknownIsNamedBeforeWhatIsMissing) {
-  EXPECT_THAT(Run({}).err, HasSubstr("A subcommand is required"));
-  EXPECT_THAT(Run({"frobnicate"}).err, HasSubstr("not expected: frobnicate;"));
-  EXPECT_THAT(Run({"frobnicate", "--all", "3"}).err, HasSubstr("not expected: frobnicate;"));
-  EXPECT_THAT(Run({"ak"}).err, HasSubstr("A subcommand is required"));
-  EXPECT_THAT(Run({"ak", "destroy"}).err, HasSubstr("not expected: destroy;"));
-}
-
-TEST_F(CliTest, AUsageErrorIsOneLineWithTheProgramsName) {
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
-           {}, {"frobnicate"}, {"ak", "destroy"}, {"cat", "--from", "0"}, {"verify", "--pcrs"}}) {
-    const std::string told = Run(args).err;
-    EXPECT_THAT(told, StartsWith("ima-snapshot: ")) << ::testing::PrintToString(args);
-    EXPECT_EQ(told.find('\n'), told.size() - 1) << told;
-  }
-}
-
-// As a script gives that has a variable which is not set.
-TEST_F(CliTest, AnEmptyValueIsRefusedAndSwitchesNoCheckOff) {
-  ASSERT_EQ(Run({"take"}).code, 0);
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
-           {"verify", "--quote", "", "--sig", "/none", "--ak", "/none", "--nonce", "aa"},
-           {"verify", "--from-dir", ""},
-           {"verify", "--from-dir", kStore, "--live", ""},
-           {"verify", "--pcrs", ""},
-           {"verify", "--pcrs", "/pcrs", "--pcrs", ""},
-           {"verify", "--tpm", "--state", ""},
-           {"verify", "--tpm", "--state", "/state", "--state-key", ""},
-           {"gc", "--state", ""},
-           {"quote", "--nonce", "aa", "--json", "--pcrs", ""},
-           {"take", "--store", ""},
-           {"--tcti", "", "status"},
-           {"--config", "", "status"},
-           {"mount", ""},
-           {"show", ""},
-       }) {
-    const Ran ran = Run(args);
-    EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(args);
-    EXPECT_THAT(ran.err, HasSubstr("is empty"));
-    EXPECT_THAT(ran.out, IsEmpty());
-  }
-  EXPECT_EQ(world_.kernel.attempts(), 1U);
-  EXPECT_EQ(world_.fs.Find("/state"), nullptr);
-}
-
-TEST_F(CliTest, ANumberIsDecimalWhateverZerosItBeginsWith) {
-  world_.kernel.MeasureFiles(11);
-  const std::string from_ten = Run({"cat", "--ascii", "--from", "10"}).out;
-  EXPECT_EQ(std::ranges::count(from_ten, '\n'), 3);
-  EXPECT_EQ(Run({"cat", "--ascii", "--from", "0010"}).out, from_ten);
-  ASSERT_EQ(Run({"take"}).code, 0);
-  for (const char* session : {"1", "00000001"}) {
-    EXPECT_EQ(Run({"verify", "--from-dir", kStore, "--session", session}).code, 0);
-  }
-  EXPECT_EQ(Run({"verify", "--tpm", "--ima-pcr", "010"}).code, 0);
-  for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{
-           {"verify", "--from-dir", kStore, "--session", "-18446744073709551615"},
-           {"verify", "--from-dir", kStore, "--session", "0x1"},
-           {"verify", "--tpm", "--ima-pcr", "24"},
-           {"cat", "--from", "99999999999999999999"},
-           {"cat", "--from", "1 2"},
-       }) {
-    const Ran ran = Run(args);
-    EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(args);
-    EXPECT_THAT(ran.err, HasSubstr(fmt::format("\"{}\" is no number from ", args.back())));
   }
 }
 
@@ -393,6 +302,14 @@ TEST_F(CliTest, StatusSaysWhichBackendAndWhy) {
   const Ran ran = Run({"status", "--securityfs", "/nowhere"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_THAT(ran.out, HasSubstr("/nowhere/ima does not exist"));
+}
+
+TEST_F(CliTest, StatusHasTheSameMembersBeforeTheFirstSnapshot) {
+  const Json before = Json::parse(Run({"status", "--json"}).out)["store"];
+  ASSERT_EQ(Run({"take"}).code, 0);
+  for (const auto& [name, value] : Json::parse(Run({"status", "--json"}).out)["store"].items()) {
+    EXPECT_TRUE(before.contains(name)) << name;
+  }
 }
 
 TEST_F(CliTest, VerifyWithoutPcrsSaysWhatOnlyTheyChain) {
