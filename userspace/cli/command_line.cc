@@ -280,6 +280,15 @@ void AddQuote(Commands* commands) {
   ima-snapshot quote --nonce 0123456789abcdef --json)");
 }
 
+// The options of all commands are in the program's help alone.
+void PointToProgram(CLI::App* app) {
+  for (CLI::App* command : app->get_subcommands({})) {
+    command->footer(command->get_footer() +
+                    "\n\nFor the options of all commands see ima-snapshot --help.");
+    PointToProgram(command);
+  }
+}
+
 }  // namespace
 
 std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::string>& args,
@@ -301,6 +310,7 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   AddGc(&commands);
   AddAk(&commands);
   AddQuote(&commands);
+  PointToProgram(&app);
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
