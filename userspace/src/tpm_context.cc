@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 
 #include "tpm.h"
 
@@ -75,8 +74,6 @@ TSS2_RC TpmContext::OpenDevice(const std::string& path) {
 }
 
 Result<std::unique_ptr<TpmContext>> TpmContext::Open(const std::string& tcti) {
-  // Failures are returned; the libraries would print them too.
-  ::setenv("TSS2_LOG", "all+none", /*overwrite=*/0);
   IMASNAP_RETURN_IF_ERROR(LoadTss2());
   std::unique_ptr<TpmContext> context(new TpmContext());
   TSS2_TCTI_CONTEXT* transport = nullptr;

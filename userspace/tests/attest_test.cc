@@ -84,6 +84,19 @@ const std::string kRsaSignature =
     "0004"
     "01020304";
 
+// tpm2-tss would print that it is.
+TEST(AttestTest, AFieldOutOfRangeIsOnlySaidInTheError) {
+  std::string large = kQuoteHex;
+  const size_t selection = large.find("000b03000c00");
+  ASSERT_NE(selection, std::string::npos);
+  large.replace(selection, 12, "000b05000c000000");
+  ::testing::internal::CaptureStderr();
+  const auto quote = ParseAttestation(Hex(large));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+  ASSERT_FALSE(quote.ok());
+  EXPECT_THAT(quote.error().message, HasSubstr("out of range"));
+}
+
 TEST(AttestTest, ReadsSignaturesOfTheThreeSchemes) {
   auto signature = ParseQuoteSignature(Hex(kRsaSignature));
   ASSERT_TRUE(signature.ok()) << signature.error().ToString();
