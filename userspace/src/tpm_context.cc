@@ -78,10 +78,11 @@ Result<std::unique_ptr<TpmContext>> TpmContext::Open(const std::string& tcti) {
   std::unique_ptr<TpmContext> context(new TpmContext());
   TSS2_TCTI_CONTEXT* transport = nullptr;
   if (tcti.empty() || tcti.starts_with(kDevicePrefix)) {
-    const std::string path = tcti.empty() ? kResourceManager : tcti.substr(kDevicePrefix.size());
+    const bool is_default = tcti.size() <= kDevicePrefix.size();
+    const std::string path = is_default ? kResourceManager : tcti.substr(kDevicePrefix.size());
     const TSS2_RC rc = context->OpenDevice(path);
     if (rc != TSS2_RC_SUCCESS) {
-      return NotOpened(path, tcti.empty(), rc);
+      return NotOpened(path, is_default, rc);
     }
     transport = context->device_;
   } else {

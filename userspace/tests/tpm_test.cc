@@ -33,5 +33,16 @@ TEST(TpmTest, DeviceThatCannotBeOpenedIsNamedWithTheReason) {
   }
 }
 
+// As in tpm2-tools: nothing behind the colon is no device without a name.
+TEST(TpmTest, DeviceWithoutAPathIsTheDefaultOne) {
+  if (HasDefaultTpm()) {
+    GTEST_SKIP() << "this machine has a TPM";
+  }
+  const auto tpm = Tpm::Open("device:");
+  ASSERT_FALSE(tpm.ok());
+  EXPECT_EQ(tpm.error().code, ErrorCode::kCannotCheck);
+  EXPECT_EQ(tpm.error().ToString(), "there is no TPM: /dev/tpmrm0 does not exist");
+}
+
 }  // namespace
 }  // namespace imasnap
