@@ -227,10 +227,13 @@ Status AttestationKey::CheckStrength() const {
 }
 
 Status AttestationKey::SetId() {
+  // A PEM key may spell its curve out and compress its point, and then have another hash.
   if (EVP_PKEY_is_a(key_.get(), "EC") == 1 &&
-      EVP_PKEY_set_utf8_string_param(key_.get(), OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
-                                     OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) != 1) {
-    return MakeError(ErrorCode::kFailed, "OpenSSL does not write the key uncompressed");
+      (EVP_PKEY_set_utf8_string_param(key_.get(), OSSL_PKEY_PARAM_EC_ENCODING,
+                                      OSSL_PKEY_EC_ENCODING_GROUP) != 1 ||
+       EVP_PKEY_set_utf8_string_param(key_.get(), OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                      OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) != 1)) {
+    return MakeError(ErrorCode::kFailed, "OpenSSL does not write the key in its usual form");
   }
   const BioPtr bio(BIO_new(BIO_s_mem()));
   if (!bio || i2d_PUBKEY_bio(bio.get(), key_.get()) != 1) {

@@ -264,6 +264,22 @@ TEST(AttestTest, OnlyRestrictedKeysOfOneTpmAreAttestationKeys) {
   EXPECT_FALSE(AttestationKey::Parse(off_curve).ok());
 }
 
+// A verifier remembers quotes by the key's id.
+TEST(AttestTest, AKeyHasOneIdHoweverItsPemIsWritten) {
+  const KeyPtr key(EVP_EC_gen("P-256"));
+  const auto named = AttestationKey::Parse(AsBytes(PublicPem(key.get())));
+  ASSERT_TRUE(named.ok());
+  for (const auto& [parameter, value] : std::map<const char*, const char*>{
+           {"point-format", "compressed"}, {"encoding", "explicit"}}) {
+    ASSERT_EQ(EVP_PKEY_set_utf8_string_param(key.get(), parameter, value), 1);
+    const std::string pem = PublicPem(key.get());
+    const auto other = AttestationKey::Parse(AsBytes(pem));
+    ASSERT_TRUE(other.ok()) << other.error().ToString();
+    EXPECT_EQ(other->id(), named->id()) << pem;
+    EXPECT_EQ(other->Pem().value(), named->Pem().value());
+  }
+}
+
 TEST(PcrSelectionTest, ReadsAndWritesSelections) {
   const auto selection = ParsePcrSelection("sha256:11,10+sha1:10");
   ASSERT_TRUE(selection.ok()) << selection.error().ToString();
