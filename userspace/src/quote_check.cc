@@ -22,6 +22,12 @@ Result<T> OrMismatch(Result<T> result, const std::string& file) {
   return result;
 }
 
+// A bank that the kernel does not map has the algorithm's name, too.
+bool IsNameOf(const BankSelection& bank, const std::string& name) {
+  const auto alg = HashFromName(name);
+  return name == bank.name() || (alg && TpmAlgId(*alg) == bank.tpm_alg);
+}
+
 }  // namespace
 
 Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence) {
@@ -79,9 +85,14 @@ Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given) {
   out.digest_alg = quote.digest_alg;
   out.digest = Digest::From(quote.attestation.pcr_digest);
   for (const BankSelection& bank : out.selection) {
-    for (const uint32_t pcr : bank.pcrs) {
-      if (const Digest* value = FindPcr(given, bank.name(), pcr)) {
-        out.given[bank.name()][pcr] = *value;
+    for (const auto& [name, values] : given) {
+      if (!IsNameOf(bank, name)) {
+        continue;
+      }
+      for (const auto& [pcr, value] : values) {
+        if (bank.pcrs.contains(pcr)) {
+          out.given[bank.name()].emplace(pcr, value);
+        }
       }
     }
   }

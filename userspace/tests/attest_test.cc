@@ -4,6 +4,7 @@
 // written; with a TPM: quote_test.cc.
 #include "attest.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
@@ -277,6 +278,21 @@ TEST(AttestTest, AKeyHasOneIdHoweverItsPemIsWritten) {
     ASSERT_TRUE(other.ok()) << other.error().ToString();
     EXPECT_EQ(other->id(), named->id()) << pem;
     EXPECT_EQ(other->Pem().value(), named->Pem().value());
+  }
+}
+
+// tpm2-tools call a bank sha3_256 that the kernel calls tpm_alg_27.
+TEST(PcrsOfTest, FindsTheValuesOfABankByEachOfItsNames) {
+  CheckedQuote quote;
+  quote.attestation.selection = {{0x27, {0, 10}}};
+  quote.attestation.pcr_digest = Hex(kDigest);
+  for (const char* name : {"sha3_256", "sha3-256", "tpm_alg_27", "tpm_alg_0027"}) {
+    const auto values = ParsePcrText(
+        fmt::format("{}:\n  0 : 0x{}\n  16: 0x{}\n", name, kDigest, kDigest), "values");
+    ASSERT_TRUE(values.ok()) << values.error().ToString();
+    const auto pcrs = PcrsOf(quote, *values);
+    ASSERT_TRUE(pcrs.ok());
+    EXPECT_EQ(pcrs->given, (PcrValues{{"tpm_alg_27", {{0, Digest::From(Hex(kDigest))}}}})) << name;
   }
 }
 
