@@ -65,7 +65,7 @@ Error PrimaryError(TSS2_RC rc) {
   if (IsTpmRc(rc, TPM2_RC_BAD_AUTH) || IsTpmRc(rc, TPM2_RC_AUTH_FAIL)) {
     error.message +=
         ": the endorsement hierarchy has a password, and AKs are only made and used without one "
-        "(tpm2_changeauth -c e removes it)";
+        "(tpm2_changeauth -c e -p PASSWORD removes it)";
   } else if (IsTpmRc(rc, TPM2_RC_HIERARCHY)) {
     error.message += ": the endorsement hierarchy is disabled (in the firmware's settings)";
   }
@@ -144,7 +144,8 @@ Result<TransientObject> LoadAk(const Tpm& tpm, const Ak& ak) {
   if (rc != TSS2_RC_SUCCESS) {
     Error error = TpmError("TPM2_Load", rc);
     if (IsTpmRc(rc, TPM2_RC_INTEGRITY)) {
-      error.message += ": the AK was made by another TPM, or its files are damaged";
+      error.message +=
+          ": the AK was made by another TPM or before TPM2_Clear, or its files are damaged";
     }
     return error;
   }

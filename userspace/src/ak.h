@@ -30,13 +30,13 @@ enum class AkType {
 
 struct Ak {
   Bytes public_area;   // TPM2B_PUBLIC
-  Bytes private_area;  // TPM2B_PRIVATE: encrypted, of use to this TPM alone
+  Bytes private_area;  // TPM2B_PRIVATE: encrypted, of use to this TPM alone until TPM2_Clear
 };
 
 // Makes a key. Errors are kCannotCheck and say what the TPM answered.
 Result<Ak> MakeAk(const Tpm& tpm, AkType type);
 
-// Loads the key for use; kCannotCheck when it is not of this TPM.
+// Loads the key for use; kCannotCheck when it is not of this TPM, or before TPM2_Clear.
 Result<TransientObject> LoadAk(const Tpm& tpm, const Ak& ak);
 
 struct AkFiles {

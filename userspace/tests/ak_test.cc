@@ -47,6 +47,27 @@ TEST_F(AkTest, KeysOfTheOwnerHierarchyNeedTheResetCountIgnored) {
   EXPECT_EQ(ran.code, 0) << ran.err;
 }
 
+// TPM2_Clear changes what the private part is encrypted with.
+TEST_F(AkTest, AfterTpm2ClearItSaysSo) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  MustRun({"tpm2_clear"});
+  const Ran ran = MakeQuote("ak", "/q");
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("TPM2_Clear"));
+  ASSERT_EQ(CreateAk("ecc", "new").code, 0);
+  EXPECT_EQ(MakeQuote("new", "/q").code, 0);
+}
+
+TEST_F(AkTest, PasswordOfTheHierarchyGoesAsTheErrorSays) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  MustRun({"tpm2_changeauth", "-c", "e", "secret"});
+  const Ran ran = MakeQuote("ak", "/q");
+  EXPECT_EQ(ran.code, 4);
+  EXPECT_THAT(ran.err, HasSubstr("tpm2_changeauth -c e -p PASSWORD "));
+  MustRun({"tpm2_changeauth", "-c", "e", "-p", "secret"});
+  EXPECT_EQ(MakeQuote("ak", "/q").code, 0);
+}
+
 TEST_F(AkTest, AnAkIsNeverReplaced) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   const auto before = world_.fs.Read(kStore + "/ak/ak.priv");

@@ -330,7 +330,7 @@ TEST_F(QuoteTest, WhatTheTpmRefusesCannotBeCheckedAndLeavesNothingInIt) {
   world_.fs.Write(kStore + "/ak/bad.pub", *world_.fs.Read(kStore + "/ak/ak.pub"));
   Ran ran = MakeQuote("bad", "/q");
   EXPECT_EQ(ran.code, 4);
-  EXPECT_THAT(ran.err, HasSubstr("made by another TPM, or its files are damaged"));
+  EXPECT_THAT(ran.err, HasSubstr("made by another TPM or before TPM2_Clear, or its files are"));
   MustRun({"tpm2_changeauth", "-c", "e", "secret"});
   ran = MakeQuote("ak", "/q");
   EXPECT_EQ(ran.code, 4);
