@@ -148,7 +148,10 @@ Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments
   FileSystem& fs = context.env.fs;
   IMASNAP_ASSIGN(const AkFiles files, AkFilesOf(context.env.config.store, arguments.ak));
   IMASNAP_ASSIGN(const Ak ak, ReadAk(fs, files));
-  IMASNAP_ASSIGN(const AttestationKey key, AttestationKey::Parse(ak.public_area));
+  auto key = AttestationKey::Parse(ak.public_area);
+  if (!key.ok()) {
+    return FileError(key.error().code, files.public_area, key.error().message);
+  }
   IMASNAP_ASSIGN(const std::unique_ptr<Tpm> tpm, Tpm::Open(context.options.tcti));
   IMASNAP_ASSIGN(const PcrSelection selection, SelectionOf(context, arguments, tpm.get()));
   IMASNAP_ASSIGN(const Quote quote, MakeQuote(*tpm, ak, *nonce, selection));
@@ -157,13 +160,13 @@ Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments
   }
   IMASNAP_RETURN_IF_ERROR(WriteFiles(fs, to, quote));
   if (context.options.json) {
-    context.host.out << Dump(QuoteJson(arguments, key, quote));
+    context.host.out << Dump(QuoteJson(arguments, *key, quote));
     return kExitOk;
   }
   context.host.out << fmt::format(
       "AK          {} (TPM name {})\nPCRs        {}\n{}message     {}\n"
       "signature   {}\n",
-      files.public_area, key.tpm_name(), ToText(selection), ClockLine(quote.attestation.clock),
+      files.public_area, key->tpm_name(), ToText(selection), ClockLine(quote.attestation.clock),
       to.message, to.signature);
   if (!to.pcrs.empty()) {
     context.host.out << fmt::format("PCR values  {}, {}\n", to.pcrs, to.pcr_text);

@@ -88,13 +88,14 @@ Result<TransientObject> MakePrimary(const TpmContext& tpm) {
 }
 
 template <typename T, typename Unmarshal>
-Result<T> Unmarshalled(ByteView bytes, Unmarshal unmarshal, const char* what) {
+Result<T> Unmarshalled(ByteView bytes, Unmarshal unmarshal, const std::string& file,
+                       const char* type) {
   T value{};
   size_t end = 0;
   const TSS2_RC rc =
       unmarshal(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), &end, &value);
   if (rc != TSS2_RC_SUCCESS || end != bytes.size()) {
-    return MakeError(ErrorCode::kMalformed, fmt::format("the AK's {} is damaged", what));
+    return FileError(ErrorCode::kMalformed, file, fmt::format("is damaged: it is no {}", type));
   }
   return value;
 }
@@ -130,12 +131,12 @@ Result<Ak> MakeAk(const Tpm& tpm, AkType type) {
 }
 
 Result<TransientObject> LoadAk(const Tpm& tpm, const Ak& ak) {
-  IMASNAP_ASSIGN(
-      const auto public_area,
-      Unmarshalled<TPM2B_PUBLIC>(ak.public_area, Tss2_MU_TPM2B_PUBLIC_Unmarshal, "public part"));
+  IMASNAP_ASSIGN(const auto public_area,
+                 Unmarshalled<TPM2B_PUBLIC>(ak.public_area, Tss2_MU_TPM2B_PUBLIC_Unmarshal,
+                                            ak.files.public_area, "TPM2B_PUBLIC"));
   IMASNAP_ASSIGN(const auto private_area,
                  Unmarshalled<TPM2B_PRIVATE>(ak.private_area, Tss2_MU_TPM2B_PRIVATE_Unmarshal,
-                                             "private part"));
+                                             ak.files.private_area, "TPM2B_PRIVATE"));
   const TpmContext& context = tpm.context();
   IMASNAP_ASSIGN(const TransientObject primary, MakePrimary(context));
   ESYS_TR handle = ESYS_TR_NONE;
@@ -204,6 +205,7 @@ Result<Ak> ReadAk(FileSystem& fs, const AkFiles& files) {
   Ak ak;
   IMASNAP_ASSIGN(ak.public_area, read(files.public_area));
   IMASNAP_ASSIGN(ak.private_area, read(files.private_area));
+  ak.files = files;
   return ak;
 }
 

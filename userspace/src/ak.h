@@ -28,9 +28,17 @@ enum class AkType {
   kEcc,  // NIST P-256, ECDSA with SHA-256
 };
 
+struct AkFiles {
+  std::string directory;
+  std::string public_area;
+  std::string private_area;
+  std::string pem;
+};
+
 struct Ak {
   Bytes public_area;   // TPM2B_PUBLIC
   Bytes private_area;  // TPM2B_PRIVATE: encrypted, of use to this TPM alone until TPM2_Clear
+  AkFiles files;       // where it was read, for errors
 };
 
 // Makes a key. Errors are kCannotCheck and say what the TPM answered.
@@ -38,13 +46,6 @@ Result<Ak> MakeAk(const Tpm& tpm, AkType type);
 
 // Loads the key for use; kCannotCheck when it is not of this TPM, or before TPM2_Clear.
 Result<TransientObject> LoadAk(const Tpm& tpm, const Ak& ak);
-
-struct AkFiles {
-  std::string directory;
-  std::string public_area;
-  std::string private_area;
-  std::string pem;
-};
 
 // kUsage for a name that cannot be a file's: letters, digits, "-", "_" and "."
 // (not in front), at most 64.

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The files that quote reads and writes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "quote_fixture.h"
+
+namespace imasnap::cli {
+namespace {
+
+using imasnap::testing::kStore;
+using ::testing::StartsWith;
+
+class QuoteFilesTest : public QuoteTest {
+ protected:
+  Ran Quote(const std::string& ak, const std::vector<std::string>& more) {
+    std::vector<std::string> args = {"quote", "--nonce", kNonce, "--ak", ak, "--pcrs", "sha256:10"};
+    args.insert(args.end(), more.begin(), more.end());
+    return Run(args);
+  }
+};
+
+TEST_F(QuoteFilesTest, DamagedFileOfAnAkIsNamed) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  const std::string base = kStore + "/ak/bad";
+  const std::string pub = *world_.fs.Read(kStore + "/ak/ak.pub");
+  const std::string priv = *world_.fs.Read(kStore + "/ak/ak.priv");
+  const std::string pem = *world_.fs.Read(kStore + "/ak/ak.pem");
+  ::testing::internal::CaptureStderr();
+  for (const std::string& damaged : {std::string(), pub.substr(0, 40), pem}) {
+    world_.fs.Write(base + ".pub", damaged);
+    world_.fs.Write(base + ".priv", priv);
+    const Ran ran = Quote("bad", {"--out", "/q"});
+    EXPECT_NE(ran.code, 0);
+    EXPECT_THAT(ran.err, StartsWith("ima-snapshot: " + base + ".pub: "));
+  }
+  world_.fs.Write(base + ".pub", pub);
+  for (const std::string& damaged : {std::string(), priv.substr(0, 40), priv + "x"}) {
+    world_.fs.Write(base + ".priv", damaged);
+    const Ran ran = Quote("bad", {"--out", "/q"});
+    EXPECT_NE(ran.code, 0);
+    EXPECT_THAT(ran.err, StartsWith("ima-snapshot: " + base + ".priv: "));
+  }
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
+}  // namespace
+}  // namespace imasnap::cli
