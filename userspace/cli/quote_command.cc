@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "commands.h"
@@ -24,6 +25,16 @@ struct Destinations {
   std::string pcr_text;
 };
 
+// The same for two names of one file.
+std::string PlainName(const std::string& path) {
+  std::error_code failed;
+  std::filesystem::path plain = std::filesystem::absolute(path, failed);
+  if (!failed) {
+    plain = std::filesystem::weakly_canonical(plain, failed);
+  }
+  return failed ? path : plain.string();
+}
+
 Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments& arguments) {
   const bool files = !arguments.message.empty() || !arguments.signature.empty();
   if (files != (!arguments.message.empty() && !arguments.signature.empty())) {
@@ -43,8 +54,15 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
   }
   std::set<std::string> paths;
   for (const std::string& path : {out.message, out.signature, out.pcrs, out.pcr_text}) {
-    if (!path.empty() && !paths.insert(path).second) {
-      return FileError(ErrorCode::kUsage, path, "is named for two things; give each a file");
+    if (path.empty()) {
+      continue;
+    }
+    const std::string plain = PlainName(path);
+    // WriteDurably() writes under the second name first.
+    for (const std::string& name : {plain, plain + ".tmp"}) {
+      if (!paths.insert(name).second) {
+        return FileError(ErrorCode::kUsage, path, "is named for two things; give each a file");
+      }
     }
   }
   return out;

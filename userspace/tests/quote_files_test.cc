@@ -10,6 +10,7 @@ namespace imasnap::cli {
 namespace {
 
 using imasnap::testing::kStore;
+using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 class QuoteFilesTest : public QuoteTest {
@@ -20,6 +21,26 @@ class QuoteFilesTest : public QuoteTest {
     return Run(args);
   }
 };
+
+// The second one would take the place of the first.
+TEST_F(QuoteFilesTest, TwoNamesOfOneFileAreAUsageError) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  world_.fs.MakeAll("/q");
+  for (const std::vector<std::string>& to : std::vector<std::vector<std::string>>{
+           {"--msg", "/q/m", "--sig", "/q/./m"},
+           {"--msg", "/q/m", "--sig", "/q/../q//m"},
+           {"--msg", "/q/m", "--sig", "/q/s", "--pcrs-out", "/q/x/../m"},
+           // WriteDurably() writes here first.
+           {"--msg", "/q/m.tmp", "--sig", "/q/m"},
+           {"--msg", "/q/m", "--sig", "/q/m.tmp"},
+           {"--msg", "/q/p.txt.tmp", "--sig", "/q/s", "--pcrs-out", "/q/p"}}) {
+    const Ran ran = Quote("ak", to);
+    EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(to);
+    EXPECT_THAT(ran.err, HasSubstr("is named for two things"));
+    EXPECT_FALSE(world_.fs.Read("/q/m"));
+  }
+  EXPECT_EQ(Quote("ak", {"--msg", "/q/m", "--sig", "/q/s", "--pcrs-out", "/q/p"}).code, 0);
+}
 
 TEST_F(QuoteFilesTest, DamagedFileOfAnAkIsNamed) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
