@@ -155,6 +155,12 @@ Status VerifyPass::NoQuotedMatch() {
       finding.pcr ? fmt::format("{} PCR {}", finding.bank, *finding.pcr)
                   : fmt::format("the digest over {}", ToText(quoted_->selection)),
       finding.expected, finding.found);
+  if (report_.records_before > 0) {
+    finding.message += fmt::format(
+        "; or it is older than record {}, where the state ends, and cannot match without verifying "
+        "from the beginning",
+        report_.records_before);
+  }
   Find(std::move(finding));
   return {};
 }

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Quotes that are verified with a state.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "quote_fixture.h"
+
+namespace imasnap::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+class QuoteStateTest : public QuoteTest {};
+
+// It is neither newer than the log nor of another one.
+TEST_F(QuoteStateTest, QuoteFromBeforeTheStateIsSaidToBeOld) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  Measure(13);
+  ASSERT_EQ(MakeQuote("ak", "/old").code, 0);
+  Measure(2);
+  ASSERT_EQ(Run({"take"}).code, 0);
+  Measure(2);
+  ASSERT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
+  for (const std::vector<std::string>& more :
+       std::vector<std::vector<std::string>>{{}, {"--pcrs", "/old/quote.pcrs.txt"}}) {
+    std::vector<std::string> args = more;
+    EXPECT_EQ(Verify("ak.pub", "/old", args).code, 0);
+    args.insert(args.end(), {"--state", "/state"});
+    const Ran ran = Verify("ak.pub", "/old", args);
+    EXPECT_EQ(ran.code, 3);
+    EXPECT_THAT(ran.err, HasSubstr("or it is older than record 16, where the state ends"));
+  }
+}
+
+}  // namespace
+}  // namespace imasnap::cli
