@@ -103,7 +103,13 @@ Result<PcrSelection> SelectionOf(const Context& context, const QuoteArguments& a
     return error;
   }
   IMASNAP_ASSIGN(const PcrSelection allocated, tpm->Allocated());
-  return SelectInAllBanks(allocated, *pcrs);
+  PcrSelection selection = SelectInAllBanks(allocated, *pcrs);
+  if (selection.empty()) {
+    return MakeError(ErrorCode::kCannotCheck,
+                     fmt::format("no active bank of the TPM has PCR {}: it has {}",
+                                 fmt::join(*pcrs, ","), ToText(allocated)));
+  }
+  return selection;
 }
 
 Status WriteFiles(FileSystem& fs, const Destinations& to, const Quote& quote) {
