@@ -19,7 +19,7 @@ TEST(TpmTest, MachineWithoutOneIsSaidToHaveNone) {
   const auto tpm = Tpm::Open("");
   ASSERT_FALSE(tpm.ok());
   EXPECT_EQ(tpm.error().code, ErrorCode::kCannotCheck);
-  EXPECT_EQ(tpm.error().ToString(), "there is no TPM: /dev/tpmrm0 does not exist");
+  EXPECT_EQ(tpm.error().ToString(), "there is no TPM 2.0: /dev/tpmrm0 does not exist");
 }
 
 TEST(TpmTest, DeviceThatCannotBeOpenedIsNamedWithTheReason) {
@@ -41,7 +41,7 @@ TEST(TpmTest, DeviceWithoutAPathIsTheDefaultOne) {
   const auto tpm = Tpm::Open("device:");
   ASSERT_FALSE(tpm.ok());
   EXPECT_EQ(tpm.error().code, ErrorCode::kCannotCheck);
-  EXPECT_EQ(tpm.error().ToString(), "there is no TPM: /dev/tpmrm0 does not exist");
+  EXPECT_EQ(tpm.error().ToString(), "there is no TPM 2.0: /dev/tpmrm0 does not exist");
 }
 
 }  // namespace
