@@ -23,8 +23,8 @@ namespace imasnap {
 // offset, which only that TPM knows, is added to all of one key's quotes.
 struct ClockInfo {
   uint64_t clock = 0;          // milliseconds the TPM was powered, ever
-  uint32_t reset_count = 0;    // rises at every cold boot
-  uint32_t restart_count = 0;  // rises at every resume; zero at a cold boot
+  uint32_t reset_count = 0;    // rises at a cold boot, but not after Shutdown(STATE)
+  uint32_t restart_count = 0;  // rises at a resume and at such a boot, else is zero
   bool safe = false;           // the clock never ran backwards
 
   bool operator==(const ClockInfo&) const = default;

@@ -38,7 +38,8 @@ class Tpm : public PcrReader {
   Result<PcrSelection> Allocated();
 
   // TPMS_CLOCK_INFO.resetCount of TPM2_ReadClock: rises at every TPM Reset,
-  // that is at every cold boot and at no kexec.
+  // that is at a cold boot, unless TPM2_Shutdown(STATE) came before (TPM Restart),
+  // and at no kexec.
   Result<uint32_t> ResetCount();
 
   // For what else the library does with the TPM.

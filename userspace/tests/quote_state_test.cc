@@ -33,5 +33,21 @@ TEST_F(QuoteStateTest, QuoteFromBeforeTheStateIsSaidToBeOld) {
   }
 }
 
+// Power is lost in a suspend: the PCRs begin anew, and resetCount stays (TPM Restart).
+TEST_F(QuoteStateTest, AfterAnAbortedSuspendTheStateTellsTheBoots) {
+  ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
+  ASSERT_EQ(MakeQuote("ak", "/earlier").code, 0);
+  const auto count = world_.reset_count;
+  MustRun({"tpm2_shutdown"});
+  Reboot();
+  ASSERT_EQ(world_.reset_count, count);
+  EXPECT_EQ(Verify("ak.pub", "/earlier").code, 0);  // the same first record
+  ASSERT_EQ(MakeQuote("ak", "/now").code, 0);
+  ASSERT_EQ(Verify("ak.pub", "/now", {"--state", "/state"}).code, 0);
+  const Ran ran = Verify("ak.pub", "/earlier", {"--state", "/state"});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_THAT(ran.err, HasSubstr("it must be at least restart count 1"));
+}
+
 }  // namespace
 }  // namespace imasnap::cli
