@@ -73,8 +73,12 @@ Status VerifyPass::Resume(size_t* first) {
   }
   replay_.Resume(pcrs, from.records, from.violations);
   report_.records = report_.records_before = from.records;
-  report_.aggregates = from.attempt != 0 ? from.aggregates : 0;
-  last_attempt_ = from.attempt != 0 ? std::optional<uint64_t>(from.attempt - 1) : std::nullopt;
+  report_.aggregates = from.aggregates;
+  if (from.attempt != 0) {
+    last_attempt_ = from.attempt - 1;
+  } else if (from.aggregates != 0) {
+    last_attempt_ = from.aggregates;  // attempts count from 1
+  }
   previous_sha256_ = from.segment_sha256;
   MatchFixed();
   return MatchQuoted(std::nullopt);

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// States of a log with segments of both kinds: a kernel with the snapshot file,
+// and records that another program left staged.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "checkpoint_fixture.h"
+
+namespace imasnap {
+namespace {
+
+using testing::VerifyFrom;
+using testing::World;
+
+class MixedCheckpointTest : public ::testing::Test {
+ protected:
+  // Segments 1 and 2 by the snapshot file, 3 from what was left staged; the state
+  // lies behind it.
+  void SetUp() override {
+    world_.kernel.has_staging = true;
+    for (int i = 0; i < 2; ++i) {
+      world_.kernel.MeasureFiles(8);
+      ASSERT_TRUE(world_.Take().ok());
+    }
+    world_.kernel.MeasureFiles(3);
+    ASSERT_EQ(world_.kernel.Stage(), 0);
+    ASSERT_TRUE(world_.Repair().ok());
+    world_.kernel.MeasureFiles(2);
+    const auto report = VerifyFrom(&world_, &world_.tpm, nullptr);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_FALSE(report->finding) << report->finding->ToError().ToString();
+    ASSERT_TRUE(report->checkpoint);
+    state_ = *report->checkpoint;
+    ASSERT_EQ(state_.segment, 3U);
+    ASSERT_EQ(state_.attempt, kNoAttempt);
+    ASSERT_EQ(state_.aggregates, 2U);
+  }
+
+  World world_;
+  Checkpoint state_;
+};
+
+TEST_F(MixedCheckpointTest, AttemptsGoOnWhereTheStateEndsAtAStagedSegment) {
+  for (int i = 0; i < 2; ++i) {
+    world_.kernel.MeasureFiles(5);
+    ASSERT_TRUE(world_.Take().ok());
+    const auto report = VerifyFrom(&world_, &world_.tpm, &state_);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_FALSE(report->finding) << report->finding->ToError().ToString();
+    const auto full = VerifyFrom(&world_, &world_.tpm, nullptr);
+    ASSERT_TRUE(full.ok());
+    EXPECT_EQ(report->records_before, state_.records);
+    EXPECT_EQ(report->aggregates, full->aggregates);
+    EXPECT_EQ(report->checkpoint, full->checkpoint);
+  }
+}
+
+TEST_F(MixedCheckpointTest, ThatNothingWasTakenSinceChangesNoCount) {
+  world_.kernel.MeasureFiles(5);
+  const auto report = VerifyFrom(&world_, &world_.tpm, &state_);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  ASSERT_FALSE(report->finding) << report->finding->ToError().ToString();
+  EXPECT_EQ(report->aggregates, 2U);
+  ASSERT_TRUE(report->checkpoint);
+  EXPECT_EQ(*report->checkpoint, state_);
+}
+
+}  // namespace
+}  // namespace imasnap
