@@ -252,7 +252,7 @@ void FakeKernel::MeasureFiles(int count) {
 BuiltRecord FakeKernel::MakeAggregate(size_t boundary) {
   Aggregate aggregate;
   aggregate.attempt = ++attempts_;
-  aggregate.record_count = boundary;
+  aggregate.record_count = boundary - not_counted;
   aggregate.segment_hash = HashOf(HashAlg::kSha256, InMemory());
   if (wrong_segment_hash) {
     aggregate.segment_hash.bytes[0] ^= std::byte{1};

@@ -60,7 +60,8 @@ class FakeKernel {
   bool purge_although_error = false;
   int records_after_open = 0;  // measured right after each aggregate
   bool extend_lags = false;    // the last record is listed, not yet extended
-  // Records that a kernel before a kexec deleted by staging: not in the total.
+  // Records that a kernel before a kexec deleted by staging: neither in the total nor
+  // in what its aggregates count.
   uint64_t not_counted = 0;
 
  private:

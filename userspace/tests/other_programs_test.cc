@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What the kernel holds is not what the store expects: other programs, that keep to
+// no lock, stage and delete, or the kernel's own counts are wrong.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "world.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using testing::Fault;
+using ::testing::HasSubstr;
+using testing::kBoot1;
+using testing::Kind;
+using testing::NgRecord;
+using testing::Violation;
+using testing::World;
+
+// Does `what` before the first call of this name.
+void Before(World* world, const std::string& name, const std::function<void()>& what) {
+  world->fs.on_call = [world, name, what](const std::string& call) {
+    if (call == name) {
+      world->fs.on_call = {};
+      what();
+    }
+  };
+}
+
+TEST(OtherProgramsTest, StagedRecordsThatGoBeforeTheyAreReadAreNoSegment) {
+  World world(Kind::kStaging);
+  world.kernel.MeasureFiles(3);
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  Before(&world, "open " + world.SegmentPath(1) + ".ima.tmp",
+         [&world] { EXPECT_EQ(world.kernel.DeleteStaged(), 0); });
+  const auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_THAT(taken.error().message, HasSubstr("another program deleted what was staged"));
+  EXPECT_THAT(world.fs.Names(kBoot1), ElementsAre("session.json"));
+}
+
+// A segment was stored and its records are still staged; they were deleted and others
+// staged, which begin with the same bytes, after that was seen.
+TEST(OtherProgramsTest, OnlyTheSegmentsOwnRecordsAreDeleted) {
+  World world(Kind::kStaging);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.Measure(Violation("/same"));
+  world.kernel.write_error = EIO;
+  ASSERT_FALSE(world.Take().ok());
+  world.kernel.write_error = 0;
+  Before(&world, "open " + world.SegmentPath(2) + ".ima", [&world] {
+    ASSERT_EQ(world.kernel.DeleteStaged(), 0);
+    world.kernel.Measure(Violation("/same"));
+    world.kernel.MeasureFiles(2);
+    ASSERT_EQ(world.kernel.Stage(), 0);
+  });
+  const auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_THAT(taken.error().message, HasSubstr("changed by another program meanwhile"));
+  EXPECT_EQ(world.kernel.staged(), 3U);
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_TRUE(world.IsWhole());
+}
+
+// The kernel deleted the segment and nobody saw it. What is staged now has as many
+// bytes, and other ones.
+TEST(OtherProgramsTest, RecordsOfTheSegmentsSizeAreNotTheSegments) {
+  World world(Kind::kStaging);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.Measure(NgRecord("/one"));
+  Fault fault;
+  fault.kind = Fault::Kind::kCrashBefore;
+  fault.at = "open " + world.SegmentPath(2) + ".json.tmp";
+  fault.skip = 1;
+  world.fs.Arm(fault);
+  static_cast<void>(world.Take());
+  world.fs.Restart(/*lose_unsynced=*/false);
+  ASSERT_EQ(world.kernel.in_memory(), 0U);
+  world.kernel.Measure(NgRecord("/two"));
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  EXPECT_TRUE(world.IsWhole());
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_TRUE(world.IsWhole());
+}
+
+// An aggregate that counts fewer records than the segment alone has.
+TEST(OtherProgramsTest, SegmentThatItsAggregateCountsShortIsRejected) {
+  World world;
+  world.kernel.MeasureFiles(4);
+  world.kernel.not_counted = 3;
+  const auto taken = world.Take();
+  ASSERT_FALSE(taken.ok());
+  EXPECT_EQ(taken.error().code, ErrorCode::kMismatch);
+  EXPECT_THAT(taken.error().message, HasSubstr("Record_Count of attempt 1 is 2"));
+  EXPECT_EQ(world.kernel.purges(), 0U);
+  EXPECT_THAT(world.fs.Names(kBoot1), Contains("00000001.rejected.1"));
+}
+
+}  // namespace
+}  // namespace imasnap
