@@ -163,6 +163,30 @@ TEST(DiscardTest, SegmentWithoutMetadataStaysAndWhatFollows) {
   EXPECT_TRUE(world.IsWhole());
 }
 
+// What the metadata say decides which records readers leave out.
+TEST(DiscardTest, SegmentThatSaysToEndBehindTheStateStaysAndWhatFollows) {
+  Verified world;
+  SegmentInfo info = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  info.last_record = world.state.records + 1;
+  world.fs.Write(world.SegmentPath(1) + ".json", FormatSegment(info));
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  EXPECT_THAT(world.Discarded(), IsEmpty());
+  EXPECT_THAT(world.done.notes, ElementsAre(HasSubstr("segment 00000001 and what follows stay")));
+  EXPECT_NE(world.fs.Find(world.SegmentPath(1) + ".ima"), nullptr);
+}
+
+// As long as that was not seen, the kernel may have them still.
+TEST(DiscardTest, SegmentWhosePurgeWasNotNotedStaysAndWhatFollows) {
+  Verified world;
+  SegmentInfo info = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  info.state = SegmentState::kStored;
+  world.fs.Write(world.SegmentPath(1) + ".json", FormatSegment(info));
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  EXPECT_THAT(world.Discarded(), IsEmpty());
+  EXPECT_THAT(world.done.notes, ElementsAre(HasSubstr("its purge was not noted yet")));
+  EXPECT_NE(world.fs.Find(world.SegmentPath(1) + ".ima"), nullptr);
+}
+
 TEST(DiscardTest, TakesTheExclusiveLock) {
   Verified world;
   const auto lock = AcquireLock(world.Env(), LockMode::kShared);
