@@ -66,5 +66,22 @@ TEST_F(MixedCheckpointTest, ThatNothingWasTakenSinceChangesNoCount) {
   EXPECT_EQ(*report->checkpoint, state_);
 }
 
+// No aggregate proves where it ends: the segment's SHA-256 must be the one verified.
+TEST_F(MixedCheckpointTest, AtAStagedSegmentOfOtherBytesItIsRefused) {
+  for (const bool described : {true, false}) {
+    Checkpoint other = state_;
+    if (described) {
+      other.segment_sha256.bytes[0] ^= std::byte{1};
+    } else {
+      world_.fs.Remove(world_.SegmentPath(3) + ".json");
+    }
+    const auto report = VerifyFrom(&world_, &world_.tpm, &other);
+    ASSERT_FALSE(report.ok());
+    EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+    EXPECT_THAT(report.error().ToString(),
+                ::testing::HasSubstr("ends with a segment 00000003 that the log does not have"));
+  }
+}
+
 }  // namespace
 }  // namespace imasnap
