@@ -118,7 +118,7 @@ TEST(ConfigTest, DropInsFollowInTheOrderOfTheirNames) {
   fs.Write(kFile + ".d/20-b.conf", "keep_boots = 20\n");
   fs.Write(kFile + ".d/10-a.conf", "keep_boots = 10\nmode = \"mark\"\n");
   fs.Write(kFile + ".d/30-c.conf.bak", "keep_boots = 30\n");
-  fs.Write(kFile + ".d/.hidden.conf", "keep_boots = 40\n");
+  fs.Write(kFile + ".d/.hidden.conf", "keep_boots = 40\nmax_records = 40\n");
   auto config = LoadConfig(fs, kFile, false);
   ASSERT_TRUE(config.ok()) << config.error().ToString();
   EXPECT_EQ(config->keep_boots, 20U);
@@ -189,6 +189,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"Float", "max_bytes = 1.5\n", "max_bytes: must be an integer"},
         BadConfig{"Unit", "max_bytes = \"1T\"\n", "max_bytes: \"1T\" is not a number"},
         BadConfig{"Overflow", "max_bytes = \"99999999999999999G\"\n", "max_bytes: out of range"},
+        BadConfig{"OverflowIntoRange", "max_bytes = \"18014398509481985K\"\n",
+                  "max_bytes: out of range"},
         BadConfig{"SmallUnit", "max_bytes = \"4m\"\n",
                   "line 1: max_bytes: \"4m\" is not a number with one of the units K, M, G"},
         BadConfig{"TimeUnit", "max_age = \"4M\"\n", "with one of the units s, m, h, d"},

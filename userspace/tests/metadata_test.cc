@@ -109,5 +109,21 @@ TEST(MetadataTest, FileThatIsTooLargeIsNotRead) {
   EXPECT_FALSE(world.Env().store().Load(1).ok());
 }
 
+// The TPM's count has 32 bits: one that has more must not be cut to another.
+TEST(MetadataTest, ResetCountHasThirtyTwoBits) {
+  const auto with = [](const std::string& count) {
+    SessionInfo info;
+    info.reset_count = 5;
+    std::string text = FormatSession(info);
+    text.replace(text.find("\"tpm_reset_count\": 5"), 20, "\"tpm_reset_count\": " + count);
+    return ParseSession(text, "session.json");
+  };
+  EXPECT_EQ(with("4294967295")->reset_count, 4294967295U);
+  EXPECT_EQ(with("null")->reset_count, std::nullopt);
+  for (const char* bad : {"4294967296", "4294967301", "-5", "5.0", "true"}) {
+    EXPECT_FALSE(with(bad).ok()) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace imasnap
