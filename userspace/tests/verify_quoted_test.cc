@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// A log against the digest over PCRs that a quote has, without a TPM; with one:
+// quote_test.cc.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "checkpoint_fixture.h"
+#include "quote_check.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::NgRecord;
+using testing::VerifyFrom;
+using testing::World;
+
+// Of these PCRs with these values; `given` are those that come with the quote.
+QuotedPcrReader Quote(const PcrSelection& selection, PcrValues values, const PcrValues& given) {
+  Bytes all;
+  for (const BankSelection& bank : selection) {
+    for (const uint32_t pcr : bank.pcrs) {
+      AppendBytes(values[bank.name()][pcr].view(), &all);
+    }
+  }
+  CheckedQuote quote;
+  quote.attestation.selection = selection;
+  const Digest digest = testing::HashOf(HashAlg::kSha256, all);
+  quote.attestation.pcr_digest.assign(digest.view().begin(), digest.view().end());
+  return QuotedPcrReader(PcrsOf(quote, given).value());
+}
+
+QuotedPcrReader Quote(const std::string& selection, const PcrValues& values,
+                      const PcrValues& given = {}) {
+  return Quote(ParsePcrSelection(selection).value(), values, given);
+}
+
+void ExpectCannotCheck(World* world, QuotedPcrReader quote, const std::string& why) {
+  const auto report = world->Verify(&quote);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+  EXPECT_THAT(report.error().message, HasSubstr(why));
+}
+
+TEST(VerifyQuotedTest, MatchesWhereTheLogWasQuoted) {
+  World world;
+  world.kernel.MeasureFiles(7);
+  const uint64_t quoted = world.kernel.total();
+  const PcrValues values = world.kernel.Pcrs();
+  world.kernel.Measure(NgRecord("/later"));
+  for (const bool all_given : {false, true}) {
+    QuotedPcrReader quote =
+        Quote("sha256:10,11+sha1:10,11", values, all_given ? values : PcrValues());
+    const auto report = world.Verify(&quote);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    EXPECT_FALSE(report->finding);
+    EXPECT_EQ(report->matched_record, quoted);
+  }
+}
+
+// The values of the first record, before the log extends PCR 11, which is selected
+// by none.
+TEST(VerifyQuotedTest, ARecordOfAPcrThatIsNotSelectedEndsTheProof) {
+  World world;
+  const PcrValues values = world.kernel.Pcrs();
+  QuotedPcrReader first = Quote("sha256:10", values);
+  ASSERT_EQ(world.Verify(&first)->matched_record, 1U);
+  world.kernel.Measure(NgRecord("/claimed", 11));
+  QuotedPcrReader again = Quote("sha256:10", values);
+  const auto report = world.Verify(&again);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  EXPECT_EQ(report->matched_record, 1U);
+  world.kernel.Measure(NgRecord("/more", 10));
+  ExpectCannotCheck(&world, Quote("sha256:10", world.kernel.Pcrs()), "the log extends PCR 11");
+}
+
+TEST(VerifyQuotedTest, PcrThatTheLogDoesNotExtendNeedsItsValue) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  PcrValues values = world.kernel.Pcrs();
+  values["sha256"][16] = Digest::Filled(32, std::byte{7});
+  ExpectCannotCheck(&world, Quote("sha256:10,16", values),
+                    "the log does not extend sha256 PCR 16: give its value");
+  QuotedPcrReader given = Quote("sha256:10,16", values, {{"sha256", {{16, values["sha256"][16]}}}});
+  EXPECT_EQ(world.Verify(&given)->matched_record, world.kernel.total());
+  ExpectCannotCheck(&world, Quote("sha256:16", values, {{"sha256", {{16, values["sha256"][16]}}}}),
+                    "no PCR that the log extends");
+}
+
+// An algorithm that is not known here.
+TEST(VerifyQuotedTest, BankThatCannotBeReplayedNeedsItsValues) {
+  World world;
+  world.kernel.MeasureFiles(3);
+  PcrSelection selection = ParsePcrSelection("sha256:10").value();
+  selection.push_back({.tpm_alg = 0x7f, .pcrs = {10}});
+  PcrValues values = world.kernel.Pcrs();
+  values["tpm_alg_7f"][10] = Digest::Filled(32, std::byte{7});
+  ExpectCannotCheck(&world, Quote(selection, values, {}),
+                    "bank tpm_alg_7f cannot be replayed here: give the values");
+  QuotedPcrReader given =
+      Quote(selection, values, {{"tpm_alg_7f", {{10, values["tpm_alg_7f"][10]}}}});
+  EXPECT_EQ(world.Verify(&given)->matched_record, world.kernel.total());
+}
+
+class QuotedCheckpointTest : public testing::CheckpointTest {};
+
+// Nothing was measured since but the aggregate, which the quote does not cover.
+TEST_F(QuotedCheckpointTest, AQuoteOfWhereTheStateEndsMatchesThere) {
+  PcrValues there;
+  for (const Checkpoint::BankState& state : state_.banks) {
+    there[std::string(HashName(state.bank.alg))] = state.pcrs;
+  }
+  for (const bool all_given : {false, true}) {
+    QuotedPcrReader quote = Quote("sha256:10,11", there, all_given ? there : PcrValues());
+    const auto report = VerifyFrom(&world_, &quote, &state_);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    EXPECT_FALSE(report->finding);
+    EXPECT_EQ(report->matched_record, state_.records);
+    ASSERT_TRUE(report->checkpoint);
+    EXPECT_EQ(*report->checkpoint, state_);
+  }
+}
+
+}  // namespace
+}  // namespace imasnap
