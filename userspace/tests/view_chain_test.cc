@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What the view must not show as the log: records that are missing, or that changed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <thread>
+
+#include "refresher.h"
+#include "tampering.h"
+#include "view_files.h"
+#include "whole_log_fixture.h"
+
+namespace imasnap {
+namespace {
+
+using ::testing::HasSubstr;
+using testing::Kind;
+using testing::kStore;
+using testing::World;
+
+// No aggregate closed the last segment, and the list may begin with anything: the
+// kernel's count alone tells.
+TEST(ViewChainTest, RecordsThatAnotherProgramDeletedBehindAStagedSegmentAreMissed) {
+  World world;
+  world.kernel.has_staging = true;
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(3);
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  ASSERT_TRUE(world.Repair().ok());
+  world.kernel.MeasureFiles(3);
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  ASSERT_EQ(world.kernel.DeleteStaged(), 0);
+  world.kernel.MeasureFiles(3);
+  const auto log = Open(&world);
+  ASSERT_FALSE(log.ok());
+  EXPECT_EQ(log.error().code, ErrorCode::kMismatch);
+  EXPECT_THAT(log.error().message, HasSubstr("16 records were measured since cold boot"));
+}
+
+// Violations have no entry in the hash table: the list begins with the same bytes
+// after its first records were stored and deleted.
+TEST(ViewChainTest, ListThatBeginsAsBeforeIsNotTakenForTheSameList) {
+  World world(Kind::kStaging);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.Measure(testing::Violation("/same"));
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.Measure(testing::Violation("/same"));
+  world.kernel.MeasureFiles(2);
+  ASSERT_TRUE((*log)->Refresh().ok());
+  ExpectWhole(&world, **log);
+}
+
+TEST(ViewChainTest, StoreThatLostItsSegmentsIsAnError) {
+  World world(Kind::kStaging);
+  world.kernel.MeasureFiles(3);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(3);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  const auto before = (*log)->state();
+  world.fs.Move(kStore + "/boots", kStore + "/elsewhere");
+  world.kernel.MeasureFiles(1);
+  const Status refreshed = (*log)->Refresh();
+  ASSERT_FALSE(refreshed.ok());
+  EXPECT_EQ(refreshed.error().code, ErrorCode::kMismatch);
+  EXPECT_THAT(refreshed.error().message, HasSubstr("segment 00000001 is not there any more"));
+  EXPECT_EQ((*log)->state(), before);
+}
+
+// New records are checked together with the last ones of a segment, which are read
+// again for that.
+TEST(ViewChainTest, SegmentThatChangedIsNotGivenAnotherChecksum) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(1);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  testing::FlipByte(&world, 1, 100);
+  world.kernel.MeasureFiles(1);
+  const Status refreshed = (*log)->Refresh();
+  ASSERT_FALSE(refreshed.ok());
+  EXPECT_EQ(refreshed.error().code, ErrorCode::kMismatch);
+  EXPECT_THAT(refreshed.error().message, HasSubstr("has changed since it was first read"));
+}
+
+TEST(ViewFilesTest, HasTheKernelsModes) {
+  World world;
+  const std::string directory = "/securityfs/ima/";
+  for (const char* name :
+       {"binary_runtime_measurements", "ascii_runtime_measurements", "runtime_measurements_count",
+        "violations", "policy", "runtime_measurements_total"}) {
+    world.fs.Write(directory + name, "");
+  }
+  Environment env = world.Env();
+  env.securityfs = "/securityfs";
+  std::vector<std::string> notes;
+  const auto files = ListViewFiles(env, &notes);
+  ASSERT_TRUE(files.ok()) << files.error().ToString();
+  int policies = 0;
+  for (const ViewFile& file : *files) {
+    const bool policy = file.name == "policy";
+    policies += policy ? 1 : 0;
+    EXPECT_EQ(file.mode, policy ? 0400U : 0440U) << file.name;
+  }
+  EXPECT_EQ(policies, 1);
+}
+
+// A request that nobody answers holds up its reader for ever.
+TEST(RefresherTest, StopAnswersWhoIsStillWaiting) {
+  std::promise<void> began;
+  std::promise<void> go_on;
+  int refreshes = 0;
+  Refresher refresher([&]() -> Status {
+    ++refreshes;
+    began.set_value();
+    go_on.get_future().wait();
+    return {};
+  });
+  bool first = false;
+  bool second = false;
+  refresher.Ask([&](const Status& status) { first = status.ok(); });
+  began.get_future().wait();
+  refresher.Ask([&](const Status& status) { second = !status.ok(); });
+  std::thread stopper([&] { refresher.Stop(); });
+  // Once it is stopping who asks is answered at once, by the thread that asks.
+  const auto self = std::this_thread::get_id();
+  bool stopping = false;
+  while (!stopping) {
+    refresher.Ask([&](const Status&) {
+      if (std::this_thread::get_id() == self) {
+        stopping = true;
+      }
+    });
+    std::this_thread::yield();
+  }
+  go_on.set_value();
+  stopper.join();
+  EXPECT_TRUE(first);
+  EXPECT_TRUE(second);
+  EXPECT_EQ(refreshes, 1);
+}
+
+}  // namespace
+}  // namespace imasnap
