@@ -98,6 +98,7 @@ TEST(OtherProgramsTest, SegmentThatItsAggregateCountsShortIsRejected) {
   EXPECT_EQ(taken.error().code, ErrorCode::kMismatch);
   EXPECT_THAT(taken.error().message, HasSubstr("Record_Count of attempt 1 is 2"));
   EXPECT_EQ(world.kernel.purges(), 0U);
+  world.fs.Restart(/*lose_unsynced=*/true);  // kept, whatever happens
   EXPECT_THAT(world.fs.Names(kBoot1), Contains("00000001.rejected.1"));
 }
 
