@@ -102,5 +102,27 @@ TEST(OtherProgramsTest, SegmentThatItsAggregateCountsShortIsRejected) {
   EXPECT_THAT(world.fs.Names(kBoot1), Contains("00000001.rejected.1"));
 }
 
+// Two segments without records have the same hash: whether another client's snapshot
+// came in between is told by the attempt.
+TEST(OtherProgramsTest, AggregateOfAnotherAttemptClosedNoSegmentOfThisStore) {
+  World world;
+  world.kernel.has_staging = true;
+  world.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world.Take().ok());
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  const auto taken = world.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  ASSERT_EQ(taken->segment->records, 0U);
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  ASSERT_EQ(world.kernel.DeleteStaged(), 0);
+  Environment other = world.Env();
+  other.config.store = "/var/lib/other";
+  other.config.allow_gap = true;
+  std::vector<std::string> notes;
+  ASSERT_TRUE(TakeSnapshot(other, false, &notes).ok());
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_THAT(world.notes, Contains(HasSubstr("does not go on from segment 00000003")));
+}
+
 }  // namespace
 }  // namespace imasnap

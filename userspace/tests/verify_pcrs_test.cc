@@ -263,6 +263,9 @@ TEST(VerifyTest, FileWithTheNameOfAnAggregateIsNone) {
   file.template_name = "ima-sig";
   file.fields.push_back(testing::RawField("\x03Snapshot_Attempt_Count=1;"));
   world.kernel.Measure(file);
+  file.fields[1] = testing::NameField(std::string(kAggregateEvent) + "s");
+  file.fields[2] = testing::RawField("Snapshot_Attempt_Count=1;");
+  world.kernel.Measure(file);
   const auto report = world.Verify(&world.tpm);
   ASSERT_TRUE(report.ok()) << report.error().ToString();
   EXPECT_FALSE(report->finding);
