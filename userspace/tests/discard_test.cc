@@ -163,6 +163,14 @@ TEST(DiscardTest, SegmentWithoutMetadataStaysAndWhatFollows) {
   EXPECT_TRUE(world.IsWhole());
 }
 
+TEST(DiscardTest, WhatWasRemovedDoesNotComeBack) {
+  Verified world;
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  const std::vector<std::string> files = world.Files();
+  world.fs.Restart(/*lose_unsynced=*/true);
+  EXPECT_EQ(world.Files(), files);
+}
+
 // What the metadata say decides which records readers leave out.
 TEST(DiscardTest, SegmentThatSaysToEndBehindTheStateStaysAndWhatFollows) {
   Verified world;

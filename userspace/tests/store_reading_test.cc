@@ -78,6 +78,19 @@ TEST(StoreReadingTest, SegmentWithoutItsBytesTakesNoOthersPlace) {
   EXPECT_NE(world.fs.Find(world.SegmentPath(1) + ".ima"), nullptr);
 }
 
+// People and scripts go by it.
+TEST(StoreReadingTest, TheLinkToTheCurrentSessionIsDurable) {
+  World world;
+  ASSERT_TRUE(world.Take().ok());
+  world.fs.Restart(/*lose_unsynced=*/true);
+  ASSERT_NE(world.fs.Find(kStore + "/current"), nullptr);
+  EXPECT_EQ(world.fs.Find(kStore + "/current")->target, "boots/00000001");
+  world.ColdBoot(6);
+  ASSERT_TRUE(world.Take().ok());
+  world.fs.Restart(/*lose_unsynced=*/true);
+  EXPECT_EQ(world.fs.Find(kStore + "/current")->target, "boots/00000002");
+}
+
 // Of the disk, which may answer the next time: what cannot be read is not taken
 // for what is broken, and nothing is written over it.
 TEST(StoreReadingTest, AnErrorWhileMetadataIsReadEndsTheSnapshotAndChangesNothing) {
