@@ -157,6 +157,26 @@ TEST(RecoveryTest, BytesMeasuredAgainInTheRunOfTheSegmentAreOtherRecords) {
   }
 }
 
+// A segment that took the place of a carried-over one is of this run.
+TEST(RecoveryTest, BytesMeasuredAgainAfterACarriedOverSegmentWasTakenAreOtherRecords) {
+  World world(Kind::kStaging);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.Measure(testing::Violation("/same"));
+  world.kernel.write_error = ESTALE;
+  ASSERT_FALSE(world.Take().ok());
+  world.kernel.write_error = 0;
+  world.Kexec();  // measures a boot_aggregate
+  DieBefore(&world, "open " + world.SegmentPath(3) + ".json.tmp", 1);
+  ASSERT_EQ(world.kernel.in_memory(), 0U);
+  world.kernel.Measure(testing::Violation("/same"));
+  world.kernel.Measure(testing::NgRecord("boot_aggregate"));
+  world.kernel.MeasureFiles(2);
+  EXPECT_TRUE(world.IsWhole());
+  ASSERT_TRUE(world.Take().ok());
+  EXPECT_NE(world.fs.Find(world.SegmentPath(3) + ".ima"), nullptr);
+  EXPECT_TRUE(world.IsWhole());
+}
+
 // When a boot was first seen to have ended, not when its end was last looked at.
 TEST(RecoveryTest, ASessionIsClosedOnce) {
   World world;
