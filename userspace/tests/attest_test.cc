@@ -189,6 +189,47 @@ TEST(AttestTest, VerifiesRsapssAndRefusesOtherSchemesAndHashesOfIt) {
   EXPECT_THAT(ak->Verify(AsBytes(message), signature).error().message, HasSubstr("an ECC key"));
 }
 
+Bytes SignRsassa(EVP_PKEY* key, const EVP_MD* hash, ByteView message) {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  EXPECT_EQ(EVP_DigestSignInit(context, nullptr, hash, nullptr, key), 1);
+  Bytes raw(256);
+  size_t size = raw.size();
+  EXPECT_EQ(EVP_DigestSign(context, reinterpret_cast<unsigned char*>(raw.data()), &size,
+                           reinterpret_cast<const unsigned char*>(message.data()), message.size()),
+            1);
+  EVP_MD_CTX_free(context);
+  return raw;
+}
+
+// The digest over the PCRs is of the signature's hash.
+TEST(AttestTest, QuoteMustBeSignedAndAnswerTheNonceAndHaveADigestOfItsHash) {
+  const KeyPtr key(EVP_RSA_gen(2048));
+  const std::string pem = PublicPem(key.get());
+  QuoteEvidence evidence;
+  evidence.message = {"message", Hex(kQuoteHex)};
+  evidence.ak.bytes.assign(AsBytes(pem).begin(), AsBytes(pem).end());
+  evidence.nonce = Hex("00ff");
+  const auto sign = [&](std::string_view scheme_and_hash, const EVP_MD* hash) {
+    evidence.signature = {"signature", Hex(std::string(scheme_and_hash) + "0100")};
+    AppendBytes(SignRsassa(key.get(), hash, evidence.message.bytes), &evidence.signature.bytes);
+    return CheckQuote(evidence);
+  };
+  const auto good = sign("0014000b", EVP_sha256());
+  ASSERT_TRUE(good.ok()) << good.error().ToString();
+  EXPECT_EQ(good->digest_alg, HashAlg::kSha256);
+  auto bad = sign("0014000c", EVP_sha384());
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().code, ErrorCode::kMismatch);
+  EXPECT_THAT(bad.error().message, HasSubstr("has a digest of 32 bytes over the PCRs"));
+  bad = sign("0014000b", EVP_sha384());
+  EXPECT_THAT(bad.error().message, HasSubstr("is not the AK's signature"));
+  evidence.nonce = Hex("00fe");
+  bad = sign("0014000b", EVP_sha256());
+  ASSERT_FALSE(bad.ok());
+  EXPECT_EQ(bad.error().code, ErrorCode::kMismatch);
+  EXPECT_THAT(bad.error().message, HasSubstr("its nonce is 00ff, 00fe was expected"));
+}
+
 TEST(AttestTest, RefusesWeakAndOtherKeys) {
   const KeyPtr weak(EVP_RSA_gen(1024));
   auto ak = AttestationKey::Parse(AsBytes(PublicPem(weak.get())));
