@@ -126,5 +126,37 @@ TEST(DaemonControlTest, StopGivesUpASnapshotThatIsNotDurableYet) {
   EXPECT_TRUE(rig.world.IsWhole());
 }
 
+TEST(DaemonControlTest, ReloadEndsTheWaitAfterAFailure) {
+  Rig rig;
+  rig.world.kernel.wrong_segment_hash = true;
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.TickAndFinish();
+  ASSERT_EQ(rig.log.Count(LOG_CRIT, "again in 3600 s"), 1);
+  rig.world.kernel.wrong_segment_hash = false;
+  rig.now += seconds(10);
+  rig.service.Reload(rig.now);
+  ASSERT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  rig.Finish();
+  EXPECT_EQ(rig.world.kernel.purges(), 1U);
+}
+
+TEST(DaemonControlTest, ReloadBeforeAStopIsForgotten) {
+  Rig rig;
+  std::latch stopped(1);
+  rig.world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.before_recovery = [&] { stopped.wait(); };
+  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
+  rig.config.store = "/srv/ima";
+  rig.config.allow_gap = true;
+  rig.service.Reload(rig.now);
+  rig.service.Stop();
+  stopped.count_down();
+  rig.Finish();
+  EXPECT_TRUE(rig.service.finished());
+  EXPECT_EQ(rig.world.fs.Find("/srv/ima"), nullptr);
+}
+
 }  // namespace
 }  // namespace imasnap
