@@ -70,5 +70,50 @@ TEST(DaemonViewTest, ViewThatCannotBeMountedIsToldOnceAndHoldsUpNoSnapshot) {
   EXPECT_EQ(rig.world.kernel.purges(), 1U);
 }
 
+TEST(DaemonViewTest, ViewThatCannotBeMountedIsTriedLaterAndLater) {
+  Rig rig;
+  int tries = 0;
+  rig.mount = [&tries](const Environment&, const std::string& directory,
+                       const daemon::Say&) -> Result<std::unique_ptr<daemon::ServedView>> {
+    ++tries;
+    return FileError(ErrorCode::kFailed, directory, "no view here");
+  };
+  rig.config.mount = "/view";
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  for (int wait = 1; wait <= 4; wait *= 2) {
+    const int before = tries;
+    rig.service.Tick(rig.now + seconds(wait) - std::chrono::milliseconds(1));
+    EXPECT_EQ(tries, before);
+    rig.now += seconds(wait);
+    rig.service.Tick(rig.now);
+    EXPECT_EQ(tries, before + 1);
+  }
+  // Another view does not wait for what this one failed at.
+  rig.config.mount = "/other";
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(tries, 5);
+}
+
+// It would take a lock that no snapshot takes any more.
+TEST(DaemonViewTest, AnotherLockFileMakesAnotherView) {
+  Rig rig;
+  const bool alive = true;
+  std::vector<std::string> locks;
+  rig.mount = [&](const Environment& env, const std::string&,
+                  const daemon::Say&) -> Result<std::unique_ptr<daemon::ServedView>> {
+    locks.push_back(env.config.lock_file);
+    return std::unique_ptr<daemon::ServedView>(new FakeView(&alive));
+  };
+  rig.config.mount = "/view";
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  const std::string first = rig.config.lock_file;
+  rig.config.lock_file = "/run/other.lock";
+  rig.service.Reload(rig.now);
+  EXPECT_THAT(locks, ::testing::ElementsAre(first, "/run/other.lock"));
+  rig.config.max_records = 11;
+  rig.service.Reload(rig.now);
+  EXPECT_EQ(locks.size(), 2U);
+}
+
 }  // namespace
 }  // namespace imasnap
