@@ -352,5 +352,33 @@ TEST_F(ViewServerTest, RemovedRecordsAreAnErrorForReadersAndAreLogged) {
   EXPECT_EQ(std::ranges::count(logged, '\n'), 1);
 }
 
+TEST_F(ViewServerTest, AnErrorThatComesBackAfterItPassedIsLoggedAgain) {
+  Append(NgRecord("/file/1"));
+  auto server = Mount();
+  ASSERT_TRUE(server.ok()) << server.error().ToString();
+  const int fd = ::open(ViewPath("binary_runtime_measurements").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_FALSE(ReadAll(fd).empty());
+  auto lock = fs_->OpenFile(root_ + "/lock", OpenMode::kLockFile);
+  ASSERT_TRUE((*lock)->TryLock(LockMode::kExclusive).ok());
+  const Bytes good = live_;
+  for (int i = 0; i < 2; ++i) {
+    live_.clear();  // as after a purge, whose segment needs the lock
+    Append(NgRecord("/other"));
+    char byte = 0;
+    for (int j = 0; j < 2; ++j) {
+      EXPECT_LT(::read(fd, &byte, 1), 0);
+      EXPECT_EQ(errno, EIO);
+    }
+    live_ = good;
+    Append(NgRecord("/file/2"));
+    ReadAll(fd);
+  }
+  ::close(fd);
+  server->reset();
+  const std::string logged = Logged();
+  EXPECT_THAT(logged, HasSubstr("is locked by another process"));
+  EXPECT_EQ(std::ranges::count(logged, '\n'), 2);
+}
+
 }  // namespace
 }  // namespace imasnap
