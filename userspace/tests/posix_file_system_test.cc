@@ -164,5 +164,37 @@ TEST_F(PosixTest, LockHeldByAnotherProcessIsKLockedUntilItDies) {
   ::close(ready[1]);
 }
 
+// Whoever may write to the directory could have any file made or opened.
+TEST_F(PosixTest, FilesThatAreMadeOrLockedFollowNoLink) {
+  const std::string link = dir_ + "/link";
+  for (const char* target : {"/there", "/not"}) {
+    ASSERT_TRUE(fs_->WriteDurably(dir_ + "/there", "text").ok());
+    ASSERT_TRUE(fs_->Symlink(dir_ + target, link).ok());
+    for (const OpenMode mode : {OpenMode::kCreate, OpenMode::kCreatePrivate, OpenMode::kLockFile,
+                                OpenMode::kExistingLock}) {
+      EXPECT_FALSE(fs_->OpenFile(link, mode).ok());
+    }
+    EXPECT_FALSE(fs_->Exists(dir_ + "/not").value());
+    EXPECT_EQ(fs_->ReadFile(dir_ + "/there").value(), "text");
+    ASSERT_TRUE(fs_->Unlink(link).ok());
+  }
+}
+
+TEST_F(PosixTest, FilesThatAreMadeAreNewAndHaveTheirModes) {
+  const mode_t old = ::umask(0);
+  const std::vector<std::pair<OpenMode, uint32_t>> modes = {
+      {OpenMode::kCreate, 0640}, {OpenMode::kCreatePrivate, 0600}, {OpenMode::kLockFile, 0640}};
+  for (const auto& [mode, permissions] : modes) {
+    const std::string path = dir_ + "/file";
+    EXPECT_TRUE(fs_->OpenFile(path, mode).ok());
+    EXPECT_EQ(fs_->Stat(path)->mode, permissions);
+    EXPECT_EQ(fs_->OpenFile(path, mode).ok(), mode == OpenMode::kLockFile);
+    ASSERT_TRUE(fs_->Unlink(path).ok());
+  }
+  ASSERT_TRUE(fs_->MakeDirectory(dir_ + "/directory").ok());
+  EXPECT_EQ(fs_->Stat(dir_ + "/directory")->mode, 0750U);
+  ::umask(old);
+}
+
 }  // namespace
 }  // namespace imasnap
