@@ -83,5 +83,30 @@ TEST_F(MixedCheckpointTest, AtAStagedSegmentOfOtherBytesItIsRefused) {
   }
 }
 
+// An aggregate that was recorded right after staged records were deleted closes none
+// of them: its Segment_Hash is that of no bytes.
+TEST_F(MixedCheckpointTest, AMarkerRightBehindAStagedSegmentIsABoundaryToo) {
+  ASSERT_EQ(world_.kernel.Stage(), 0);
+  ASSERT_TRUE(world_.Repair().ok());
+  ASSERT_TRUE(world_.Take(/*mark=*/true).ok());
+  auto report = VerifyFrom(&world_, &world_.tpm, &state_);
+  ASSERT_TRUE(report.ok()) << report.error().ToString();
+  ASSERT_FALSE(report->finding) << report->finding->ToError().ToString();
+  const Checkpoint marked = *report->checkpoint;
+  EXPECT_EQ(marked.segment, 4U);
+  EXPECT_EQ(marked.attempt, 3U);
+  EXPECT_EQ(marked.aggregates, 2U);
+  world_.kernel.MeasureFiles(4);
+  ASSERT_TRUE(world_.Take().ok());
+  for (const Checkpoint* from : std::vector<const Checkpoint*>{&state_, &marked}) {
+    report = VerifyFrom(&world_, &world_.tpm, from);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_FALSE(report->finding) << report->finding->ToError().ToString();
+    const auto full = VerifyFrom(&world_, &world_.tpm, nullptr);
+    EXPECT_EQ(report->aggregates, full->aggregates);
+    EXPECT_EQ(report->checkpoint, full->checkpoint);
+  }
+}
+
 }  // namespace
 }  // namespace imasnap

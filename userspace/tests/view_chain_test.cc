@@ -55,6 +55,23 @@ TEST(ViewChainTest, ListThatBeginsAsBeforeIsNotTakenForTheSameList) {
   ExpectWhole(&world, **log);
 }
 
+// An aggregate behind what staging took is that of no bytes, and not of the segment
+// before that.
+TEST(ViewChainTest, MarkerRightBehindAStagedSegmentIsShown) {
+  World world;
+  world.kernel.has_staging = true;
+  world.kernel.MeasureFiles(5);
+  ASSERT_TRUE(world.Take().ok());
+  world.kernel.MeasureFiles(3);
+  ASSERT_EQ(world.kernel.Stage(), 0);
+  ASSERT_TRUE(world.Repair().ok());
+  ASSERT_TRUE(world.Take(/*mark=*/true).ok());
+  world.kernel.MeasureFiles(2);
+  const auto log = Open(&world);
+  ASSERT_TRUE(log.ok()) << log.error().ToString();
+  ExpectWhole(&world, **log);
+}
+
 TEST(ViewChainTest, StoreThatLostItsSegmentsIsAnError) {
   World world(Kind::kStaging);
   world.kernel.MeasureFiles(3);
@@ -89,12 +106,13 @@ TEST(ViewChainTest, SegmentThatChangedIsNotGivenAnotherChecksum) {
   EXPECT_THAT(refreshed.error().message, HasSubstr("has changed since it was first read"));
 }
 
-TEST(ViewFilesTest, HasTheKernelsModes) {
+TEST(ViewFilesTest, HasTheKernelsModesAndNothingOfWhatIsStaged) {
   World world;
   const std::string directory = "/securityfs/ima/";
   for (const char* name :
        {"binary_runtime_measurements", "ascii_runtime_measurements", "runtime_measurements_count",
-        "violations", "policy", "runtime_measurements_total"}) {
+        "violations", "policy", "runtime_measurements_total", "binary_runtime_measurements_sha256",
+        "binary_runtime_measurements_staged", "binary_runtime_measurements_sha256_staged"}) {
     world.fs.Write(directory + name, "");
   }
   Environment env = world.Env();
@@ -102,11 +120,13 @@ TEST(ViewFilesTest, HasTheKernelsModes) {
   std::vector<std::string> notes;
   const auto files = ListViewFiles(env, &notes);
   ASSERT_TRUE(files.ok()) << files.error().ToString();
+  EXPECT_THAT(notes, ::testing::IsEmpty());
   int policies = 0;
   for (const ViewFile& file : *files) {
     const bool policy = file.name == "policy";
     policies += policy ? 1 : 0;
     EXPECT_EQ(file.mode, policy ? 0400U : 0440U) << file.name;
+    EXPECT_FALSE(file.name.ends_with("_staged")) << file.name;
   }
   EXPECT_EQ(policies, 1);
 }
