@@ -291,6 +291,19 @@ TEST_F(CheckpointTest, SegmentMissingBeforeTheBoundaryIsAMismatch) {
   }
 }
 
+TEST_F(CheckpointTest, SegmentMissingRightBehindTheBoundaryIsAMismatch) {
+  Snapshot();
+  Snapshot();
+  for (const char* suffix : {".ima", ".json"}) {
+    world_.fs.Remove(world_.SegmentPath(3) + suffix);
+    const auto report = VerifyFrom(&world_, &world_.tpm, &state_);
+    ASSERT_TRUE(report.ok()) << report.error().ToString();
+    ASSERT_TRUE(report->finding);
+    EXPECT_EQ(report->finding->segment, 3U);
+    EXPECT_FALSE(report->checkpoint);
+  }
+}
+
 TEST_F(CheckpointTest, LastSegmentMissingIsAMismatch) {
   testing::Drop(&world_, 2);
   auto report = VerifyFrom(&world_, &world_.tpm, &state_);

@@ -183,6 +183,28 @@ TEST(DiscardTest, SegmentThatSaysToEndBehindTheStateStaysAndWhatFollows) {
   EXPECT_NE(world.fs.Find(world.SegmentPath(1) + ".ima"), nullptr);
 }
 
+// It would be taken for discarded from then on.
+TEST(DiscardTest, SegmentWhoseBytesAreMissingStaysMissing) {
+  Verified world;
+  world.fs.Remove(world.SegmentPath(1) + ".ima");
+  const auto metadata = world.fs.Read(world.SegmentPath(1) + ".json");
+  ASSERT_TRUE(world.Gc(world.state).ok());
+  EXPECT_THAT(world.Discarded(), IsEmpty());
+  EXPECT_THAT(world.done.notes, ElementsAre(HasSubstr("its bytes are missing")));
+  EXPECT_EQ(world.fs.Read(world.SegmentPath(1) + ".json"), metadata);
+}
+
+// Which boot its segments are of is not known then.
+TEST(DiscardTest, WithoutTheSessionsFileNothingGoes) {
+  Verified world;
+  world.fs.Remove(kBoot1 + "/session.json");
+  const std::vector<std::string> files = world.Files();
+  const Status status = world.Gc(world.state);
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::kCannotCheck);
+  EXPECT_EQ(world.Files(), files);
+}
+
 // As long as that was not seen, the kernel may have them still.
 TEST(DiscardTest, SegmentWhosePurgeWasNotNotedStaysAndWhatFollows) {
   Verified world;

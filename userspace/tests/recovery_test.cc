@@ -177,6 +177,15 @@ TEST(RecoveryTest, BytesMeasuredAgainAfterACarriedOverSegmentWasTakenAreOtherRec
   EXPECT_TRUE(world.IsWhole());
 }
 
+TEST(RecoveryTest, ATpmThatDoesNotAnswerIsNotForgotten) {
+  World world;
+  ASSERT_TRUE(world.Take().ok());
+  world.reset_count.reset();
+  ASSERT_TRUE(world.Take().ok());
+  const std::string file = kBoot1 + "/session.json";
+  EXPECT_EQ(ParseSession(*world.fs.Read(file), file)->reset_count, 5U);
+}
+
 // When a boot was first seen to have ended, not when its end was last looked at.
 TEST(RecoveryTest, ASessionIsClosedOnce) {
   World world;
