@@ -158,5 +158,28 @@ TEST(DaemonControlTest, ReloadBeforeAStopIsForgotten) {
   EXPECT_EQ(rig.world.fs.Find("/srv/ima"), nullptr);
 }
 
+// Not only the store's name decides whether it is refused.
+TEST(DaemonControlTest, ReloadThatForbidsWhatTheStoreNeedsKeepsTheOldConfiguration) {
+  for (const bool staging : {false, true}) {
+    Rig rig;
+    rig.world.kernel.has_snapshot_file = !staging;
+    rig.world.kernel.has_staging = staging;
+    rig.world.fs.magic = kTmpfsMagic;
+    rig.config.allow_volatile = true;
+    ASSERT_TRUE(rig.service.Start(rig.now).ok());
+    if (staging) {
+      rig.config.mode = SnapshotMode::kMark;
+    } else {
+      rig.config.allow_volatile = false;
+    }
+    rig.service.Reload(rig.now);
+    EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 1) << staging;
+    rig.world.kernel.MeasureFiles(20);
+    ASSERT_EQ(rig.service.Tick(rig.now), Service::kNever);
+    rig.Finish();
+    EXPECT_EQ(rig.world.kernel.purges(), 1U);
+  }
+}
+
 }  // namespace
 }  // namespace imasnap

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <syslog.h>
 
+#include <cerrno>
+
 #include "daemon/service.h"
 #include "daemon_rig.h"
 
@@ -57,5 +59,20 @@ TEST(DaemonMemoryTest, TheLockIsNotHeldForLongWhereItWasToBeHadInBetween) {
   EXPECT_EQ(rig.log.Count(LOG_WARNING, "has been held by other programs"), 0);
 }
 
+TEST(DaemonMemoryTest, AnotherTroubleIsTold) {
+  Rig rig;
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  rig.world.kernel.MeasureFiles(20);
+  rig.world.kernel.write_error = EIO;
+  rig.TickAndFinish();
+  rig.now += seconds(1);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "no snapshot: "), 1);
+  rig.world.fs.available = 0;
+  rig.now += seconds(2);
+  rig.TickAndFinish();
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "no snapshot: "), 2);
+  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space"), 1);
+}
 }  // namespace
 }  // namespace imasnap
