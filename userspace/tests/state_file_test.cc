@@ -186,5 +186,22 @@ TEST_F(StateFileTest, NumbersAreWholeAndFit) {
   }
 }
 
+// Between the look for the lock file and its making.
+TEST_F(StateFileTest, LockThatAnotherMakesFirstIsTaken) {
+  int opened = 0;
+  world_.fs.on_call = [&](const std::string& call) {
+    if (call == std::string("open ") + kFile + ".lock" && ++opened == 2) {
+      world_.fs.Write(std::string(kFile) + ".lock", "");
+    }
+  };
+  const auto lock = LockState(world_.fs, kFile, 0);
+  world_.fs.on_call = {};
+  EXPECT_EQ(opened, 3);
+  ASSERT_TRUE(lock.ok()) << lock.error().ToString();
+  const auto second = LockState(world_.fs, kFile, 0);
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, ErrorCode::kLocked);
+}
+
 }  // namespace
 }  // namespace imasnap
