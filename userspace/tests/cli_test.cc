@@ -307,7 +307,8 @@ TEST_F(CliTest, StatusSaysWhichBackendAndWhy) {
 TEST_F(CliTest, StatusHasTheSameMembersBeforeTheFirstSnapshot) {
   const Json before = Json::parse(Run({"status", "--json"}).out)["store"];
   ASSERT_EQ(Run({"take"}).code, 0);
-  for (const auto& [name, value] : Json::parse(Run({"status", "--json"}).out)["store"].items()) {
+  const Json after = Json::parse(Run({"status", "--json"}).out)["store"];
+  for (const auto& [name, value] : after.items()) {
     EXPECT_TRUE(before.contains(name)) << name;
   }
 }
