@@ -17,6 +17,17 @@ using testing::kBoot1;
 using testing::Rig;
 using ::testing::StartsWith;
 
+// The snapshot waits for `go_on`.
+void ReloadToAnotherStoreAmidASnapshot(Rig* rig, std::latch* go_on) {
+  rig->world.kernel.MeasureFiles(20);
+  ASSERT_TRUE(rig->service.Start(rig->now).ok());
+  rig->before_recovery = [go_on] { go_on->wait(); };
+  EXPECT_EQ(rig->service.Tick(rig->now), Service::kNever);
+  rig->config.store = "/srv/ima";
+  rig->config.allow_gap = true;
+  rig->service.Reload(rig->now);
+}
+
 TEST(DaemonControlTest, ReloadToALowerLimitTakesEffectAtOnce) {
   Rig rig;
   rig.config.max_records = 1000;
@@ -52,13 +63,7 @@ TEST(DaemonControlTest, ReloadOfABrokenConfigurationIsToldAndTheOldOneGoesOn) {
 TEST(DaemonControlTest, ReloadToAnotherStoreTakesEffectWhenTheRunningSnapshotHasEnded) {
   Rig rig;
   std::latch reload_done(1);
-  rig.world.kernel.MeasureFiles(20);
-  ASSERT_TRUE(rig.service.Start(rig.now).ok());
-  rig.before_recovery = [&] { reload_done.wait(); };
-  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
-  rig.config.store = "/srv/ima";
-  rig.config.allow_gap = true;
-  rig.service.Reload(rig.now);
+  ReloadToAnotherStoreAmidASnapshot(&rig, &reload_done);
   reload_done.count_down();
   rig.Finish();
   EXPECT_TRUE(rig.world.fs.Find(kBoot1 + "/00000001.ima"));
@@ -144,13 +149,7 @@ TEST(DaemonControlTest, ReloadEndsTheWaitAfterAFailure) {
 TEST(DaemonControlTest, ReloadBeforeAStopIsForgotten) {
   Rig rig;
   std::latch stopped(1);
-  rig.world.kernel.MeasureFiles(20);
-  ASSERT_TRUE(rig.service.Start(rig.now).ok());
-  rig.before_recovery = [&] { stopped.wait(); };
-  EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
-  rig.config.store = "/srv/ima";
-  rig.config.allow_gap = true;
-  rig.service.Reload(rig.now);
+  ReloadToAnotherStoreAmidASnapshot(&rig, &stopped);
   rig.service.Stop();
   stopped.count_down();
   rig.Finish();
