@@ -9,7 +9,7 @@ namespace imasnap {
 namespace {
 
 constexpr size_t kFirstReadSize = size_t{8} * 1024;
-constexpr size_t kReadSize = size_t{64} * 1024;
+constexpr size_t kReadSize = size_t{32} * 1024;
 
 }  // namespace
 
