@@ -37,6 +37,8 @@ _READ = ("plain", "bare FUSE", "view")
 _TIMES = 3
 _SLOWER_AT_MOST = 3.0
 _MOUNTED_WITHIN = 60.0  # seconds
+# How long an idle CPU of a virtual machine waits before it halts, to be woken by its host.
+_HALT_POLL = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ def measure(setup: Setup) -> Outcome:
     directory = host.LOGS / "view"
     log = hostlogs.make(host.BUILD / "bench", directory, _RECORDS, ("sha1", "sha256"))
     outcome = Outcome("view", figures={"records": _RECORDS, "times": _TIMES, "files": []})
+    if _HALT_POLL.exists():
+        outcome.figures["halt_poll_ns"] = int(_HALT_POLL.read_text())
     one = Placement("one", ("taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))))
     for placement, files, patterns in ((_ANY_CPU, _FILES, _PATTERNS), (one, _FILES[:1], _PROMISED)):
         with _view(log, placement) as (view, seconds):
@@ -211,6 +215,8 @@ def _table(figures: Figures) -> Table:
         slower = [f"{row['plain'] / row[of]:.1f}" for of in _READ[1:]]
         rows.append([row["file"], row["pattern"], row["cpus"], *rates, *slower])
     title = f"View of {_RECORDS} records (mounted after {figures['mount_seconds']:.1f} s), medians of {_TIMES}"
+    if "halt_poll_ns" in figures:
+        title += f", guest_halt_poll_ns={figures['halt_poll_ns']}"
     columns = ["file", "read", "CPUs", *(f"{of} MB/s" for of in _READ), *(f"x slower, {of}" for of in _READ[1:])]
     return Table(title, columns, rows)
 
