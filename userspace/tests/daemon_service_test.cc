@@ -413,6 +413,25 @@ TEST(DaemonTest, AllLimitsOffIsWarnedOfOnceAndTakesNothing) {
   EXPECT_EQ(rig.log.Count(LOG_WARNING, "no snapshot will be taken"), 1);
 }
 
+TEST(DaemonTest, LimitOfBytesThatTheKernelDoesNotCountIsToldOnce) {
+  Rig rig;
+  rig.world.kernel.has_snapshot_file = false;
+  rig.world.kernel.has_staging = true;
+  rig.config.max_records.reset();
+  rig.config.max_bytes = 1;
+  rig.world.kernel.MeasureFiles(200);
+  ASSERT_TRUE(rig.service.Start(rig.now).ok());
+  for (int i = 0; i < 3; ++i) {
+    rig.service.Tick(rig.now);
+    rig.now += seconds(5);
+  }
+  EXPECT_EQ(rig.log.Count(LOG_WARNING, "max_bytes is not looked at; set max_records"), 1);
+  // A reload may have changed the limits.
+  rig.service.Reload(rig.now);
+  rig.service.Tick(rig.now);
+  EXPECT_EQ(rig.log.Count(LOG_WARNING, "max_bytes is not looked at; set max_records"), 2);
+}
+
 TEST(DaemonTest, MarkRecordsAnAggregateAtEachLimitAndPurgesNothing) {
   Rig rig;
   rig.config.mode = SnapshotMode::kMark;

@@ -390,6 +390,20 @@ TEST_F(KexecTest, SegmentThatStayedInTheKernelIsSuperseded) {
   EXPECT_TRUE(world.IsWhole());
 }
 
+// The patched kernel counts its records once, though they are stored and in its list.
+TEST_F(KexecTest, SegmentThatStayedInTheKernelHoldsUpNoAggregate) {
+  World world(Kind::kStaging);
+  world.kernel.MeasureFiles(3);
+  world.kernel.write_error = ESTALE;
+  ASSERT_FALSE(world.Take().ok());
+  world.kernel.write_error = 0;
+  Kexec(&world, Kind::kSnapshot);
+  auto taken = world.Take();
+  ASSERT_TRUE(taken.ok()) << taken.error().ToString();
+  EXPECT_EQ(taken->segment->supersedes, 1U);
+  EXPECT_TRUE(world.IsWhole());
+}
+
 // A part may only begin without an aggregate where the one before has no attempt.
 TEST(StagingTest, SnapshotSegmentsStillNeedTheirAggregates) {
   World world;

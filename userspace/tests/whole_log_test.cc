@@ -285,6 +285,49 @@ TEST(WholeLogTest, SnapshotBeingTakenHoldsUpNoReaderOfItsRecords) {
   EXPECT_EQ((*log)->state()->end.records, world.kernel.total());
 }
 
+// What readers were shown may have been the wrong log, so it is not gone on with.
+TEST(WholeLogTest, LogThatContradictedItselfStaysBroken) {
+  World world;
+  world.kernel.MeasureFiles(20);
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  ASSERT_TRUE(world.Take().ok());
+  FlipByte(&world, 1, 100);
+  const Status broken = (*log)->Refresh();
+  ASSERT_FALSE(broken.ok());
+  FlipByte(&world, 1, 100);
+  const Status still = (*log)->Refresh();
+  ASSERT_FALSE(still.ok());
+  EXPECT_EQ(still.error().ToString(), broken.error().ToString());
+}
+
+// Or it would hold for ever what the kernel was to get rid of.
+TEST(WholeLogTest, CopyOfTheKernelsRecordsIsMadeAnewOnceTheyAreStored) {
+  World world;
+  world.kernel.MeasureFiles(20);
+  world.kernel.records_after_open = 3;  // which stay in the kernel
+  auto log = Open(&world);
+  ASSERT_TRUE(log.ok());
+  int copies = 0;
+  bool seen = false;
+  world.fs.on_call = [&](const std::string& call) {
+    copies += call == "open temporary file" ? 1 : 0;
+    if (call.starts_with("rename ") && world.kernel.attempts() == 1 && !seen) {
+      seen = true;
+      EXPECT_TRUE((*log)->Refresh().ok());
+      EXPECT_EQ((*log)->state()->end.records, world.kernel.total());
+      EXPECT_EQ(copies, 0) << "it is gone on with";
+    }
+  };
+  ASSERT_TRUE(world.Take().ok());
+  ASSERT_TRUE(seen);
+  world.kernel.MeasureFiles(1);
+  ASSERT_TRUE((*log)->Refresh().ok());
+  EXPECT_EQ(copies, 1);
+  world.fs.on_call = nullptr;
+  ExpectWhole(&world, **log);
+}
+
 TEST(WholeLogTest, LockThatIsNotToBeHadIsAnErrorThatPasses) {
   World world;
   world.kernel.MeasureFiles(5);
