@@ -89,7 +89,9 @@ copy_view "$view/violations"
 stop_services
 inside systemctl list-units --no-legend --plain --type mount >/out/mounts
 run status ima-snapshot status --json
-run exposure inside systemd-analyze security --no-pager --offline=true ima-snapshotd.service
+for unit in ima-snapshotd ima-snapshot-view; do
+	run "exposure.$unit" inside systemd-analyze security --no-pager --offline=true "$unit.service"
+done
 gather
 
 # What it refuses somebody has to change first.
