@@ -52,7 +52,7 @@ def build() -> None:
     targets = ["ima-snapshot", "make_log", "hash_floor", "measure", "read_at", "bare_fuse"]
     process.logged(["cmake", "--build", BUILD, "-j", str(_cores()), "--target", *targets], log=log)
     # As a package installs it, and evmctl's did: stripped, and written at once. What a linker wrote in
-    # pieces lies in the page cache in pieces, and takes a tenth of a millisecond longer to start.
+    # pieces lies in the page cache in pieces, and takes longer to start.
     process.logged(["install", "-D", "--strip", BUILD / "ima-snapshot", _INSTALLED], log=log)
 
 
