@@ -61,7 +61,7 @@ Result<bool> LogReader::Fill(size_t n) {
     }
     // Grows with what is read, never with what a length claims.
     if (filled && buffer_.size() < kReadSize) {
-      buffer_.resize(std::clamp(4 * buffer_.size(), kFirstReadSize, kReadSize));
+      buffer_.resize(buffer_.empty() ? kFirstReadSize : kReadSize);
     } else if (end_ == buffer_.size()) {
       buffer_.resize(2 * buffer_.size());
     }
