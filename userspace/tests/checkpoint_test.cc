@@ -314,9 +314,7 @@ TEST_F(CheckpointTest, LastSegmentMissingIsAMismatch) {
 
 TEST_F(CheckpointTest, SegmentStoredButNotPurgedMovesNothing) {
   world_.kernel.MeasureFiles(2);
-  world_.kernel.write_error = ESHUTDOWN;
-  ASSERT_FALSE(world_.Take().ok());
-  world_.kernel.write_error = 0;
+  world_.TakeUnpurged(ESHUTDOWN);
   auto report = VerifyFrom(&world_, &world_.tpm, &state_);
   ASSERT_TRUE(report.ok());
   ASSERT_FALSE(report->finding) << report->finding->message;

@@ -174,9 +174,9 @@ TEST(DiscardTest, WhatWasRemovedDoesNotComeBack) {
 // What the metadata say decides which records readers leave out.
 TEST(DiscardTest, SegmentThatSaysToEndBehindTheStateStaysAndWhatFollows) {
   Verified world;
-  SegmentInfo info = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  SegmentInfo info = world.Info(1);
   info.last_record = world.state.records + 1;
-  world.fs.Write(world.SegmentPath(1) + ".json", FormatSegment(info));
+  world.SetInfo(1, info);
   ASSERT_TRUE(world.Gc(world.state).ok());
   EXPECT_THAT(world.Discarded(), IsEmpty());
   EXPECT_THAT(world.done.notes, ElementsAre(HasSubstr("segment 00000001 and what follows stay")));
@@ -208,9 +208,9 @@ TEST(DiscardTest, WithoutTheSessionsFileNothingGoes) {
 // As long as that was not seen, the kernel may have them still.
 TEST(DiscardTest, SegmentWhosePurgeWasNotNotedStaysAndWhatFollows) {
   Verified world;
-  SegmentInfo info = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  SegmentInfo info = world.Info(1);
   info.state = SegmentState::kStored;
-  world.fs.Write(world.SegmentPath(1) + ".json", FormatSegment(info));
+  world.SetInfo(1, info);
   ASSERT_TRUE(world.Gc(world.state).ok());
   EXPECT_THAT(world.Discarded(), IsEmpty());
   EXPECT_THAT(world.done.notes, ElementsAre(HasSubstr("its purge was not noted yet")));
@@ -249,8 +249,7 @@ TEST(DiscardTest, WhoeverNeedsTheBeginningRefusesEarly) {
   Verified world;
   const Bytes all = world.kernel.Everything();
   ASSERT_TRUE(world.Gc(world.state).ok());
-  const SegmentInfo second =
-      ParseSegment(*world.fs.Read(world.SegmentPath(2) + ".json"), "json").value();
+  const SegmentInfo second = world.Info(2);
   EXPECT_EQ(second.state, SegmentState::kDiscarded);
   const auto expect_refused = [&](const Error& error) {
     EXPECT_EQ(error.code, ErrorCode::kCannotCheck);

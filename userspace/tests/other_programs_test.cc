@@ -14,7 +14,6 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using testing::Fault;
 using ::testing::HasSubstr;
 using testing::kBoot1;
 using testing::Kind;
@@ -50,9 +49,7 @@ TEST(OtherProgramsTest, OnlyTheSegmentsOwnRecordsAreDeleted) {
   World world(Kind::kStaging);
   ASSERT_TRUE(world.Take().ok());
   world.kernel.Measure(Violation("/same"));
-  world.kernel.write_error = EIO;
-  ASSERT_FALSE(world.Take().ok());
-  world.kernel.write_error = 0;
+  world.TakeUnpurged(EIO);
   Before(&world, "open " + world.SegmentPath(2) + ".ima", [&world] {
     ASSERT_EQ(world.kernel.DeleteStaged(), 0);
     world.kernel.Measure(Violation("/same"));
@@ -73,13 +70,7 @@ TEST(OtherProgramsTest, RecordsOfTheSegmentsSizeAreNotTheSegments) {
   World world(Kind::kStaging);
   ASSERT_TRUE(world.Take().ok());
   world.kernel.Measure(NgRecord("/one"));
-  Fault fault;
-  fault.kind = Fault::Kind::kCrashBefore;
-  fault.at = "open " + world.SegmentPath(2) + ".json.tmp";
-  fault.skip = 1;
-  world.fs.Arm(fault);
-  static_cast<void>(world.Take());
-  world.fs.Restart(/*lose_unsynced=*/false);
+  world.DieBefore("open " + world.SegmentPath(2) + ".json.tmp", 1);
   ASSERT_EQ(world.kernel.in_memory(), 0U);
   world.kernel.Measure(NgRecord("/two"));
   ASSERT_EQ(world.kernel.Stage(), 0);

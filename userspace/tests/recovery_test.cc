@@ -24,17 +24,6 @@ using testing::Kind;
 using testing::kStore;
 using testing::World;
 
-void DieBefore(World* world, const std::string& call, int skip = 0) {
-  Fault fault;
-  fault.kind = Fault::Kind::kCrashBefore;
-  fault.at = call;
-  fault.skip = skip;
-  world->fs.Arm(fault);
-  static_cast<void>(world->Take());  // it does not matter what a dead process answers
-  EXPECT_TRUE(world->fs.crashed());
-  world->fs.Restart(/*lose_unsynced=*/false);
-}
-
 // Violations have no entry in the hash table: segment 3 begins with the same bytes
 // as segment 2, which the kernel has deleted.
 TEST(RecoveryTest, LostMetadataDoesNotMakeASegmentTakeAPurgedOnesPlace) {
@@ -44,7 +33,7 @@ TEST(RecoveryTest, LostMetadataDoesNotMakeASegmentTakeAPurgedOnesPlace) {
   ASSERT_TRUE(world.Take().ok());
   world.kernel.Measure(testing::Violation("/same"));
   world.kernel.MeasureFiles(2);
-  DieBefore(&world, "open " + world.SegmentPath(3) + ".json.tmp");
+  world.DieBefore("open " + world.SegmentPath(3) + ".json.tmp");
   ASSERT_NE(world.fs.Find(world.SegmentPath(3) + ".ima"), nullptr);
   ASSERT_TRUE(world.Repair().ok());
   EXPECT_THAT(world.notes, Contains(HasSubstr("wrote the metadata of segment 00000003 anew")));
@@ -56,12 +45,10 @@ TEST(RecoveryTest, LostMetadataDoesNotMakeASegmentTakeAPurgedOnesPlace) {
 TEST(RecoveryTest, WithoutItsSessionsFileACarriedOverSegmentIsNotTakenForThisRuns) {
   World world(Kind::kStaging);
   world.kernel.MeasureFiles(3);
-  world.kernel.write_error = ESTALE;
-  ASSERT_FALSE(world.Take().ok());
-  world.kernel.write_error = 0;
+  world.TakeUnpurged(ESTALE);
   world.Kexec();
   world.fs.Remove(kBoot1 + "/session.json");
-  DieBefore(&world, "open " + world.SegmentPath(2) + ".ima.tmp");
+  world.DieBefore("open " + world.SegmentPath(2) + ".ima.tmp");
   ASSERT_TRUE(world.Take().ok());
   EXPECT_TRUE(world.IsWhole());
 }
@@ -69,9 +56,7 @@ TEST(RecoveryTest, WithoutItsSessionsFileACarriedOverSegmentIsNotTakenForThisRun
 TEST(RecoveryTest, CarriedOverRecordsThatWereStagedWithMoreAreTakenTogether) {
   World world(Kind::kStaging);
   world.kernel.MeasureFiles(3);
-  world.kernel.write_error = ESTALE;
-  ASSERT_FALSE(world.Take().ok());
-  world.kernel.write_error = 0;
+  world.TakeUnpurged(ESTALE);
   world.Kexec();
   world.kernel.MeasureFiles(2);
   ASSERT_EQ(world.kernel.Stage(), 0);
@@ -117,10 +102,9 @@ TEST(RecoveryTest, MetadataThatContradictTheAggregateEndNoSession) {
   world.config.keep_boots = 1;
   world.kernel.MeasureFiles(4);
   ASSERT_TRUE(world.Take().ok());
-  const std::string file = world.SegmentPath(1) + ".json";
-  auto info = ParseSegment(*world.fs.Read(file), file).value();
+  SegmentInfo info = world.Info(1);
   info.sha256.bytes[0] ^= std::byte{1};
-  world.fs.Write(file, FormatSegment(info));
+  world.SetInfo(1, info);
   world.Kexec();
   const auto taken = world.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();
@@ -142,7 +126,7 @@ TEST(RecoveryTest, BytesMeasuredAgainInTheRunOfTheSegmentAreOtherRecords) {
       }
       const std::string segment = world.SegmentPath(kexec ? 3 : 2);
       world.kernel.Measure(testing::Violation("/same"));
-      DieBefore(&world, "open " + segment + ".json.tmp", 1);
+      world.DieBefore("open " + segment + ".json.tmp", 1);
       ASSERT_EQ(world.kernel.in_memory(), 0U);
       world.kernel.Measure(testing::Violation("/same"));
       world.kernel.MeasureFiles(2);
@@ -162,11 +146,9 @@ TEST(RecoveryTest, BytesMeasuredAgainAfterACarriedOverSegmentWasTakenAreOtherRec
   World world(Kind::kStaging);
   ASSERT_TRUE(world.Take().ok());
   world.kernel.Measure(testing::Violation("/same"));
-  world.kernel.write_error = ESTALE;
-  ASSERT_FALSE(world.Take().ok());
-  world.kernel.write_error = 0;
+  world.TakeUnpurged(ESTALE);
   world.Kexec();  // measures a boot_aggregate
-  DieBefore(&world, "open " + world.SegmentPath(3) + ".json.tmp", 1);
+  world.DieBefore("open " + world.SegmentPath(3) + ".json.tmp", 1);
   ASSERT_EQ(world.kernel.in_memory(), 0U);
   world.kernel.Measure(testing::Violation("/same"));
   world.kernel.Measure(testing::NgRecord("boot_aggregate"));
@@ -191,7 +173,7 @@ TEST(RecoveryTest, ASessionIsClosedOnce) {
   World world;
   ASSERT_TRUE(world.Take().ok());
   world.ColdBoot(6);
-  DieBefore(&world, "mkdir " + kStore + "/boots/00000002");
+  world.DieBefore("mkdir " + kStore + "/boots/00000002");
   const std::string file = kBoot1 + "/session.json";
   ASSERT_EQ(ParseSession(*world.fs.Read(file), file)->closed, "2026-01-02T03:04:05Z");
   Environment env = world.Env();

@@ -83,9 +83,7 @@ TEST_P(BootTest, SecondBootWithTheSameFirstRecordsIsAnotherSession) {
 
 TEST_P(BootTest, SegmentStoredButNotPurgedBeforeAColdBootStaysWithItsBoot) {
   world_.kernel.MeasureFiles(4);
-  world_.kernel.write_error = EIO;
-  ASSERT_FALSE(world_.Take().ok());
-  world_.kernel.write_error = 0;
+  world_.TakeUnpurged(EIO);
   ColdBoot(6);
   world_.kernel.MeasureFiles(3);
   EXPECT_TRUE(world_.IsWhole());
@@ -198,9 +196,7 @@ TEST(RecoveryTest, ClearedTpmDoesNotEndASessionOfTheSameRunOfTheKernel) {
       ASSERT_EQ(world.kernel.Stage(), 0);
       ASSERT_EQ(world.kernel.DeleteStaged(), 0);
     } else {
-      world.kernel.write_error = EIO;
-      ASSERT_FALSE(world.Take().ok());
-      world.kernel.write_error = 0;
+      world.TakeUnpurged(EIO);
     }
     world.reset_count = 0;  // TPM2_Clear
     world.kernel.MeasureFiles(2);
@@ -261,12 +257,12 @@ TEST(RecoveryTest, UnseenPurgeIsNoted) {
   World world;
   world.kernel.MeasureFiles(4);
   ASSERT_TRUE(world.Take().ok());
-  auto info = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  auto info = world.Info(1);
   info.state = SegmentState::kStored;
-  world.fs.Write(world.SegmentPath(1) + ".json", FormatSegment(info));
+  world.SetInfo(1, info);
   ASSERT_TRUE(world.Take().ok());
   EXPECT_THAT(world.notes, Contains(HasSubstr("was purged, though that was not seen")));
-  info = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  info = world.Info(1);
   EXPECT_EQ(info.state, SegmentState::kPurged);
 }
 
@@ -274,11 +270,11 @@ TEST(RecoveryTest, LostMetadataOfThePurgedLastSegmentIsWrittenAnew) {
   World world;
   world.kernel.MeasureFiles(4);
   ASSERT_TRUE(world.Take().ok());
-  const auto good = ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value();
+  const auto good = world.Info(1);
   world.fs.Remove(world.SegmentPath(1) + ".json");
   ASSERT_TRUE(world.Take().ok());
   EXPECT_THAT(world.notes, Contains(HasSubstr("metadata of segment 00000001 anew")));
-  EXPECT_EQ(ParseSegment(*world.fs.Read(world.SegmentPath(1) + ".json"), "json").value(), good);
+  EXPECT_EQ(world.Info(1), good);
   EXPECT_TRUE(world.IsWhole());
 }
 

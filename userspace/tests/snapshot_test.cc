@@ -141,9 +141,7 @@ TEST(SnapshotTest, ListThatIsOpenForWritingIsInTheWayAndSaid) {
 TEST(SnapshotTest, SegmentWhoseRecordsWereRemovedMeanwhileIsNotReplaced) {
   World world;
   world.kernel.MeasureFiles(3);
-  world.kernel.write_error = EIO;
-  ASSERT_FALSE(world.Take().ok());
-  world.kernel.write_error = 0;
+  world.TakeUnpurged(EIO);
   const auto bytes = world.fs.Read(world.SegmentPath(1) + ".ima");
   world.fs.on_call = [&](const std::string& call) {
     if (call == "open /sys/kernel/security/ima/snapshot") {
@@ -420,9 +418,7 @@ TEST_P(FaultTest, NothingIsLostOrStoredTwiceInTheSecondSnapshot) { StrikeEveryCa
 
 void RefusedPurge(World* world) {
   TakeOne(world);
-  world->kernel.write_error = ESHUTDOWN;
-  ASSERT_FALSE(world->Take().ok());
-  world->kernel.write_error = 0;
+  world->TakeUnpurged(ESHUTDOWN);
   world->kernel.MeasureFiles(2);
 }
 

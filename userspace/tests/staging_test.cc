@@ -186,9 +186,7 @@ TEST(StagingTest, DamagedSegmentIsTakenAgainFromWhatIsStillStaged) {
   for (const bool gone : {false, true}) {
     World world(Kind::kStaging);
     world.kernel.MeasureFiles(3);
-    world.kernel.write_error = EIO;
-    ASSERT_FALSE(world.Take().ok());
-    world.kernel.write_error = 0;
+    world.TakeUnpurged(EIO);
     if (gone) {
       world.fs.Remove(world.SegmentPath(1) + ".ima");
     } else {
@@ -313,9 +311,7 @@ TEST_F(KexecTest, FromAStockKernelIntoAPatchedOneIsRefusedInEveryCase) {
     world.kernel.not_counted = world.kernel.total();
     world.kernel.MeasureFiles(3);
     if (left) {
-      world.kernel.write_error = ESTALE;
-      ASSERT_FALSE(world.Take().ok());
-      world.kernel.write_error = 0;
+      world.TakeUnpurged(ESTALE);
     }
     Kexec(&world, Kind::kSnapshot);
     for (const bool mark : {false, true}) {
@@ -379,9 +375,7 @@ TEST_F(KexecTest, SegmentThatStayedInTheKernelIsSuperseded) {
   world.kernel.MeasureFiles(3);
   ASSERT_TRUE(world.Take().ok());
   world.kernel.MeasureFiles(3);
-  world.kernel.write_error = ESTALE;
-  ASSERT_FALSE(world.Take().ok());
-  world.kernel.write_error = 0;
+  world.TakeUnpurged(ESTALE);
   Kexec(&world, Kind::kStaging);
   EXPECT_TRUE(world.IsWhole());
   auto taken = world.Take();
@@ -394,9 +388,7 @@ TEST_F(KexecTest, SegmentThatStayedInTheKernelIsSuperseded) {
 TEST_F(KexecTest, SegmentThatStayedInTheKernelHoldsUpNoAggregate) {
   World world(Kind::kStaging);
   world.kernel.MeasureFiles(3);
-  world.kernel.write_error = ESTALE;
-  ASSERT_FALSE(world.Take().ok());
-  world.kernel.write_error = 0;
+  world.TakeUnpurged(ESTALE);
   Kexec(&world, Kind::kSnapshot);
   auto taken = world.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();

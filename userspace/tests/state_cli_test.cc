@@ -361,7 +361,7 @@ TEST_F(StateCliTest, ListIsReadOnceForMetadataWithoutSegments) {
     info.records = number - 1;
     info.bytes = prefix.size();
     info.sha256 = imasnap::testing::HashOf(HashAlg::kSha256, AsText(prefix));
-    world_.fs.Write(world_.SegmentPath(number) + ".json", FormatSegment(info));
+    world_.SetInfo(number, info);
   }
   CopyStore("/copy");
   world_.fs.Write("/live", AsText(list));

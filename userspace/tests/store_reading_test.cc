@@ -62,9 +62,7 @@ TEST(StoreReadingTest, TheNewestSessionHasTheHighestNumberAlsoBeyondEightDigits)
 TEST(StoreReadingTest, SegmentWithoutItsBytesTakesNoOthersPlace) {
   World world;
   world.kernel.MeasureFiles(4);
-  world.kernel.write_error = EIO;
-  ASSERT_FALSE(world.Take().ok());
-  world.kernel.write_error = 0;
+  world.TakeUnpurged(EIO);
   Fault fault;
   fault.kind = Fault::Kind::kCrashBefore;
   fault.at = "unlink " + world.SegmentPath(1) + ".ima";

@@ -30,7 +30,7 @@ void Swap(World* world, const char* suffix) {
 
 void Forge(World* world, uint64_t number, const Bytes& bytes) {
   const std::string path = world->SegmentPath(number);
-  auto info = ParseSegment(*world->fs.Read(path + ".json"), "json").value();
+  SegmentInfo info = world->Info(number);
   world->fs.Write(path + ".ima", AsText(bytes));
   Segment segment;
   segment.number = number;
@@ -40,7 +40,7 @@ void Forge(World* world, uint64_t number, const Bytes& bytes) {
   info.bytes = now.bytes;
   info.sha256 = now.sha256;
   info.last_record = info.first_record + info.records - 1;
-  world->fs.Write(path + ".json", FormatSegment(info));
+  world->SetInfo(number, info);
 }
 
 Bytes SegmentBytes(World* world, uint64_t number) {

@@ -26,10 +26,9 @@ TEST_P(VerifyMetadataTest, ThatContradictTheBytesAreAMismatch) {
   for (const uint64_t number : {1U, 2U, 3U}) {
     World world;
     testing::Fill(&world);
-    const std::string file = world.SegmentPath(number) + ".json";
-    SegmentInfo info = ParseSegment(*world.fs.Read(file), file).value();
+    SegmentInfo info = world.Info(number);
     GetParam().change(&info);
-    world.fs.Write(file, FormatSegment(info));
+    world.SetInfo(number, info);
     const auto report = world.Verify(nullptr);
     ASSERT_TRUE(report.ok()) << report.error().ToString();
     ASSERT_TRUE(report->finding) << number;

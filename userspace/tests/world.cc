@@ -45,6 +45,32 @@ Result<TakeResult> World::Take(bool mark) {
   return TakeSnapshot(env, mark, &notes);
 }
 
+void World::TakeUnpurged(int errno_value) {
+  kernel.write_error = errno_value;
+  ASSERT_FALSE(Take().ok());
+  kernel.write_error = 0;
+}
+
+void World::DieBefore(const std::string& call, int skip) {
+  Fault fault;
+  fault.kind = Fault::Kind::kCrashBefore;
+  fault.at = call;
+  fault.skip = skip;
+  fs.Arm(fault);
+  static_cast<void>(Take());  // it does not matter what a dead process answers
+  EXPECT_TRUE(fs.crashed());
+  fs.Restart(/*lose_unsynced=*/false);
+}
+
+SegmentInfo World::Info(uint64_t number) const {
+  const std::string file = SegmentPath(number) + ".json";
+  return ParseSegment(*fs.Read(file), file).value();
+}
+
+void World::SetInfo(uint64_t number, const SegmentInfo& info) {
+  fs.Write(SegmentPath(number) + ".json", FormatSegment(info));
+}
+
 Result<Session> World::Repair() {
   notes.clear();
   const Environment env = Env();

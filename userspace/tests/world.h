@@ -63,12 +63,19 @@ struct World {
   void Kexec();
   Environment Env();
   Result<TakeResult> Take(bool mark = false);
+  // A snapshot that is stored, and whose purge the kernel refuses.
+  void TakeUnpurged(int errno_value);
+  // A process that dies in a snapshot, before the first call of this name after `skip`.
+  void DieBefore(const std::string& call, int skip = 0);
   Result<Session> Repair();
   Result<Bytes> Cat(const CatOptions& options = {});
   Result<VerifyReport> Verify(PcrReader* pcrs);
   // The stitched log is every record since boot, once, and replays to the PCRs.
   ::testing::AssertionResult IsWhole();
   std::string SegmentPath(uint64_t number) const { return kBoot1 + "/" + SegmentName(number); }
+  // A segment's metadata.
+  SegmentInfo Info(uint64_t number) const;
+  void SetInfo(uint64_t number, const SegmentInfo& info);
 
  private:
   void NewRun() { identity.boot = std::string(32, static_cast<char>('0' + runs_++ % 10)); }
