@@ -20,7 +20,7 @@ vm      := $(harness)/vm
 build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel stock userspace selftests check demo vm bench lint tidy sanitizers threads fuzz \
+.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm bench lint tidy sanitizers threads fuzz \
 	series kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## this list
@@ -40,8 +40,11 @@ help: ## this list
 	@echo '  PREFIX=$(PREFIX)  where make install puts the programs; DESTDIR too'
 	@echo '  V=1             show the compilers at work'
 
-deps: ## install the Debian packages that are missing (apt, as root)
-	scripts/deps
+deps: ## install what make check needs (apt, as root); without apt, list it
+	scripts/deps check
+
+deps-demo: ## install what make demo needs
+	scripts/deps demo
 
 kernel: ## fetch, patch and build the kernel of BASE
 	$(vm) kernel
@@ -58,10 +61,10 @@ selftests: ## build the kernel's selftests
 check: deps ## run all tests; the last line counts them
 	$(harness)/check $(SUITES)
 
-demo: deps kernel userspace ## the whole snapshot cycle, told step by step
+demo: deps-demo kernel userspace ## the whole snapshot cycle, told step by step
 	$(harness)/demo
 
-vm: deps kernel userspace ## a shell in the guest
+vm: deps-demo kernel userspace ## a shell in the guest
 	$(vm) shell
 
 bench: deps $(if $(filter host view,$(PART)),,kernel stock) ## measure size and speed; PART=reading|slab|tpm|latency (guest), host or view for one
