@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import paths, process
+from . import clang, paths, process
 from .report import Status, Suite
 
 # The kernel's own files of these names have no licence line either.
@@ -132,8 +132,8 @@ def run() -> Suite:
     for file in python_files(files):
         _add(suite, f"python {file.relative_to(paths.ROOT)}", _python_complaints(file))
     if sources := cpp_files(files):
-        if shutil.which("clang-format") is None:
-            suite.add("clang-format", Status.SKIP, "clang-format is not installed")
+        if reason := clang.unsuitable("clang-format"):
+            suite.add("clang-format", Status.SKIP, reason)
         else:
             _add(suite, "clang-format", _complaints(["clang-format", "--dry-run", "-Werror", *sources]))
     for page in manual_pages(files):

@@ -15,14 +15,13 @@ import hashlib
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths, process, userspace
+from . import clang, paths, process, userspace
 from .errors import HarnessError
 from .report import Status, Suite
 
@@ -184,10 +183,10 @@ def _read_clean() -> dict[str, str]:
 def run() -> Suite:
     """Check all files; those that did not change since they were clean pass at once."""
     suite = Suite("tidy")
-    if shutil.which("clang-tidy") is None:
-        suite.add("clang-tidy", Status.SKIP, "clang-tidy is not installed")
+    if reason := clang.unsuitable("clang-tidy"):
+        suite.add("clang-tidy", Status.SKIP, reason)
         return suite
-    userspace.configure_programs()
+    userspace.configure_programs(tests=True)
     _WORK.mkdir(parents=True, exist_ok=True)
     settings = _settings()
     units = read_units(paths.USERSPACE_BUILD / "compile_commands.json")

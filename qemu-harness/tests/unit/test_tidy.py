@@ -132,7 +132,7 @@ class Running(Tree):
             mock.patch.object(tidy.paths, "USERSPACE_BUILD", database.parent),
             mock.patch.object(tidy, "_settings", lambda: b"s"),
             mock.patch.object(userspace, "configure_programs"),
-            mock.patch.object(tidy.shutil, "which", lambda name: "/usr/bin/" + name),
+            mock.patch.object(tidy.clang, "unsuitable", lambda tool: ""),
         ):
             yield
 
