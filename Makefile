@@ -20,7 +20,7 @@ vm      := $(harness)/vm
 build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm bench lint tidy sanitizers threads fuzz \
+.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts bench lint tidy sanitizers threads fuzz \
 	series kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## this list
@@ -66,6 +66,9 @@ demo: deps-demo kernel userspace ## the whole snapshot cycle, told step by step
 
 vm: deps-demo kernel userspace ## a shell in the guest
 	$(vm) shell
+
+hosts: ## both README commands in chroots of HOSTS, of bookworm trixie sid (root; hours)
+	$(harness)/hosts $(HOSTS)
 
 bench: deps $(if $(filter host view,$(PART)),,kernel stock) ## measure size and speed; PART=reading|slab|tpm|latency (guest), host or view for one
 	$(harness)/bench/run $(PART)
