@@ -32,6 +32,7 @@ _REPRODUCIBLE = {
     # out the kernel of an earlier build. Its own cache, then, without such objects.
     "CCACHE_NODEPEND": "1",
     "CCACHE_NAMESPACE": "ima-harness",
+    "CCACHE_SLOPPINESS": "locale",  # which the kernel's messages at compile time do not follow
 }
 
 
