@@ -36,6 +36,7 @@ _FILES = {
     "./usr/sbin/ima-snapshotd": "-rwxr-xr-x",
     f"{_COMPLETIONS}/ima-snapshot": "-rw-r--r--",
     f"{_COMPLETIONS}/ima-snapshotd": "-rw-r--r--",
+    f"{_DOC}/GLOSSARY.md.gz": "-rw-r--r--",
     f"{_DOC}/README.Debian": "-rw-r--r--",
     f"{_DOC}/STORE.md.gz": "-rw-r--r--",
     f"{_DOC}/changelog.gz": "-rw-r--r--",
