@@ -41,6 +41,9 @@ _FILES = {
     f"{_DOC}/STORE.md.gz": "-rw-r--r--",
     f"{_DOC}/changelog.gz": "-rw-r--r--",
     f"{_DOC}/copyright": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-mount.1.gz": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-quote.1.gz": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-verify.1.gz": "-rw-r--r--",
     f"{_MAN}/man1/ima-snapshot.1.gz": "-rw-r--r--",
     f"{_MAN}/man5/ima-snapshot-store.5.gz": "-rw-r--r--",
     f"{_MAN}/man5/ima-snapshot.conf.5.gz": "-rw-r--r--",
@@ -197,6 +200,9 @@ class Installing(InChroot):
         tree = self.path("/usr/share/man")
         for section, name in (
             ("1", "ima-snapshot"),
+            ("1", "ima-snapshot-mount"),
+            ("1", "ima-snapshot-quote"),
+            ("1", "ima-snapshot-verify"),
             ("5", "ima-snapshot.conf"),
             ("5", "ima-snapshot-store"),
             ("8", "ima-snapshotd"),
