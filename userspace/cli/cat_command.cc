@@ -2,9 +2,11 @@
 #include <fmt/format.h>
 
 #include "commands.h"
+#include "completeness.h"
 #include "json.h"
+#include "log_parts.h"
+#include "log_writer.h"
 #include "session.h"
-#include "stitch.h"
 
 namespace imasnap::cli {
 namespace {

@@ -3,9 +3,9 @@
 
 #include "commands.h"
 #include "json.h"
+#include "log_parts.h"
 #include "record_format.h"
 #include "session.h"
-#include "stitch.h"
 
 namespace imasnap::cli {
 namespace {

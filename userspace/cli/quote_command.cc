@@ -7,12 +7,12 @@
 
 #include "commands.h"
 #include "json.h"
+#include "log_parts.h"
 #include "log_reader.h"
 #include "quote.h"
 #include "quote_json.h"
 #include "replay.h"
 #include "session.h"
-#include "stitch.h"
 
 namespace imasnap::cli {
 namespace {

@@ -4,9 +4,9 @@
 #include <fmt/format.h>
 
 #include "boundary.h"
+#include "log_parts.h"
 #include "recovery.h"
 #include "session.h"
-#include "stitch.h"
 
 namespace imasnap {
 namespace {

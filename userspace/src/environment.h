@@ -13,14 +13,11 @@
 #include "file_system.h"
 #include "kernel_log.h"
 #include "machine.h"
+#include "progress.h"
 #include "result.h"
 #include "store.h"
 
 namespace imasnap {
-
-// Called again and again during long work with the records done so far; work
-// that can be given up stops when it returns false. May be empty.
-using Progress = std::function<bool(uint64_t records)>;
 
 struct Environment {
   FileSystem& fs;

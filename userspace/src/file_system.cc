@@ -7,6 +7,11 @@
 #include <cerrno>
 
 namespace imasnap {
+namespace {
+
+constexpr size_t kSpoolChunk = size_t{256} * 1024;
+
+}  // namespace
 
 Result<size_t> File::Read(std::span<std::byte> out) {
   while (true) {
@@ -157,6 +162,23 @@ std::string ParentDirectory(const std::string& path) {
     return ".";
   }
   return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from) {
+  IMASNAP_ASSIGN(std::unique_ptr<File> file, fs.OpenTemporary());
+  // Most of it is never touched for a short list.
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(kSpoolChunk);
+  const std::span<std::byte> buffer(memory.get(), kSpoolChunk);
+  while (true) {
+    IMASNAP_ASSIGN(const size_t got, from.Read(buffer));
+    if (got == 0) {
+      break;
+    }
+    IMASNAP_RETURN_IF_ERROR(file->WriteAll(buffer.first(got)));
+  }
+  IMASNAP_ASSIGN(const uint64_t start, file->Seek(0));
+  static_cast<void>(start);
+  return file;
 }
 
 }  // namespace imasnap

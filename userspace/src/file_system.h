@@ -129,6 +129,9 @@ inline constexpr uint64_t kRamfsMagic = 0x858458f6;
 
 std::string ParentDirectory(const std::string& path);
 
+// Copies what is left of `from` to a file without a name, at its beginning.
+Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from);
+
 }  // namespace imasnap
 
 #endif  // IMASNAP_FILE_SYSTEM_H_

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "kernel_lists.h"
 
-#include "stitch.h"
-
 namespace imasnap {
 
 Result<KernelLists> KernelLists::Open(const KernelLog& kernel) {

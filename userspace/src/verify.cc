@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <set>
 
-#include "stitch.h"
+#include "completeness.h"
 #include "verify_pass.h"
 
 namespace imasnap {

@@ -6,38 +6,20 @@
 #define IMASNAP_VERIFY_H_
 
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "checkpoint.h"
-#include "environment.h"
-#include "file_system.h"
-#include "metadata.h"
+#include "hash.h"
+#include "log_parts.h"
 #include "pcr_values.h"
-#include "replay.h"
+#include "progress.h"
 #include "result.h"
 
 namespace imasnap {
-
-// One file of the log, in order. `open` gives it from its beginning, each time.
-struct LogPart {
-  std::string path;
-  uint64_t segment = 0;  // its number; 0 for what the kernel holds (staged, live)
-  std::function<Result<std::unique_ptr<File>>()> open;
-  std::optional<SegmentInfo> info;    // what the store says about it
-  std::optional<Error> info_problem;  // the store's metadata is broken
-  // A segment that must come before this part and is not there.
-  std::optional<uint64_t> missing_before;
-  bool missing = false;  // its own bytes are not there
-  // They are not because they were removed after they were verified; info says
-  // which records they were.
-  bool discarded = false;
-};
 
 // The first thing that disagrees.
 struct Finding {

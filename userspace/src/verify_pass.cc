@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "stitch.h"
+#include "log_parts.h"
 #include "store.h"
 
 namespace imasnap {

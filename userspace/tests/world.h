@@ -13,10 +13,11 @@
 #include "environment.h"
 #include "fake_file_system.h"
 #include "fake_kernel.h"
+#include "log_parts.h"
+#include "log_writer.h"
 #include "pcr_values.h"
 #include "session.h"
 #include "snapshot.h"
-#include "stitch.h"
 #include "verify.h"
 
 namespace imasnap::testing {

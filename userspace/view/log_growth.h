@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "environment.h"
+#include "log_parts.h"
 #include "log_state.h"
-#include "verify.h"
 
 namespace imasnap {
 

@@ -7,9 +7,10 @@
 #include <thread>
 #include <utility>
 
+#include "completeness.h"
 #include "log_growth.h"
+#include "log_parts.h"
 #include "log_reader.h"
-#include "stitch.h"
 
 namespace imasnap {
 namespace {
