@@ -7,6 +7,7 @@
 
 #include "app.h"
 #include "machine.h"
+#include "reset_count.h"
 #include "tpm.h"
 
 int main(int argc, char** argv) try {

@@ -6,6 +6,7 @@
 
 #include "app.h"
 #include "machine.h"
+#include "reset_count.h"
 #include "view_server.h"
 
 namespace {

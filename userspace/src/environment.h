@@ -14,6 +14,7 @@
 #include "kernel_log.h"
 #include "machine.h"
 #include "progress.h"
+#include "reset_count.h"
 #include "result.h"
 #include "store.h"
 

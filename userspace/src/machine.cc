@@ -5,13 +5,11 @@
 
 #include <array>
 #include <ctime>
-#include <memory>
-#include <mutex>
+#include <span>
 #include <utility>
 
 #include "bytes.h"
 #include "hash.h"
-#include "tpm.h"
 
 namespace imasnap {
 namespace {
@@ -68,32 +66,6 @@ MachineIdentity ReadMachineIdentity(FileSystem& fs) {
   }
   identity.boot = ToHex(ReadId(fs, kBootIdFile));
   return identity;
-}
-
-std::optional<uint32_t> ReadResetCount(const std::string& tcti) {
-  if (tcti.empty() && !HasDefaultTpm()) {
-    return std::nullopt;
-  }
-  auto tpm = Tpm::Open(tcti);
-  if (!tpm.ok()) {
-    return std::nullopt;
-  }
-  const auto count = (*tpm)->ResetCount();
-  return count.ok() ? std::optional<uint32_t>(*count) : std::nullopt;
-}
-
-ResetCount ToldOnce(ResetCount ask) {
-  struct Told {
-    std::mutex mutex;
-    std::optional<uint32_t> count;
-  };
-  return [ask = std::move(ask), told = std::make_shared<Told>()] {
-    const std::lock_guard<std::mutex> lock(told->mutex);
-    if (!told->count) {
-      told->count = ask();
-    }
-    return told->count;
-  };
 }
 
 }  // namespace imasnap

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What is asked of the machine itself: its time, kernel, identity and TPM.
+// What is asked of the machine itself: its time, kernel and identity.
 #ifndef IMASNAP_MACHINE_H_
 #define IMASNAP_MACHINE_H_
 
-#include <cstdint>
-#include <functional>
-#include <optional>
 #include <string>
 
 #include "file_system.h"
@@ -27,18 +24,6 @@ struct MachineIdentity {
   bool operator==(const MachineIdentity&) const = default;
 };
 MachineIdentity ReadMachineIdentity(FileSystem& fs);
-
-// TPMS_CLOCK_INFO.resetCount of TPM2_ReadClock; nothing without a TPM 2.0 that
-// answers. `tcti` as for Tpm::Open().
-std::optional<uint32_t> ReadResetCount(const std::string& tcti);
-
-// TPMS_CLOCK_INFO.resetCount of this machine's TPM; nothing where none tells it.
-using ResetCount = std::function<std::optional<uint32_t>()>;
-
-// Asks until it is told, and then no more, in no thread and no copy: the count
-// changes with a cold boot, which no process outlives, and each answer takes the
-// TPM two commands.
-ResetCount ToldOnce(ResetCount ask);
 
 }  // namespace imasnap
 

@@ -14,7 +14,7 @@
 
 #include "app.h"
 #include "cli_fixture.h"
-#include "machine.h"
+#include "reset_count.h"
 #include "swtpm.h"
 #include "tpm.h"
 #include "tpm_context.h"
