@@ -32,7 +32,7 @@ _FILES = (
     "ascii_runtime_measurements",
     "binary_runtime_measurements_sha256",
 )
-_WRITTEN = 256 << 10  # kPiece of src/segment_writer.cc
+_WRITTEN = 256 << 10  # kPiece of src/store/segment_writer.cc
 _READ = ("plain", "bare FUSE", "view")
 _TIMES = 3
 _SLOWER_AT_MOST = 3.0

@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "file_system.h"
-#include "log_reader.h"
-#include "replay.h"
+#include "base/file_system.h"
+#include "log/log_reader.h"
+#include "log/replay.h"
 
 namespace imasnap {
 namespace {

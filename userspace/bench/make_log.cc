@@ -17,12 +17,12 @@
 #include <string>
 #include <vector>
 
-#include "aggregate.h"
-#include "file_system.h"
-#include "record_format.h"
-#include "replay.h"
-#include "segment_writer.h"
-#include "store.h"
+#include "base/file_system.h"
+#include "log/aggregate.h"
+#include "log/record_format.h"
+#include "log/replay.h"
+#include "store/segment_writer.h"
+#include "store/store.h"
 
 namespace imasnap {
 namespace {

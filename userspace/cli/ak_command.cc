@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
-#include "ak.h"
-#include "commands.h"
-#include "json.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "tpm/ak.h"
 
 namespace imasnap::cli {
 Result<int> AkCreateCommand(const Context& context, const AkArguments& arguments) {

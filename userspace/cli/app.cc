@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "app.h"
+#include "cli/app.h"
 
 #include <fmt/format.h>
 
 #include <utility>
 
-#include "command_line.h"
-#include "securityfs.h"
-#include "terminal_progress.h"
-#include "tss2_log.h"
+#include "cli/command_line.h"
+#include "cli/terminal_progress.h"
+#include "kernel/securityfs.h"
+#include "tpm/tss2_log.h"
 
 namespace imasnap::cli {
 namespace {

@@ -12,11 +12,11 @@
 #include <string>
 #include <vector>
 
-#include "environment.h"
-#include "file_system.h"
-#include "machine.h"
-#include "pcr_values.h"
-#include "result.h"
+#include "base/file_system.h"
+#include "base/machine.h"
+#include "base/result.h"
+#include "store/environment.h"
+#include "tpm/pcr_values.h"
 
 namespace imasnap::cli {
 

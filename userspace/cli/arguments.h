@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "ak.h"
-#include "verify.h"
+#include "tpm/ak.h"
+#include "verify/verify.h"
 
 namespace imasnap::cli {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
-#include "commands.h"
-#include "completeness.h"
-#include "json.h"
-#include "log_parts.h"
-#include "log_writer.h"
-#include "session.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "store/completeness.h"
+#include "store/log_parts.h"
+#include "store/log_writer.h"
+#include "store/session.h"
 
 namespace imasnap::cli {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "command_line.h"
+#include "cli/command_line.h"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 #include <memory>
 #include <ostream>
 
-#include "mistakes.h"
+#include "program/mistakes.h"
 
 namespace imasnap::cli {
 namespace {
@@ -53,7 +53,7 @@ CLI::Option* AddNumber(CLI::App* app, const std::string& name, const std::string
 
 void DeclareGlobal(CLI::App* app, GlobalOptions* options) {
   GlobalOptions& global = *options;
-  app->failure_message(Mistake);
+  app->failure_message(program::Mistake);
   app->set_version_flag("--version", "ima-snapshot " IMASNAP_VERSION);
   app->footer(kExamples);
   app->require_subcommand(1);
@@ -314,7 +314,7 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
-    RefuseEmpty(app);
+    program::RefuseEmpty(app);
   } catch (const CLI::RequiredError& problem) {
     // CLI11 misses a command before it complains of one that it does not know.
     const std::vector<std::string> unknown = app.remaining(true);

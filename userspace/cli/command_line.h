@@ -11,7 +11,7 @@
 #include <variant>
 #include <vector>
 
-#include "commands.h"
+#include "cli/commands.h"
 
 namespace imasnap::cli {
 

@@ -8,9 +8,9 @@
 
 #include <string>
 
-#include "app.h"
-#include "arguments.h"
-#include "environment.h"
+#include "cli/app.h"
+#include "cli/arguments.h"
+#include "store/environment.h"
 
 namespace imasnap::cli {
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
-#include "checkpoint.h"
-#include "commands.h"
-#include "discard.h"
-#include "json.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "verify/checkpoint.h"
+#include "verify/discard.h"
 
 namespace imasnap::cli {
 namespace {

@@ -6,9 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "log_reader.h"
-#include "metadata.h"
-#include "store.h"
+#include "log/log_reader.h"
+#include "store/metadata.h"
+#include "store/store.h"
 
 namespace imasnap::cli {
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
-#include "commands.h"
-#include "json.h"
-#include "log_parts.h"
-#include "record_format.h"
-#include "session.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "log/record_format.h"
+#include "store/log_parts.h"
+#include "store/session.h"
 
 namespace imasnap::cli {
 namespace {

@@ -5,10 +5,10 @@
 #include <exception>
 #include <iostream>
 
-#include "app.h"
-#include "machine.h"
-#include "reset_count.h"
-#include "tpm.h"
+#include "base/machine.h"
+#include "cli/app.h"
+#include "tpm/reset_count.h"
+#include "tpm/tpm.h"
 
 int main(int argc, char** argv) try {
   std::ios::sync_with_stdio(false);

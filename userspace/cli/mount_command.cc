@@ -9,8 +9,8 @@
 #include <csignal>
 #include <mutex>
 
-#include "commands.h"
-#include "view_server.h"
+#include "cli/commands.h"
+#include "view/view_server.h"
 
 namespace imasnap::cli {
 namespace {

@@ -5,14 +5,14 @@
 #include <filesystem>
 #include <set>
 
-#include "commands.h"
-#include "json.h"
-#include "log_parts.h"
-#include "log_reader.h"
-#include "quote.h"
-#include "quote_json.h"
-#include "replay.h"
-#include "session.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/quote_json.h"
+#include "log/log_reader.h"
+#include "log/replay.h"
+#include "store/log_parts.h"
+#include "store/session.h"
+#include "tpm/quote.h"
 
 namespace imasnap::cli {
 namespace {

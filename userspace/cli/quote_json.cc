@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "quote_json.h"
+#include "cli/quote_json.h"
 
 #include <fmt/format.h>
 

@@ -6,8 +6,8 @@
 
 #include <string>
 
-#include "json.h"
-#include "quote_check.h"
+#include "cli/json.h"
+#include "tpm/quote_check.h"
 
 namespace imasnap::cli {
 

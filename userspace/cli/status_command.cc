@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
-#include "commands.h"
-#include "json.h"
-#include "session.h"
-#include "staging.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "snapshot/staging.h"
+#include "store/session.h"
 
 namespace imasnap::cli {
 namespace {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
-#include "commands.h"
-#include "json.h"
-#include "snapshot.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "snapshot/snapshot.h"
 
 namespace imasnap::cli {
 namespace {

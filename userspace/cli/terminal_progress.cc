@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "terminal_progress.h"
+#include "cli/terminal_progress.h"
 
 #include <fmt/format.h>
 

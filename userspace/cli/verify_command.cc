@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
-#include "checkpoint.h"
-#include "commands.h"
-#include "copied_store.h"
-#include "json.h"
-#include "log_parts.h"
-#include "quote_json.h"
-#include "seen_quotes.h"
-#include "session.h"
-#include "verify.h"
-#include "verify_quote.h"
-#include "verify_report.h"
+#include "cli/commands.h"
+#include "cli/json.h"
+#include "cli/quote_json.h"
+#include "cli/verify_quote.h"
+#include "cli/verify_report.h"
+#include "store/log_parts.h"
+#include "store/session.h"
+#include "verify/checkpoint.h"
+#include "verify/copied_store.h"
+#include "verify/seen_quotes.h"
+#include "verify/verify.h"
 
 namespace imasnap::cli {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verify_quote.h"
+#include "cli/verify_quote.h"
 
 #include <fmt/format.h>
 

@@ -7,9 +7,9 @@
 #include <optional>
 #include <string>
 
-#include "commands.h"
-#include "pcr_values.h"
-#include "quote_check.h"
+#include "cli/commands.h"
+#include "tpm/pcr_values.h"
+#include "tpm/quote_check.h"
 
 namespace imasnap::cli {
 

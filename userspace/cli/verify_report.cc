@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "verify_report.h"
+#include "cli/verify_report.h"
 
 #include <fmt/format.h>
 
-#include "store.h"
+#include "store/store.h"
 
 namespace imasnap::cli {
 namespace {

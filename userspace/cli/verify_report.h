@@ -6,8 +6,8 @@
 
 #include <ostream>
 
-#include "json.h"
-#include "verify.h"
+#include "cli/json.h"
+#include "verify/verify.h"
 
 namespace imasnap::cli {
 

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "app.h"
+#include "daemon/app.h"
 
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
 #include <CLI/CLI.hpp>
 
-#include "cli/mistakes.h"
-#include "log.h"
-#include "loop.h"
-#include "securityfs.h"
-#include "service.h"
-#include "tss2_log.h"
-#include "worker.h"
+#include "daemon/log.h"
+#include "daemon/loop.h"
+#include "daemon/service.h"
+#include "daemon/worker.h"
+#include "kernel/securityfs.h"
+#include "program/mistakes.h"
+#include "tpm/tss2_log.h"
 
 namespace imasnap::daemon {
 namespace {
@@ -39,7 +39,7 @@ struct Options {
 
 void Declare(CLI::App* app, Options* options) {
   app->set_version_flag("--version", "ima-snapshotd " IMASNAP_VERSION);
-  app->failure_message(cli::Mistake);
+  app->failure_message(program::Mistake);
   app->footer(kExamples);
   app->add_option("--config", options->config_file, "Configuration file")->type_name("FILE");
   app->add_option("--store", options->store, "Directory of the segments")->type_name("DIR");
@@ -100,7 +100,7 @@ int RunDaemon(const std::vector<std::string>& args, const Host& host) {
   try {  // CLI11 reports by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
-    cli::RefuseEmpty(app);
+    program::RefuseEmpty(app);
   } catch (const CLI::ParseError& problem) {
     const int code = app.exit(problem, host.out, host.err);
     return code == 0 ? kExitOk : kExitUsage;

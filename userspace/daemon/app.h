@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "environment.h"
-#include "machine.h"
-#include "view_keeper.h"
+#include "base/machine.h"
+#include "daemon/view_keeper.h"
+#include "store/environment.h"
 
 namespace imasnap::daemon {
 

@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-#include "trigger.h"
+#include "daemon/trigger.h"
 
 namespace imasnap::daemon {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "loop.h"
+#include "daemon/loop.h"
 
 #include <sys/epoll.h>
 #include <systemd/sd-daemon.h>

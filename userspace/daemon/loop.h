@@ -9,9 +9,9 @@
 
 #include <memory>
 
-#include "result.h"
-#include "service.h"
-#include "worker.h"
+#include "base/result.h"
+#include "daemon/service.h"
+#include "daemon/worker.h"
 
 namespace imasnap::daemon {
 

@@ -4,10 +4,10 @@
 #include <exception>
 #include <iostream>
 
-#include "app.h"
-#include "machine.h"
-#include "reset_count.h"
-#include "view_server.h"
+#include "base/machine.h"
+#include "daemon/app.h"
+#include "tpm/reset_count.h"
+#include "view/view_server.h"
 
 namespace {
 

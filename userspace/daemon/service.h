@@ -10,14 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "backoff.h"
-#include "environment.h"
-#include "log.h"
-#include "result.h"
-#include "startup.h"
-#include "trigger.h"
-#include "view_keeper.h"
-#include "worker.h"
+#include "base/result.h"
+#include "daemon/backoff.h"
+#include "daemon/log.h"
+#include "daemon/startup.h"
+#include "daemon/trigger.h"
+#include "daemon/view_keeper.h"
+#include "daemon/worker.h"
+#include "store/environment.h"
 
 namespace imasnap::daemon {
 

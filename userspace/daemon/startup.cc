@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "startup.h"
+#include "daemon/startup.h"
 
 #include <ctime>
 
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 namespace imasnap::daemon {
 namespace {

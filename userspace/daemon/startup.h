@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "environment.h"
-#include "metadata.h"
-#include "result.h"
+#include "base/result.h"
+#include "store/environment.h"
+#include "store/metadata.h"
 
 namespace imasnap::daemon {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "trigger.h"
+#include "daemon/trigger.h"
 
 #include <fmt/format.h>
 

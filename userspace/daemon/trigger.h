@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "config.h"
+#include "store/config.h"
 
 namespace imasnap::daemon {
 

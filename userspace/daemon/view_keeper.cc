@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "view_keeper.h"
+#include "daemon/view_keeper.h"
 
 #include <fmt/format.h>
 #include <syslog.h>

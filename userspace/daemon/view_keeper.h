@@ -8,10 +8,10 @@
 #include <memory>
 #include <string>
 
-#include "backoff.h"
-#include "environment.h"
-#include "log.h"
-#include "result.h"
+#include "base/result.h"
+#include "daemon/backoff.h"
+#include "daemon/log.h"
+#include "store/environment.h"
 
 namespace imasnap::daemon {
 

@@ -11,10 +11,10 @@
 #include <thread>
 #include <vector>
 
-#include "environment.h"
-#include "result.h"
-#include "snapshot.h"
-#include "trigger.h"
+#include "base/result.h"
+#include "daemon/trigger.h"
+#include "snapshot/snapshot.h"
+#include "store/environment.h"
 
 namespace imasnap::daemon {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "aggregate.h"
+#include "log/aggregate.h"
 
 #include "targets.h"
 

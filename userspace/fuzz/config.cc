@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "config.h"
+#include "store/config.h"
 
 #include "fake_file_system.h"
 #include "targets.h"

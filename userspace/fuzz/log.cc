@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <array>
 
-#include "aggregate.h"
-#include "log_reader.h"
-#include "record_format.h"
-#include "replay.h"
+#include "log/aggregate.h"
+#include "log/log_reader.h"
+#include "log/record_format.h"
+#include "log/replay.h"
 #include "targets.h"
 
 namespace imasnap::fuzz {

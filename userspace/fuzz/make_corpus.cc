@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "aggregate.h"
-#include "checkpoint.h"
+#include "log/aggregate.h"
 #include "log_builder.h"
-#include "metadata.h"
+#include "store/metadata.h"
+#include "verify/checkpoint.h"
 
 namespace imasnap {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "metadata.h"
+#include "store/metadata.h"
 
 #include "targets.h"
 

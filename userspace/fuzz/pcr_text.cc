@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "pcr_values.h"
 #include "targets.h"
+#include "tpm/pcr_values.h"
 
 namespace imasnap::fuzz {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "attest.h"
 #include "targets.h"
-#include "tss2_log.h"
+#include "tpm/attest.h"
+#include "tpm/tss2_log.h"
 
 namespace imasnap::fuzz {
 namespace {

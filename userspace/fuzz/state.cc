@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "checkpoint.h"
 #include "targets.h"
+#include "verify/checkpoint.h"
 
 namespace imasnap::fuzz {
 

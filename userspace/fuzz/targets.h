@@ -8,8 +8,8 @@
 
 #include <span>
 
-#include "bytes.h"
-#include "result.h"
+#include "base/bytes.h"
+#include "base/result.h"
 
 namespace imasnap::fuzz {
 

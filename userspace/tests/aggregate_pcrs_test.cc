@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "aggregate.h"
-#include "hash.h"
+#include "base/hash.h"
+#include "log/aggregate.h"
 #include "world.h"
 
 namespace imasnap {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "aggregate.h"
+#include "log/aggregate.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "log/replay.h"
 #include "log_builder.h"
-#include "replay.h"
 
 namespace imasnap {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // Attestation keys: what is made, what is never replaced, whose are refused.
-#include "ak.h"
+#include "tpm/ak.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

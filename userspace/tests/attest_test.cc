@@ -2,7 +2,7 @@
 //
 // The parsers of quotes, signatures and keys, on bytes that a TPM could have
 // written; with a TPM: quote_test.cc.
-#include "attest.h"
+#include "tpm/attest.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -11,9 +11,9 @@
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
-#include "pcr_selection.h"
-#include "quote_check.h"
-#include "tss2_log.h"
+#include "tpm/pcr_selection.h"
+#include "tpm/quote_check.h"
+#include "tpm/tss2_log.h"
 
 namespace imasnap {
 namespace {

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint_fixture.h"
-#include "discard.h"
+#include "verify/discard.h"
 
 namespace imasnap {
 namespace {

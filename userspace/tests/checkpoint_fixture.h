@@ -9,8 +9,8 @@
 
 #include <string>
 
-#include "checkpoint.h"
-#include "verify.h"
+#include "verify/checkpoint.h"
+#include "verify/verify.h"
 #include "world.h"
 
 namespace imasnap::testing {

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "checkpoint_fixture.h"
-#include "seen_quotes.h"
 #include "tampering.h"
+#include "verify/seen_quotes.h"
 
 namespace imasnap {
 namespace {

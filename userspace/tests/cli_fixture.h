@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "app.h"
+#include "cli/app.h"
 #include "world.h"
 
 namespace imasnap::cli {

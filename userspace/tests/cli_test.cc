@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "cli_fixture.h"
-#include "record_format.h"
+#include "log/record_format.h"
 
 namespace imasnap::cli {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "config.h"
+#include "store/config.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // A copy of a store and of the kernel's list: which segments come before the list.
-#include "copied_store.h"
+#include "verify/copied_store.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

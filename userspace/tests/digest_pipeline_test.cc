@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "digest_pipeline.h"
+#include "log/digest_pipeline.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 #include <atomic>
 #include <cerrno>
 
+#include "log/record_format.h"
+#include "log/replay.h"
 #include "log_builder.h"
-#include "record_format.h"
-#include "replay.h"
 
 namespace imasnap {
 namespace {

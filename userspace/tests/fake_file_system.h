@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "base/file_system.h"
 #include "fake_kernel.h"
-#include "file_system.h"
 
 namespace imasnap::testing {
 

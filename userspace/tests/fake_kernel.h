@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "aggregate.h"
-#include "file_system.h"
+#include "base/file_system.h"
+#include "log/aggregate.h"
 #include "log_builder.h"
-#include "pcr_values.h"
+#include "tpm/pcr_values.h"
 
 namespace imasnap::testing {
 

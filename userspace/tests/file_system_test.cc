@@ -2,7 +2,7 @@
 //
 // What FileSystem and File make of single calls: durable files and directories,
 // calls that were interrupted.
-#include "file_system.h"
+#include "base/file_system.h"
 
 #include <gtest/gtest.h>
 

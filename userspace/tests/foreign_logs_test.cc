@@ -9,10 +9,10 @@
 #include <fstream>
 #include <iterator>
 
+#include "log/log_reader.h"
+#include "log/record_format.h"
+#include "log/replay.h"
 #include "log_builder.h"
-#include "log_reader.h"
-#include "record_format.h"
-#include "replay.h"
 
 namespace imasnap {
 namespace {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // Every hash of a bank against OpenSSL's (HashOf()).
-#include "hash.h"
+#include "base/hash.h"
 
 #include <gtest/gtest.h>
 

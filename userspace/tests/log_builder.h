@@ -10,8 +10,8 @@
 #include <string_view>
 #include <vector>
 
-#include "bytes.h"
-#include "hash.h"
+#include "base/bytes.h"
+#include "base/hash.h"
 
 namespace imasnap::testing {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "log_reader.h"
+#include "log/log_reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "log/record_format.h"
+#include "log/replay.h"
 #include "log_builder.h"
-#include "record_format.h"
-#include "replay.h"
 
 namespace imasnap {
 namespace {

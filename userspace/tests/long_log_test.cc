@@ -3,8 +3,8 @@
 // verify and cat on a log that is long enough for threads.
 #include <gtest/gtest.h>
 
-#include "log_reader.h"
-#include "record_format.h"
+#include "log/log_reader.h"
+#include "log/record_format.h"
 #include "world.h"
 
 namespace imasnap {

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "app.h"
+#include "cli/app.h"
 #include "world.h"
 
 namespace imasnap::cli {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "pcr_values.h"
+#include "tpm/pcr_values.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -11,9 +11,9 @@
 #include <cerrno>
 #include <filesystem>
 
-#include "environment.h"
-#include "file_system.h"
-#include "store.h"
+#include "base/file_system.h"
+#include "store/environment.h"
+#include "store/store.h"
 
 namespace imasnap {
 namespace {

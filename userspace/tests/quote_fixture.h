@@ -12,12 +12,12 @@
 #include <string>
 #include <vector>
 
-#include "app.h"
+#include "cli/app.h"
 #include "cli_fixture.h"
-#include "reset_count.h"
 #include "swtpm.h"
-#include "tpm.h"
-#include "tpm_context.h"
+#include "tpm/reset_count.h"
+#include "tpm/tpm.h"
+#include "tpm/tpm_context.h"
 #include "world.h"
 
 namespace imasnap::cli {

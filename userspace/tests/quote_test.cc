@@ -2,7 +2,7 @@
 //
 // Quotes with a software TPM: the program on a kernel in memory whose records
 // the TPM was extended with, and tpm2-tools as the referee in both directions.
-#include "quote.h"
+#include "tpm/quote.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,8 +14,8 @@
 #include <set>
 #include <utility>
 
-#include "quote_check.h"
 #include "quote_fixture.h"
+#include "tpm/quote_check.h"
 
 namespace imasnap::cli {
 namespace {

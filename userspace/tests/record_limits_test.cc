@@ -4,9 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "log/log_reader.h"
+#include "log/replay.h"
 #include "log_builder.h"
-#include "log_reader.h"
-#include "replay.h"
 
 namespace imasnap {
 namespace {

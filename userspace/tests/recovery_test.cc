@@ -2,14 +2,14 @@
 //
 // Recovery where misfortunes come together: metadata lost, a kexec or another
 // machine, records staged again, a disk that fails.
-#include "recovery.h"
+#include "snapshot/recovery.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cerrno>
 
-#include "discard.h"
+#include "verify/discard.h"
 #include "world.h"
 
 namespace imasnap {

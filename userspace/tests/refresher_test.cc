@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "refresher.h"
+#include "view/refresher.h"
 
 #include <gtest/gtest.h>
 

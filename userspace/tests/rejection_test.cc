@@ -7,8 +7,8 @@
 
 #include <sstream>
 
+#include "cli/verify_report.h"
 #include "tampering.h"
-#include "verify_report.h"
 #include "world.h"
 
 namespace imasnap {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "replay.h"
+#include "log/replay.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "reset_count.h"
+#include "tpm/reset_count.h"
 
 #include <gtest/gtest.h>
 

@@ -2,7 +2,7 @@
 //
 // Boots told apart, and the store's recovery from states that only an
 // interruption leaves.
-#include "session.h"
+#include "store/session.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <tuple>
 
-#include "replay.h"
+#include "log/replay.h"
 #include "world.h"
 
 namespace imasnap {

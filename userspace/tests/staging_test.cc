@@ -2,7 +2,7 @@
 //
 // Snapshots by staging: what the kernel refuses, what others leave, what the
 // commands see. The faults are in snapshot_test.cc, for both kinds of kernel.
-#include "staging.h"
+#include "snapshot/staging.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

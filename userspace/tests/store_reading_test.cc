@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-#include "store.h"
+#include "store/store.h"
 #include "world.h"
 
 namespace imasnap {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "bytes.h"
+#include "base/bytes.h"
 
 namespace imasnap::testing {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // A TPM that cannot be reached.
-#include "tpm.h"
+#include "tpm/tpm.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // That tpm2-tss then prints nothing: attest_test.cc and quote_files_test.cc.
-#include "tss2_log.h"
+#include "tpm/tss2_log.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tampering.h"
-#include "verify.h"
+#include "verify/verify.h"
 #include "world.h"
 
 namespace imasnap {

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint_fixture.h"
-#include "quote_check.h"
+#include "tpm/quote_check.h"
 
 namespace imasnap {
 namespace {

@@ -7,9 +7,9 @@
 #include <future>
 #include <thread>
 
-#include "refresher.h"
 #include "tampering.h"
-#include "view_files.h"
+#include "view/refresher.h"
+#include "view/view_files.h"
 #include "whole_log_fixture.h"
 
 namespace imasnap {

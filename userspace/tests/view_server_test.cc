@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // The view as mounted by this machine's kernel; skipped where it may not be.
-#include "view_server.h"
+#include "view/view_server.h"
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
@@ -23,8 +23,8 @@
 #include <mutex>
 #include <thread>
 
-#include "fuse_session.h"
 #include "log_builder.h"
+#include "view/fuse_session.h"
 #include "world.h"
 
 namespace imasnap {

@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "whole_log.h"
+#include "view/whole_log.h"
 #include "world.h"
 
 namespace imasnap {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "whole_log.h"
+#include "view/whole_log.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include "every_call.h"
 #include "tampering.h"
-#include "view_files.h"
+#include "view/view_files.h"
 #include "whole_log_fixture.h"
 
 namespace imasnap {

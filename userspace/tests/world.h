@@ -10,15 +10,15 @@
 #include <optional>
 #include <string>
 
-#include "environment.h"
 #include "fake_file_system.h"
 #include "fake_kernel.h"
-#include "log_parts.h"
-#include "log_writer.h"
-#include "pcr_values.h"
-#include "session.h"
-#include "snapshot.h"
-#include "verify.h"
+#include "snapshot/snapshot.h"
+#include "store/environment.h"
+#include "store/log_parts.h"
+#include "store/log_writer.h"
+#include "store/session.h"
+#include "tpm/pcr_values.h"
+#include "verify/verify.h"
 
 namespace imasnap::testing {
 

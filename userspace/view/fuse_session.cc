@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "fuse_session.h"
+#include "view/fuse_session.h"
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>

@@ -12,7 +12,7 @@
 #include <thread>
 #include <vector>
 
-#include "result.h"
+#include "base/result.h"
 
 struct fuse_lowlevel_ops;
 struct fuse_session;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "log_growth.h"
+#include "view/log_growth.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-#include "aggregate.h"
-#include "log_reader.h"
+#include "log/aggregate.h"
+#include "log/log_reader.h"
 
 namespace imasnap {
 namespace {

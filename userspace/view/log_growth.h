@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "environment.h"
-#include "log_parts.h"
-#include "log_state.h"
+#include "store/environment.h"
+#include "store/log_parts.h"
+#include "view/log_state.h"
 
 namespace imasnap {
 

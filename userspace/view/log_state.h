@@ -9,9 +9,9 @@
 #include <optional>
 #include <vector>
 
-#include "file_system.h"
-#include "result.h"
-#include "view_format.h"
+#include "base/file_system.h"
+#include "base/result.h"
+#include "view/view_format.h"
 
 namespace imasnap {
 

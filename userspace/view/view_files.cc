@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "view_files.h"
+#include "view/view_files.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <string_view>
 
-#include "log_reader.h"
-#include "record_format.h"
-#include "replay.h"
+#include "log/log_reader.h"
+#include "log/record_format.h"
+#include "log/replay.h"
 
 namespace imasnap {
 namespace {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "environment.h"
-#include "result.h"
-#include "view_format.h"
+#include "base/result.h"
+#include "store/environment.h"
+#include "view/view_format.h"
 
 namespace imasnap {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "view_format.h"
+#include "view/view_format.h"
 
 #include <algorithm>
 #include <array>
 #include <optional>
 
-#include "log_reader.h"
-#include "record_format.h"
+#include "log/log_reader.h"
+#include "log/record_format.h"
 
 namespace imasnap {
 namespace {

@@ -8,9 +8,9 @@
 #include <span>
 #include <string>
 
-#include "bytes.h"
-#include "hash.h"
-#include "result.h"
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/result.h"
 
 namespace imasnap {
 

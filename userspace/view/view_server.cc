@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "view_server.h"
+#include "view/view_server.h"
 
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
@@ -15,11 +15,11 @@
 #include <optional>
 #include <vector>
 
-#include "fuse_session.h"
-#include "refresher.h"
-#include "securityfs.h"
-#include "view_files.h"
-#include "whole_log.h"
+#include "kernel/securityfs.h"
+#include "view/fuse_session.h"
+#include "view/refresher.h"
+#include "view/view_files.h"
+#include "view/whole_log.h"
 
 // Readers bypass the kernel's page cache (direct_io). It would keep the page that
 // holds the log's end with zeros behind it, and a reader that has that page in

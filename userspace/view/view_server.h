@@ -10,8 +10,8 @@
 #include <memory>
 #include <string>
 
-#include "environment.h"
-#include "result.h"
+#include "base/result.h"
+#include "store/environment.h"
 
 namespace imasnap {
 

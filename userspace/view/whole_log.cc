@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "whole_log.h"
+#include "view/whole_log.h"
 
 #include <fmt/format.h>
 
@@ -7,10 +7,10 @@
 #include <thread>
 #include <utility>
 
-#include "completeness.h"
-#include "log_growth.h"
-#include "log_parts.h"
-#include "log_reader.h"
+#include "log/log_reader.h"
+#include "store/completeness.h"
+#include "store/log_parts.h"
+#include "view/log_growth.h"
 
 namespace imasnap {
 namespace {

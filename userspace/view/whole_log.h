@@ -12,10 +12,10 @@
 #include <optional>
 #include <string>
 
-#include "environment.h"
-#include "log_state.h"
-#include "result.h"
-#include "session.h"
+#include "base/result.h"
+#include "store/environment.h"
+#include "store/session.h"
+#include "view/log_state.h"
 
 namespace imasnap {
 

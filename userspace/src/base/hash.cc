@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "base/hash.h"
+
+#include <nettle/hmac.h>
+#include <nettle/nettle-meta.h>
+#include <nettle/sha1.h>
+#include <nettle/sha2.h>
+#include <nettle/sha3.h>
+#include <nettle/sm3.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+namespace imasnap {
+namespace {
+
+struct AlgInfo {
+  HashAlg alg;
+  uint16_t tpm_id;
+  size_t size;
+  const char* kernel_name;
+  const nettle_hash* nettle;
+};
+
+constexpr std::array<AlgInfo, kHashAlgCount> kAlgs = {{
+    {HashAlg::kSha1, 0x0004, 20, "sha1", &nettle_sha1},
+    {HashAlg::kSha256, 0x000b, 32, "sha256", &nettle_sha256},
+    {HashAlg::kSha384, 0x000c, 48, "sha384", &nettle_sha384},
+    {HashAlg::kSha512, 0x000d, 64, "sha512", &nettle_sha512},
+    {HashAlg::kSm3, 0x0012, 32, "sm3", &nettle_sm3},
+    {HashAlg::kSha3_256, 0x0027, 32, "sha3-256", &nettle_sha3_256},
+    {HashAlg::kSha3_384, 0x0028, 48, "sha3-384", &nettle_sha3_384},
+    {HashAlg::kSha3_512, 0x0029, 64, "sha3-512", &nettle_sha3_512},
+}};
+
+struct NamedSize {
+  std::string_view name;
+  size_t size;
+};
+
+// hash_algo_name[] and hash_digest_size[] of lib/crypto/hash_info.c, and the
+// name that SM3 had before.
+constexpr auto kKernelSizes = std::to_array<NamedSize>({
+    {"md4", 16},         {"md5", 16},      {"sha1", 20},     {"rmd160", 20},   {"sha256", 32},
+    {"sha384", 48},      {"sha512", 64},   {"sha224", 28},   {"rmd128", 16},   {"rmd256", 32},
+    {"rmd320", 40},      {"wp256", 32},    {"wp384", 48},    {"wp512", 64},    {"tgr128", 16},
+    {"tgr160", 20},      {"tgr192", 24},   {"sm3", 32},      {"sm3-256", 32},  {"streebog256", 32},
+    {"streebog512", 64}, {"sha3-256", 32}, {"sha3-384", 48}, {"sha3-512", 64},
+});
+
+const AlgInfo& Info(HashAlg alg) { return kAlgs[static_cast<size_t>(alg)]; }
+
+const uint8_t* Octets(ByteView bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
+uint8_t* Octets(Digest* digest) { return reinterpret_cast<uint8_t*>(digest->bytes.data()); }
+
+}  // namespace
+
+size_t DigestSize(HashAlg alg) { return Info(alg).size; }
+std::string_view HashName(HashAlg alg) { return Info(alg).kernel_name; }
+uint16_t TpmAlgId(HashAlg alg) { return Info(alg).tpm_id; }
+
+std::optional<HashAlg> HashFromTpmAlgId(uint16_t id) {
+  for (const AlgInfo& info : kAlgs) {
+    if (info.tpm_id == id) {
+      return info.alg;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<HashAlg> HashFromName(std::string_view name) {
+  for (const AlgInfo& info : kAlgs) {
+    if (name == info.kernel_name) {
+      return info.alg;
+    }
+  }
+  if (name == "sm3-256") {
+    return HashAlg::kSm3;
+  }
+  constexpr std::string_view kPrefix = "tpm_alg_";
+  if (name.starts_with(kPrefix)) {
+    const std::string_view hex = name.substr(kPrefix.size());
+    uint16_t id = 0;
+    const auto [end, err] = std::from_chars(hex.data(), hex.data() + hex.size(), id, 16);
+    if (err == std::errc() && end == hex.data() + hex.size()) {
+      return HashFromTpmAlgId(id);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<size_t> KernelDigestSize(std::string_view name) {
+  for (const NamedSize& known : kKernelSizes) {
+    if (known.name == name) {
+      return known.size;
+    }
+  }
+  return std::nullopt;
+}
+
+Digest Digest::Filled(size_t size, std::byte value) {
+  Digest digest;
+  digest.size = static_cast<uint8_t>(size);
+  std::fill_n(digest.bytes.begin(), size, value);
+  return digest;
+}
+
+Digest Digest::From(ByteView view) {
+  Digest digest;
+  digest.size = static_cast<uint8_t>(std::min(view.size(), kMaxDigestSize));
+  std::copy_n(view.begin(), digest.size, digest.bytes.begin());
+  return digest;
+}
+
+bool Digest::operator==(const Digest& other) const {
+  return std::ranges::equal(view(), other.view());
+}
+
+Hasher::Hasher(HashAlg alg) : alg_(alg) {
+  static_assert(kContextSize >=
+                std::max({sizeof(sha1_ctx), sizeof(sha256_ctx), sizeof(sha512_ctx), sizeof(sm3_ctx),
+                          sizeof(sha3_256_ctx), sizeof(sha3_384_ctx), sizeof(sha3_512_ctx)}));
+  Info(alg_).nettle->init(context_.data());
+}
+
+void Hasher::Update(ByteView bytes) {
+  Info(alg_).nettle->update(context_.data(), bytes.size(), Octets(bytes));
+}
+
+Digest Hasher::Finish() {
+  Digest digest;
+  digest.size = static_cast<uint8_t>(DigestSize(alg_));
+  Info(alg_).nettle->digest(context_.data(), digest.size, Octets(&digest));
+  return digest;
+}
+
+Digest Hasher::Peek() const { return Hasher(*this).Finish(); }
+
+Digest HashBytes(HashAlg alg, ByteView bytes) {
+  Hasher hasher(alg);
+  hasher.Update(bytes);
+  return hasher.Finish();
+}
+
+Digest HmacSha256(ByteView key, ByteView text) {
+  hmac_sha256_ctx context;
+  hmac_sha256_set_key(&context, key.size(), Octets(key));
+  hmac_sha256_update(&context, text.size(), Octets(text));
+  Digest digest;
+  digest.size = SHA256_DIGEST_SIZE;
+  hmac_sha256_digest(&context, digest.size, Octets(&digest));
+  return digest;
+}
+
+}  // namespace imasnap

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#ifndef IMASNAP_BASE_PROGRESS_H_
+#define IMASNAP_BASE_PROGRESS_H_
+
+#include <cstdint>
+#include <functional>
+
+namespace imasnap {
+
+// Called again and again during long work with the records done so far; work
+// that can be given up stops when it returns false. May be empty.
+using Progress = std::function<bool(uint64_t records)>;
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_BASE_PROGRESS_H_

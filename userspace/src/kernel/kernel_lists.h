@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// What the kernel holds of the log at one moment: the records that were staged
+// and not deleted, if it has staging, then the live list.
+#ifndef IMASNAP_KERNEL_KERNEL_LISTS_H_
+#define IMASNAP_KERNEL_KERNEL_LISTS_H_
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/result.h"
+#include "kernel/kernel_log.h"
+
+namespace imasnap {
+
+struct KernelHead : LiveHead {
+  bool staged = false;  // something is staged: what was compared begins there
+};
+
+class KernelLists {
+ public:
+  // Opens both before either is read, so that nothing is staged in between.
+  static Result<KernelLists> Open(const KernelLog& kernel);
+
+  bool has_staging() const { return staged_ != nullptr; }
+  // Copies both to files without names and closes the kernel's, because
+  // nothing can be staged while one of those is open.
+  Status Spool();
+  // Lets go of both; Compare() opens them again.
+  void Close();
+  // As CompareWithLive(), from where the first of the two begins.
+  Result<KernelHead> Compare(const std::optional<SegmentKey>& last);
+
+  // At its beginning; null when nothing is staged. Only after Spool().
+  Result<std::unique_ptr<File>> TakeStaged();
+  // At its beginning.
+  Result<std::unique_ptr<File>> TakeLive();
+
+ private:
+  explicit KernelLists(KernelLog kernel) : kernel_(std::move(kernel)) {}
+  Status Reopen();
+
+  KernelLog kernel_;
+  std::unique_ptr<File> staged_;
+  std::unique_ptr<File> live_;
+  bool spooled_ = false;
+  bool read_ = false;
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_KERNEL_KERNEL_LISTS_H_

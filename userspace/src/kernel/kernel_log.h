@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The kernel's side: the files of /sys/kernel/security/ima.
+#ifndef IMASNAP_KERNEL_KERNEL_LOG_H_
+#define IMASNAP_KERNEL_KERNEL_LOG_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/file_system.h"
+#include "base/result.h"
+#include "log/aggregate.h"
+
+namespace imasnap {
+
+inline constexpr const char* kDefaultSecurityFs = "/sys/kernel/security";
+
+// What the kernel offers for taking records out of its memory.
+enum class Backend {
+  kSnapshot,  // the snapshot file
+  kStaging,   // upstream's *_staged files alone (Linux 7.2, CONFIG_IMA_STAGING)
+  kNone,
+};
+
+const char* BackendName(Backend backend);  // "snapshot", "staging", "none"
+
+struct BackendChoice {
+  Backend backend = Backend::kNone;
+  std::string why;
+};
+
+// Waits between two tries.
+using Pause = std::function<void(std::chrono::milliseconds)>;
+void SleepFor(std::chrono::milliseconds time);
+
+class KernelLog {
+ public:
+  // `securityfs` is the mount point; IMA's files are in its directory ima.
+  KernelLog(FileSystem& fs, const std::string& securityfs, Pause pause = SleepFor);
+
+  std::string snapshot_path() const { return directory_ + "/snapshot"; }
+  std::string live_path() const { return directory_ + "/binary_runtime_measurements"; }
+  std::string staged_path() const { return live_path() + "_staged"; }
+
+  Result<BackendChoice> ChooseBackend() const;
+  // A file of one decimal number; nothing when the kernel has no such file.
+  Result<std::optional<uint64_t>> Counter(const std::string& name) const;
+  // The list in memory, from its beginning, with SHA-1 headers. On a kernel with
+  // staging, readers of a list and a writer to one exclude each other: this and
+  // the next two try again for about a second.
+  Result<std::unique_ptr<File>> OpenLive() const;
+  // The records that were staged and not deleted, for reading; null when the
+  // kernel has no staging.
+  Result<std::unique_ptr<File>> OpenStaged() const;
+  // The same for staging, reading and deleting. Until it is closed nobody else
+  // can open any of the lists.
+  Result<std::unique_ptr<File>> OpenForStaging() const;
+  FileSystem& fs() const { return fs_; }
+
+ private:
+  Result<std::unique_ptr<File>> OpenPatiently(const std::string& path, OpenMode mode) const;
+
+  FileSystem& fs_;
+  std::string directory_;
+  Pause pause_;
+};
+
+// How a segment is found again: by its bytes and the aggregate that closed it.
+struct SegmentKey {
+  // Nothing: not known, any will do, or none. 0: none, it was taken by staging.
+  std::optional<uint64_t> attempt;
+  uint64_t bytes = 0;
+  Digest sha256;
+};
+
+// Where the kernel's list begins, seen from the last segment stored.
+enum class LiveStart {
+  kAfterSegment,     // with the aggregate that closed it: it was purged
+  kContainsSegment,  // with the segment itself and that aggregate, if one closed
+                     // it: not purged
+  kUnrelated,        // neither
+};
+
+struct LiveHead {
+  LiveStart start = LiveStart::kUnrelated;
+  bool empty = true;
+  std::string first_event;                   // of the first record
+  std::optional<Aggregate> first_aggregate;  // if the first record is one
+  std::optional<Aggregate> closing;          // what closed the segment, if found
+  bool ends = false;                         // kContainsSegment: nothing comes after the segment
+};
+
+// Reads as much of the list (from its beginning) as the answer needs. Without a
+// `last` segment the start is kUnrelated.
+Result<LiveHead> CompareWithLive(ByteSource& live, const std::string& live_name,
+                                 const std::optional<SegmentKey>& last);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_KERNEL_KERNEL_LOG_H_

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "snapshot/recovery.h"
+
+#include <fmt/format.h>
+
+#include "snapshot/staging.h"
+#include "store/session.h"
+
+namespace imasnap {
+namespace {
+
+using Notes = std::vector<std::string>;
+
+Status RemoveLeftovers(const Environment& env, Session* session, Notes* notes) {
+  for (const std::string& path : session->temporaries) {
+    IMASNAP_RETURN_IF_ERROR(env.fs.Unlink(path));
+    notes->push_back(fmt::format("removed {}, left by a snapshot that was interrupted", path));
+  }
+  session->temporaries.clear();
+  // In ascending order, so that none comes back to life when the segment that
+  // superseded it is itself superseded.
+  for (const Segment& segment : session->superseded) {
+    IMASNAP_RETURN_IF_ERROR(env.store().RemoveSegment(*session, segment));
+    notes->push_back(fmt::format("removed segment {}, whose records a later segment holds",
+                                 SegmentName(segment.number)));
+  }
+  session->superseded.clear();
+  return {};
+}
+
+// Whether `later` begins with all records of `earlier`, which was stored, but
+// not purged, when `later` was taken.
+Result<bool> Holds(FileSystem& fs, const Segment& later, const Segment& earlier) {
+  if (!earlier.info ||
+      (earlier.info->attempt == kNoAttempt && earlier.info->state != SegmentState::kStored)) {
+    return false;
+  }
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(later.path, OpenMode::kRead));
+  IMASNAP_ASSIGN(const LiveHead head, CompareWithLive(*file, later.path, KeyOf(*earlier.info)));
+  return head.start == LiveStart::kContainsSegment;
+}
+
+// A segment whose metadata did not get written: the kernel's list says which
+// aggregate closed it, if one did, its own records whether it supersedes the
+// one before.
+Status Adopt(const Environment& env, const LiveHead& head, Session* session, Notes* notes) {
+  Segment& segment = session->segments.back();
+  IMASNAP_ASSIGN(SegmentInfo info, DescribeSegment(env.fs, segment));
+  const size_t count = session->segments.size();
+  if (count > 1) {
+    const Segment& before = session->segments[count - 2];
+    IMASNAP_ASSIGN(const bool holds, Holds(env.fs, segment, before));
+    if (holds) {
+      info.supersedes = before.number;
+    }
+  }
+  if (head.closing) {
+    info.attempt = head.closing->attempt;
+    info.banks = head.closing->banks;
+    info.last_record = head.closing->record_count;
+    info.first_record = info.last_record - info.records + 1;
+  } else {
+    IMASNAP_ASSIGN(const uint64_t before,
+                   RecordsBefore(env.fs, *session, info.supersedes.value_or(info.number)));
+    info.first_record = before + 1;
+    info.last_record = before + info.records;
+  }
+  info.taken = env.now();
+  info.kernel = env.kernel_release;
+  IMASNAP_RETURN_IF_ERROR(env.store().WriteSegmentInfo(*session, info));
+  segment.info = info;
+  segment.info_error.reset();
+  notes->push_back(
+      fmt::format("wrote the metadata of segment {} anew", SegmentName(segment.number)));
+  if (info.supersedes) {
+    IMASNAP_RETURN_IF_ERROR(env.store().RemoveSegment(*session, session->segments[count - 2]));
+    notes->push_back(fmt::format("removed segment {}, whose records segment {} holds",
+                                 SegmentName(*info.supersedes), SegmentName(info.number)));
+    session->segments.erase(session->segments.end() - 2);
+  }
+  return {};
+}
+
+SessionInfo DescribeSession(const Environment& env, uint64_t id,
+                            std::optional<uint32_t> reset_count) {
+  return {.id = id,
+          .created = env.now(),
+          .kernel = env.kernel_release,
+          .reset_count = reset_count,
+          .machine = env.identity.machine,
+          .boot = env.identity.boot,
+          .last_boot = env.identity.boot,
+          .closed = {}};
+}
+
+Result<Session> NewSession(const Environment& env, uint64_t id, Notes* notes) {
+  const SessionInfo info = DescribeSession(env, id, env.reset_count());
+  IMASNAP_ASSIGN(Session session, env.store().CreateSession(info));
+  IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
+  static_cast<void>(failed);  // noted, and tried again by the next
+  return session;
+}
+
+// Notes in the session of an earlier boot that it has ended.
+Status CloseSession(const Environment& env, const Session& session) {
+  if (!session.info || !session.info->closed.empty()) {
+    return {};
+  }
+  SessionInfo info = *session.info;
+  info.closed = env.now();
+  return env.store().WriteSession(session, info);
+}
+
+void SetRun(const Environment& env, SessionInfo* info) {
+  if (!env.identity.boot.empty()) {
+    info->last_boot = env.identity.boot;
+  }
+}
+
+Status UpdateSession(const Environment& env, Session* session, const SessionInfo& info) {
+  if (session->info != info) {
+    IMASNAP_RETURN_IF_ERROR(env.store().WriteSession(*session, info));
+    session->info = info;
+  }
+  return {};
+}
+
+// Brings session.json up to date with the boot that goes on in it. `carried_over`:
+// the kernel has the last segment's records from the run before.
+Status ContinueSession(const Environment& env, Session* session, bool carried_over) {
+  const std::optional<uint32_t> reset_count = env.reset_count();
+  SessionInfo info = session->info.value_or(DescribeSession(env, session->id, reset_count));
+  if (carried_over && !session->info) {
+    info.boot.clear();
+    info.last_boot.clear();
+  }
+  if (reset_count) {
+    info.reset_count = reset_count;
+  }
+  info.closed.clear();
+  if (!carried_over) {
+    SetRun(env, &info);
+  }
+  IMASNAP_RETURN_IF_ERROR(UpdateSession(env, session, info));
+  return env.store().PointCurrentTo(session->id);
+}
+
+// The records since cold boot that are gone from the kernel, as far as it says so.
+Result<uint64_t> RecordsGone(const KernelLog& kernel, const KernelHead& head) {
+  if (head.first_aggregate) {
+    return head.first_aggregate->record_count;
+  }
+  // In this order: one that is measured in between must not seem to be gone.
+  IMASNAP_ASSIGN(const std::optional<uint64_t> total, kernel.Counter("runtime_measurements_total"));
+  IMASNAP_ASSIGN(const std::optional<uint64_t> count, kernel.Counter("runtime_measurements_count"));
+  return total && count && !head.staged && *total > *count ? *total - *count : 0;
+}
+
+// For a session that has no segment: what is gone from the kernel should be in another.
+Status CheckNothingGone(const Environment& env, const KernelHead& head, Notes* notes) {
+  IMASNAP_ASSIGN(const uint64_t gone, RecordsGone(env.kernel(), head));
+  if (gone == 0) {
+    return {};
+  }
+  const std::string where =
+      fmt::format("records 1 to {} of this boot were purged and are in no segment of the store {}",
+                  gone, env.config.store);
+  if (env.config.allow_gap) {
+    notes->push_back(where + "; its log begins after them, as allow_gap permits");
+    return {};
+  }
+  return FileError(ErrorCode::kRefused, env.kernel().live_path(),
+                   where +
+                       ": it may be the wrong one (--store, or store in the configuration). To "
+                       "begin without them, which no verification will accept until the next cold "
+                       "boot, set allow_gap = true; nothing was done");
+}
+
+// Whether a session would be closed, and some day removed, for want of the count.
+bool OnlyTheTpmTells(const BootEvidence& evidence) {
+  return evidence.same_machine && evidence.reset_count_then && !evidence.reset_count_now &&
+         evidence.last && evidence.last->attempt == kNoAttempt;
+}
+
+// Whether the segment's bytes are those that its metadata say.
+Result<bool> IsIntact(FileSystem& fs, const Segment& segment) {
+  if (!segment.has_data || !segment.info) {
+    return false;
+  }
+  const auto found = DescribeSegment(fs, segment);
+  if (!found.ok()) {
+    return found.error().code == ErrorCode::kMalformed ? Result<bool>(false)
+                                                       : Result<bool>(found.error());
+  }
+  return found->bytes == segment.info->bytes && found->sha256 == segment.info->sha256;
+}
+
+// Brings the last segment to a state that the next snapshot can go on from.
+class LastSegment {
+ public:
+  LastSegment(const Environment& env, const BootEvidence& evidence, const KernelHead& head,
+              Recovered* out, Notes* notes)
+      : env_(env), evidence_(evidence), head_(head), out_(out), notes_(notes) {}
+
+  Status Settle(SessionMatch match, Backend backend);
+
+ private:
+  Segment& last() { return out_->session.segments.back(); }
+  Status MarkPurged(const std::string& note);
+  Status SettleInKernel();
+
+  const Environment& env_;
+  const BootEvidence& evidence_;
+  const KernelHead& head_;
+  Recovered* out_;
+  Notes* notes_;
+};
+
+Status LastSegment::MarkPurged(const std::string& note) {
+  last().info->state = SegmentState::kPurged;
+  IMASNAP_RETURN_IF_ERROR(env_.store().WriteSegmentInfo(out_->session, *last().info));
+  notes_->push_back(fmt::format("segment {} {}", SegmentName(last().number), note));
+  return {};
+}
+
+Status LastSegment::SettleInKernel() {
+  bool intact = true;
+  const bool deletable = !head_.closing && head_.staged && head_.ends;
+  if (deletable) {
+    // After this only the store has them.
+    IMASNAP_ASSIGN(intact, IsIntact(env_.fs, last()));
+  }
+  if (deletable && intact) {
+    IMASNAP_ASSIGN(const bool deleted, DeleteStagedSegment(env_.kernel(), *evidence_.last, notes_));
+    if (!deleted) {
+      return FileError(ErrorCode::kFailed, env_.kernel().staged_path(),
+                       "was changed by another program meanwhile; try again");
+    }
+    out_->staged = false;
+    return MarkPurged("was stored but still staged in the kernel; deleted there now");
+  }
+  out_->to_supersede = last().number;
+  notes_->push_back(
+      fmt::format("segment {} was stored but not purged{}; the next one holds its records too "
+                  "and takes its place",
+                  SegmentName(last().number), intact ? "" : ", and its file is not what it was"));
+  return {};
+}
+
+Status LastSegment::Settle(SessionMatch match, Backend backend) {
+  if (out_->session.segments.empty()) {
+    return {};
+  }
+  const bool still = StillInKernel(evidence_, head_);
+  const bool by_staging = !head_.closing && (still || backend == Backend::kStaging);
+  if (!last().info && last().has_data && evidence_.last && (head_.closing || by_staging)) {
+    IMASNAP_RETURN_IF_ERROR(Adopt(env_, head_, &out_->session, notes_));
+  }
+  if (match == SessionMatch::kSameGap) {
+    notes_->push_back(fmt::format(
+        "the kernel's list does not go on from segment {}: it begins with {}; "
+        "records between them are not in the store",
+        SegmentName(last().number), head_.empty ? "nothing" : Printable(head_.first_event)));
+    return {};
+  }
+  if (still) {
+    return SettleInKernel();
+  }
+  if (last().info && last().info->state == SegmentState::kStored) {
+    return MarkPurged("was purged, though that was not seen to succeed");
+  }
+  return {};
+}
+
+}  // namespace
+
+Status NoteRun(const Environment& env, Session* session) {
+  SessionInfo info = *session->info;  // Recover() wrote it
+  SetRun(env, &info);
+  return UpdateSession(env, session, info);
+}
+
+Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* notes) {
+  const Store store = env.store();
+  IMASNAP_ASSIGN(const std::vector<uint64_t> ids, store.Sessions());
+  std::vector<Error> failed;
+  auto finished = store.FinishRemovals();
+  if (finished.ok()) {
+    for (const std::string& name : *finished) {
+      notes->push_back(fmt::format("removed {}, whose removal was interrupted", name));
+    }
+  } else {
+    notes->push_back(fmt::format("a session whose removal was interrupted was not removed: {}",
+                                 finished.error().ToString()));
+    failed.push_back(finished.error());
+  }
+  const uint64_t keep = env.config.keep_boots;
+  for (size_t i = 0; ids.size() - i > keep; ++i) {
+    const Status removed = store.RemoveSession(ids[i]);
+    if (removed.ok()) {
+      notes->push_back(fmt::format("removed session {} of an earlier boot", SegmentName(ids[i])));
+    } else {
+      notes->push_back(fmt::format("session {} of an earlier boot was not removed: {}",
+                                   SegmentName(ids[i]), removed.error().ToString()));
+      failed.push_back(removed.error());
+    }
+  }
+  return failed;
+}
+
+Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes) {
+  const Store store = env.store();
+  Recovered out;
+  IMASNAP_ASSIGN(KernelLists lists, KernelLists::Open(env.kernel()));
+  IMASNAP_ASSIGN(std::optional<Session> newest, store.LoadNewest());
+  if (!newest) {
+    IMASNAP_ASSIGN(const KernelHead head, lists.Compare(std::nullopt));
+    out.staged = head.staged;
+    IMASNAP_RETURN_IF_ERROR(CheckNothingGone(env, head, notes));
+    IMASNAP_ASSIGN(out.session, NewSession(env, 1, notes));
+    return out;
+  }
+  Session& session = *newest;
+  IMASNAP_RETURN_IF_ERROR(store.SyncSession(session));
+  IMASNAP_RETURN_IF_ERROR(RemoveLeftovers(env, &session, notes));
+  IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(env.fs, session));
+  const BootEvidence evidence = EvidenceOf(env, session, key);
+  IMASNAP_ASSIGN(const KernelHead head, lists.Compare(ToFind(evidence)));
+  lists.Close();
+  out.staged = head.staged;
+  const SessionMatch match = MatchSession(evidence, head);
+  if (match == SessionMatch::kOtherBoot && OnlyTheTpmTells(evidence)) {
+    return FileError(ErrorCode::kFailed, session.directory,
+                     "was taken by staging, so that only the TPM's reset count tells whether it is "
+                     "of this boot, and the TPM does not answer; nothing was done, try again. If "
+                     "there is no TPM any more, move the directory out of the store");
+  }
+  if (match == SessionMatch::kOtherBoot || session.segments.empty()) {
+    IMASNAP_RETURN_IF_ERROR(CheckNothingGone(env, head, notes));
+  }
+  if (match == SessionMatch::kOtherBoot && (session.info || !session.segments.empty())) {
+    IMASNAP_RETURN_IF_ERROR(CloseSession(env, session));
+    notes->push_back(fmt::format("session {} is of an earlier boot; session {} begins",
+                                 SegmentName(session.id), SegmentName(session.id + 1)));
+    IMASNAP_ASSIGN(out.session, NewSession(env, session.id + 1, notes));
+    return out;
+  }
+  out.session = std::move(session);
+  const bool carried_over = !evidence.same_run && StillInKernel(evidence, head);
+  IMASNAP_RETURN_IF_ERROR(ContinueSession(env, &out.session, carried_over));
+  IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
+  static_cast<void>(failed);  // noted, and tried again by the next
+  IMASNAP_RETURN_IF_ERROR(LastSegment(env, evidence, head, &out, notes).Settle(match, backend));
+  return out;
+}
+
+}  // namespace imasnap

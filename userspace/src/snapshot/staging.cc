@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "snapshot/staging.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+
+#include "log/log_reader.h"
+#include "store/store.h"
+
+namespace imasnap {
+namespace {
+
+Result<bool> IsEmpty(File& file) {
+  IMASNAP_RETURN_IF_ERROR(file.Rewind());
+  std::array<std::byte, 1> first;
+  IMASNAP_ASSIGN(const size_t got, file.Read(first));
+  return got == 0;
+}
+
+// Writes "D". An error that left nothing staged is only noted: with
+// ima_flush_htable the kernel can run out of memory after it took the list.
+Status DeleteStaged(File& file, std::vector<std::string>* notes) {
+  const Status wrote = file.WriteAll(AsBytes("D\n"));
+  if (wrote.ok()) {
+    return {};
+  }
+  const auto gone = IsEmpty(file);
+  if (gone.ok() && *gone) {
+    notes->push_back(
+        fmt::format("the kernel deleted, though writing answered: {}", wrote.error().ToString()));
+    return {};
+  }
+  Error error = wrote.error();
+  if (error.errno_value == ESTALE) {
+    error.message += " (measuring is suspended for a reboot; a kexec carries the records over)";
+  }
+  return error;
+}
+
+}  // namespace
+
+Result<bool> StagingSource::Open() {
+  IMASNAP_ASSIGN(file_, kernel_.OpenForStaging());
+  if (what_ == What::kLeft) {
+    return true;
+  }
+  const Status staged = file_->WriteAll(AsBytes("A\n"));
+  if (staged.ok() || staged.error().errno_value == EEXIST) {
+    return true;
+  }
+  if (staged.error().errno_value == ENOENT) {
+    IMASNAP_RETURN_IF_ERROR(file_->Close());
+    return false;
+  }
+  Error error = staged.error();
+  if (error.errno_value == EACCES) {
+    error.message += " (measuring is suspended for a reboot)";
+  }
+  return error;
+}
+
+Status StagingSource::Complete(SegmentInfo* segment) {
+  if (segment->records == 0) {
+    return FileError(ErrorCode::kFailed, kernel_.staged_path(),
+                     "another program deleted what was staged before it could be read; nothing "
+                     "is left to store");
+  }
+  segment->attempt = kNoAttempt;
+  segment->first_record = before_ + 1;
+  segment->last_record = before_ + segment->records;
+  return {};
+}
+
+Status StagingSource::Purge(const SegmentInfo& segment, std::vector<std::string>* notes) {
+  Status deleted = DeleteStaged(*file_, notes);
+  if (!deleted.ok()) {
+    deleted.error().message +=
+        fmt::format("; segment {} is stored, its records stay staged", SegmentName(segment.number));
+  }
+  return deleted;
+}
+
+Result<bool> DeleteStagedSegment(const KernelLog& kernel, const SegmentKey& key,
+                                 std::vector<std::string>* notes) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, kernel.OpenForStaging());
+  IMASNAP_ASSIGN(const LiveHead head, CompareWithLive(*file, kernel.staged_path(), key));
+  if (head.start != LiveStart::kContainsSegment || !head.ends) {
+    return false;
+  }
+  IMASNAP_RETURN_IF_ERROR(DeleteStaged(*file, notes));
+  IMASNAP_RETURN_IF_ERROR(file->Close());
+  return true;
+}
+
+Result<std::optional<ListSize>> StagedSize(const KernelLog& kernel) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, kernel.OpenStaged());
+  if (!file) {
+    return std::optional<ListSize>();
+  }
+  LogReader reader(*file, {}, kernel.staged_path(), LogReader::Check::kFraming);
+  while (true) {
+    IMASNAP_ASSIGN(const Record* record, reader.Next());
+    if (record == nullptr) {
+      return std::optional<ListSize>({reader.records(), reader.bytes()});
+    }
+  }
+}
+
+}  // namespace imasnap

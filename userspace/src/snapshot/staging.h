@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Staging, which Linux has since 7.2 (CONFIG_IMA_STAGING;
+// Documentation/security/IMA-export-delete.rst): "A" moves the whole list to
+// the *_staged files, "D" deletes what is there.
+#ifndef IMASNAP_SNAPSHOT_STAGING_H_
+#define IMASNAP_SNAPSHOT_STAGING_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernel/kernel_log.h"
+#include "snapshot/source.h"
+
+namespace imasnap {
+
+// Holds the staged file open for writing from "A" to "D": until then the kernel
+// lets nobody else read, stage or delete, so that "D" deletes what was read.
+class StagingSource : public Source {
+ public:
+  enum class What {
+    kNew,   // stage the list; what somebody staged just before is taken instead
+    kLeft,  // only what is staged already
+  };
+  // `before`: the records since cold boot that come before those taken.
+  StagingSource(KernelLog kernel, What what, uint64_t before)
+      : kernel_(std::move(kernel)), what_(what), before_(before) {}
+
+  Result<bool> Open() override;
+  File& records() override { return *file_; }
+  // There is no aggregate to compare with: the bytes are held by the PCRs alone.
+  Status Complete(SegmentInfo* segment) override;
+  Status Purge(const SegmentInfo& segment, std::vector<std::string>* notes) override;
+  Status Close() override { return file_->Close(); }
+
+ private:
+  const KernelLog kernel_;
+  const What what_;
+  const uint64_t before_;
+  std::unique_ptr<File> file_;
+};
+
+// Deletes what is staged if it is the segment of `key` and nothing else. False:
+// it is not, and was left alone.
+Result<bool> DeleteStagedSegment(const KernelLog& kernel, const SegmentKey& key,
+                                 std::vector<std::string>* notes);
+
+struct ListSize {
+  uint64_t records = 0;
+  uint64_t bytes = 0;
+};
+// Of what is staged; nothing when the kernel has no staging.
+Result<std::optional<ListSize>> StagedSize(const KernelLog& kernel);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_SNAPSHOT_STAGING_H_

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "store/completeness.h"
+
+#include <fmt/format.h>
+
+#include "log/aggregate.h"
+#include "store/store.h"
+
+namespace imasnap {
+
+Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from) {
+  const LogPart* last = nullptr;
+  for (const LogPart& part : parts) {
+    if (part.discarded && part.info->last_record >= from) {
+      last = &part;
+    }
+  }
+  if (last == nullptr) {
+    return {};
+  }
+  return FileError(
+      ErrorCode::kCannotCheck, last->path,
+      fmt::format("segments up to {} (records 1 to {}) were discarded after they were "
+                  "verified, as discard = \"verified\" in ima-snapshot.conf(5) allows; "
+                  "records from {} on can be read, and verified with --state",
+                  SegmentName(last->segment), last->info->last_record,
+                  last->info->last_record + 1));
+}
+
+Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from) {
+  IMASNAP_RETURN_IF_ERROR(CheckNotDiscarded(parts, from));
+  for (const LogPart& part : parts) {
+    if ((part.missing && !part.discarded) || part.missing_before) {
+      return FileError(ErrorCode::kMismatch, part.path,
+                       fmt::format("segment {} is missing",
+                                   SegmentName(part.missing_before.value_or(part.segment))));
+    }
+  }
+  return {};
+}
+
+Status CheckBeginning(const Record& first, const std::string& name) {
+  if (first.event_name() == kBootAggregateEvent) {
+    return {};
+  }
+  return FileError(ErrorCode::kMismatch, name,
+                   fmt::format("the log's beginning is not there: its first record is {}, not {}",
+                               Printable(first.event_name()), kBootAggregateEvent));
+}
+
+}  // namespace imasnap

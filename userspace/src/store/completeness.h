@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Whether the parts of a log are all there.
+#ifndef IMASNAP_STORE_COMPLETENESS_H_
+#define IMASNAP_STORE_COMPLETENESS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "log/log_reader.h"
+#include "store/log_parts.h"
+
+namespace imasnap {
+
+// For whoever needs the log from record `from` on: kCannotCheck when a part with
+// such records was discarded. Names the segments, and says why.
+Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from = 1);
+// The same, and kMismatch when a part is missing.
+Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from = 1);
+
+// kMismatch unless `first`, of the file `name`, is what a boot's log begins with.
+Status CheckBeginning(const Record& first, const std::string& name);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_STORE_COMPLETENESS_H_

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "store/environment.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+namespace imasnap {
+namespace {
+
+// Whoever can open the file can hold up snapshots, and its owner can let others.
+Status CheckOwner(const Environment& env, File* file, bool made) {
+  IMASNAP_ASSIGN(const FileInfo info, file->Stat());
+  if (info.type == FileType::kRegular && info.owner == env.owner) {
+    return {};
+  }
+  if (made) {
+    // Not left to be found by the owner's next snapshot.
+    IMASNAP_RETURN_IF_ERROR(env.fs.Unlink(file->path()));
+  }
+  return FileError(
+      ErrorCode::kFailed, file->path(),
+      info.type != FileType::kRegular ? "the lock file is not a regular file; remove it"
+      : made ? fmt::format("does not exist yet, and only user {} may make it", env.owner)
+             : fmt::format("the lock file is owned by user {}, who could hold up every "
+                           "snapshot; only user {} may own it: remove it",
+                           info.owner, env.owner));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode) {
+  const std::string& path = env.config.lock_file;
+  // Opened without O_CREAT first: in a sticky directory fs.protected_regular
+  // refuses that to all but the owner of the file.
+  auto file = env.fs.OpenFile(path, OpenMode::kExistingLock);
+  const bool made = !file.ok() && file.error().errno_value == ENOENT;
+  if (made) {
+    IMASNAP_RETURN_IF_ERROR(env.fs.MakeDirectories(ParentDirectory(path)));
+    file = env.fs.OpenFile(path, OpenMode::kLockFile);
+  }
+  if (!file.ok()) {
+    return file;
+  }
+  IMASNAP_RETURN_IF_ERROR(CheckOwner(env, file->get(), made));
+  IMASNAP_RETURN_IF_ERROR((*file)->TryLock(mode));
+  return file;
+}
+
+}  // namespace imasnap

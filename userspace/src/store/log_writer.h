@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Writes the stitched log out in the kernel's formats.
+#ifndef IMASNAP_STORE_LOG_WRITER_H_
+#define IMASNAP_STORE_LOG_WRITER_H_
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/hash.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "store/log_parts.h"
+
+namespace imasnap {
+
+struct CatOptions {
+  bool ascii = false;
+  HashAlg header_alg = HashAlg::kSha1;  // of the template digest written
+  uint64_t from = 1;                    // first record written, since cold boot
+  Progress progress{};                  // called with the records read
+};
+
+using ByteSink = std::function<Status(ByteView)>;
+
+// Writes the log of `parts` to `sink`, in the format of
+// (ascii|binary)_runtime_measurements_<alg>. Fails before it writes anything
+// when a part is missing or was discarded, or, to be written from record 1 on, when the
+// log's beginning is not there. Returns the records written.
+Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
+                          const ByteSink& sink);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_STORE_LOG_WRITER_H_

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// session.json and NNNNNNNN.json: what the store says about itself. Nothing in
+// them is trusted by verification; they make the store navigable and let it
+// recover.
+#ifndef IMASNAP_STORE_METADATA_H_
+#define IMASNAP_STORE_METADATA_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/hash.h"
+#include "base/result.h"
+#include "log/aggregate.h"
+
+namespace imasnap {
+
+inline constexpr uint64_t kStoreFormat = 1;
+// Of either file. 16 banks of 24 PCRs with values of 64 bytes take a quarter.
+inline constexpr size_t kMaxMetadata = size_t{256} * 1024;
+
+// One boot: a cold boot and every kexec after it.
+struct SessionInfo {
+  uint64_t id = 0;
+  std::string created;  // ISO 8601, UTC
+  std::string kernel;   // release of the kernel that took the first snapshot
+  // TPMS_CLOCK_INFO.resetCount (TPM 2.0 Part 2); nothing without a TPM 2.0.
+  std::optional<uint32_t> reset_count;
+  // MachineIdentity of the machine and of the run that began the session; empty
+  // where it is not known. They help to tell machines and boots apart, and prove
+  // nothing.
+  std::string machine;
+  std::string boot;
+  // The same of the last run that the session was found to go on in: another
+  // than `boot` after a kexec. Empty in files of before: `boot` is meant.
+  std::string last_boot;
+  std::string closed;  // when a later boot's session began; empty: not yet
+
+  bool operator==(const SessionInfo&) const = default;
+};
+
+enum class SegmentState {
+  kStored,     // durable; whether the kernel purged it was not seen
+  kPurged,     // durable, and out of the kernel's memory
+  kDiscarded,  // verified, and its bytes removed since (discard = "verified")
+};
+
+struct SegmentInfo {
+  uint64_t number = 0;
+  uint64_t attempt = kNoAttempt;  // of the aggregate that closed it
+  uint64_t records = 0;
+  uint64_t bytes = 0;
+  Digest sha256;
+  uint64_t first_record = 0;  // since cold boot, from 1
+  uint64_t last_record = 0;
+  std::vector<Aggregate::BankValues> banks;  // from the aggregate
+  std::string taken;                         // ISO 8601, UTC
+  std::string kernel;
+  SegmentState state = SegmentState::kStored;
+  // The segment whose records this one holds too: that one was stored but its
+  // records stayed in the kernel, and it no longer counts.
+  std::optional<uint64_t> supersedes;
+
+  bool operator==(const SegmentInfo&) const = default;
+};
+
+std::string FormatSession(const SessionInfo& info);
+std::string FormatSegment(const SegmentInfo& info);
+const char* StateName(SegmentState state);  // "stored", "purged", "discarded"
+
+// Strict: every member must be there with its type, nothing else may be; only
+// "machine", "boot", "last_boot" and "closed" may be absent. A string has 256 bytes
+// at most, and there are 16 banks at most; their order is not kept.
+// `file` is the name errors give.
+Result<SessionInfo> ParseSession(std::string_view text, const std::string& file);
+Result<SegmentInfo> ParseSegment(std::string_view text, const std::string& file);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_STORE_METADATA_H_

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// The store of segments. STORE.md describes its layout and states.
+#ifndef IMASNAP_STORE_STORE_H_
+#define IMASNAP_STORE_STORE_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/result.h"
+#include "kernel/kernel_log.h"
+#include "store/metadata.h"
+
+namespace imasnap {
+
+// One segment as found on disk.
+struct Segment {
+  uint64_t number = 0;
+  std::string path;       // of NNNNNNNN.ima
+  std::string info_path;  // of NNNNNNNN.json
+  bool has_data = false;
+  std::optional<SegmentInfo> info;
+  // Why there is no info although its file exists.
+  std::optional<Error> info_error;
+};
+
+struct Session {
+  uint64_t id = 0;
+  std::string directory;
+  std::optional<SessionInfo> info;  // nothing: session.json was never written
+  std::vector<Segment> segments;    // by number, superseded ones left out
+  std::vector<Segment> superseded;
+  std::vector<std::string> temporaries;  // left by something that died
+  std::vector<std::string> rejected;     // copies that did not match their hash
+
+  uint64_t NextNumber() const;
+};
+
+std::string SegmentName(uint64_t number);  // "00000001"
+
+class Store {
+ public:
+  Store(FileSystem& fs, std::string root) : fs_(fs), root_(std::move(root)) {}
+
+  const std::string& root() const { return root_; }
+  FileSystem& fs() const { return fs_; }
+
+  std::string SessionDirectory(uint64_t id) const;
+  // Numbers of the sessions, oldest first; none when the store does not exist.
+  Result<std::vector<uint64_t>> Sessions() const;
+  // Reads the directory of a session. Broken metadata is noted in the segment,
+  // not an error.
+  Result<Session> Load(uint64_t id) const;
+  // The session taken to be the present boot's: the newest one. Nothing when
+  // there is none.
+  Result<std::optional<Session>> LoadNewest() const;
+
+  // Makes durable that a session is there, and what its directory lists: whoever
+  // made it may have died before.
+  Status SyncSession(const Session& session) const;
+  // Makes the directory of a session and session.json, durably, and points
+  // `current` to it.
+  Result<Session> CreateSession(const SessionInfo& info) const;
+  // Points `current` to the session if it does not.
+  Status PointCurrentTo(uint64_t id) const;
+  Status WriteSession(const Session& session, const SessionInfo& info) const;
+  Status WriteSegmentInfo(const Session& session, const SegmentInfo& info) const;
+  // Removes both files of a segment, durably.
+  Status RemoveSegment(const Session& session, const Segment& segment) const;
+  // Removes a whole session. What dies on the way leaves none that could be
+  // taken for a boot's, only what FinishRemovals() removes.
+  Status RemoveSession(uint64_t id) const;
+  // Names of what was removed.
+  Result<std::vector<std::string>> FinishRemovals() const;
+  // Bytes of all segments of the session.
+  Result<uint64_t> Size(const Session& session) const;
+
+ private:
+  Status SyncWay() const;
+  Status RemoveDirectoryWhole(const std::string& directory) const;
+
+  FileSystem& fs_;
+  std::string root_;
+};
+
+// What Store::Load() does, of any directory; the id stays 0.
+Result<Session> LoadSession(FileSystem& fs, const std::string& directory);
+
+// Describes a segment from its own bytes: records, bytes, sha256, number.
+// Everything else is left empty. Errors name the segment's file.
+Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment);
+
+// The records since cold boot up to the last segment, leaving out `superseded`.
+Result<uint64_t> RecordsBefore(FileSystem& fs, const Session& session,
+                               std::optional<uint64_t> superseded);
+
+// What finds the segment in the kernel's list: from its metadata.
+SegmentKey KeyOf(const SegmentInfo& info);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_STORE_STORE_H_

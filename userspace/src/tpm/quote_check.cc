@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "tpm/quote_check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace imasnap {
+namespace {
+
+// Whatever is wrong with what was sent in as a quote, it is none.
+template <typename T>
+Result<T> OrMismatch(Result<T> result, const std::string& file) {
+  if (!result.ok()) {
+    Error error = std::move(result.error());
+    error.file = file;
+    if (error.code == ErrorCode::kMalformed) {
+      error.code = ErrorCode::kMismatch;
+    }
+    return error;
+  }
+  return result;
+}
+
+// A bank that the kernel does not map has the algorithm's name, too.
+bool IsNameOf(const BankSelection& bank, const std::string& name) {
+  const auto alg = HashFromName(name);
+  return name == bank.name() || (alg && TpmAlgId(*alg) == bank.tpm_alg);
+}
+
+}  // namespace
+
+Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence) {
+  auto ak = AttestationKey::Parse(evidence.ak.bytes);
+  if (!ak.ok()) {
+    return FileError(ErrorCode::kCannotCheck, evidence.ak.file, ak.error().message);
+  }
+  IMASNAP_ASSIGN(
+      const QuoteSignature signature,
+      OrMismatch(ParseQuoteSignature(evidence.signature.bytes), evidence.signature.file));
+  const Status verified = ak->Verify(evidence.message.bytes, signature);
+  if (!verified.ok()) {
+    return FileError(
+        verified.error().code, evidence.signature.file,
+        fmt::format("{} ({}, AK {}, whose key has SHA-256 {})", verified.error().message,
+                    evidence.message.file, evidence.ak.file, ak->id()));
+  }
+  CheckedQuote quote;
+  IMASNAP_ASSIGN(quote.attestation,
+                 OrMismatch(ParseAttestation(evidence.message.bytes), evidence.message.file));
+  const Attestation& attestation = quote.attestation;
+  if (attestation.nonce != evidence.nonce) {
+    return FileError(ErrorCode::kMismatch, evidence.message.file,
+                     fmt::format("answers another challenge: its nonce is {}, {} was expected",
+                                 ToHex(attestation.nonce), ToHex(evidence.nonce)));
+  }
+  if (attestation.pcr_digest.size() != DigestSize(signature.hash)) {
+    return FileError(ErrorCode::kMismatch, evidence.message.file,
+                     fmt::format("has a digest of {} bytes over the PCRs, {} has {}",
+                                 attestation.pcr_digest.size(), HashName(signature.hash),
+                                 DigestSize(signature.hash)));
+  }
+  quote.digest_alg = signature.hash;
+  quote.ak_name = ak->tpm_name();
+  quote.ak_id = ak->id();
+  return quote;
+}
+
+Status CheckSameBoot(const CheckedQuote& quote, uint32_t log_reset_count) {
+  const uint32_t count = quote.attestation.clock.reset_count;
+  if (count == log_reset_count) {
+    return {};
+  }
+  return MakeError(
+      ErrorCode::kMismatch,
+      fmt::format("quote of another boot: its resetCount is {}, the log's is {} (a key outside the "
+                  "endorsement hierarchy hides the count, TPM2_Clear sets it to zero: "
+                  "--ignore-reset-count)",
+                  count, log_reset_count));
+}
+
+Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given) {
+  QuotedPcrs out;
+  out.selection = quote.attestation.selection;
+  out.digest_alg = quote.digest_alg;
+  out.digest = Digest::From(quote.attestation.pcr_digest);
+  for (const BankSelection& bank : out.selection) {
+    for (const auto& [name, values] : given) {
+      if (!IsNameOf(bank, name)) {
+        continue;
+      }
+      for (const auto& [pcr, value] : values) {
+        if (bank.pcrs.contains(pcr)) {
+          out.given[bank.name()].emplace(pcr, value);
+        }
+      }
+    }
+  }
+  if (!given.empty() && HasAll(out.given, out.selection)) {
+    const Digest digest = CompositeDigest(
+        out.selection, out.digest_alg, [&out](size_t bank, uint32_t pcr) -> const Digest& {
+          return *FindPcr(out.given, out.selection[bank].name(), pcr);
+        });
+    if (!(digest == out.digest)) {
+      return MakeError(
+          ErrorCode::kMismatch,
+          fmt::format("the PCR values given are not those quoted: the digest over {} is {} in the "
+                      "quote, the values have {}",
+                      ToText(out.selection), out.digest.Hex(), digest.Hex()));
+    }
+    out.authentic = true;
+  }
+  return out;
+}
+
+Result<PcrValues> QuotedPcrReader::Read(const std::vector<uint32_t>& pcrs) {
+  static_cast<void>(pcrs);
+  PcrValues values = quoted_.given;
+  for (const BankSelection& bank : quoted_.selection) {
+    values[bank.name()];
+  }
+  return values;
+}
+
+}  // namespace imasnap

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// Verifies a quote, step by step: signature, form, nonce, boot; then says what
+// a log must replay to. No TPM is needed.
+#ifndef IMASNAP_TPM_QUOTE_CHECK_H_
+#define IMASNAP_TPM_QUOTE_CHECK_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "tpm/attest.h"
+#include "tpm/pcr_selection.h"
+#include "tpm/pcr_values.h"
+
+namespace imasnap {
+
+// A file's name, for errors, and what is in it.
+struct NamedBytes {
+  std::string file;
+  Bytes bytes;
+};
+
+struct QuoteEvidence {
+  NamedBytes message;    // TPMS_ATTEST
+  NamedBytes signature;  // TPMT_SIGNATURE
+  NamedBytes ak;         // TPM2B_PUBLIC or PEM
+  Bytes nonce;
+};
+
+struct CheckedQuote {
+  Attestation attestation;
+  HashAlg digest_alg = HashAlg::kSha256;  // of pcr_digest
+  std::string ak_name;                    // TPM name in hex; empty for a PEM key
+  std::string ak_id;                      // AttestationKey::id()
+};
+
+// The signature first: nothing is parsed that the AK did not sign. What is
+// wrong with the quote, its signature or nonce is kMismatch; an AK that cannot
+// be relied on is kCannotCheck.
+Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence);
+
+// kMismatch unless the quote is of the boot with this reset count.
+Status CheckSameBoot(const CheckedQuote& quote, uint32_t log_reset_count);
+
+// What the log must replay to: a digest over PCRs, of which some may be given.
+struct QuotedPcrs {
+  PcrSelection selection;
+  HashAlg digest_alg = HashAlg::kSha256;
+  Digest digest;
+  // Values of selected PCRs. All of them, when they are `authentic`: then their
+  // digest is the quote's. Otherwise a value is only used for a PCR that the
+  // log does not extend.
+  PcrValues given;
+  bool authentic = false;
+};
+
+// `given` may have values of other PCRs too, which are ignored; if it has all
+// that the quote selects they must have its digest (kMismatch).
+Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given);
+
+// For VerifyLog().
+class QuotedPcrReader : public PcrReader {
+ public:
+  explicit QuotedPcrReader(QuotedPcrs quoted) : quoted_(std::move(quoted)) {}
+  // The values given, and every bank of the selection.
+  Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
+  bool live() const override { return false; }
+  const QuotedPcrs* quoted() const override { return &quoted_; }
+
+ private:
+  QuotedPcrs quoted_;
+};
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_TPM_QUOTE_CHECK_H_

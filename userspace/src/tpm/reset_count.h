@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//
+// How often the TPM was reset, which identifies a cold boot.
+#ifndef IMASNAP_TPM_RESET_COUNT_H_
+#define IMASNAP_TPM_RESET_COUNT_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace imasnap {
+
+// TPMS_CLOCK_INFO.resetCount of TPM2_ReadClock; nothing without a TPM 2.0 that
+// answers. `tcti` as for Tpm::Open().
+std::optional<uint32_t> ReadResetCount(const std::string& tcti);
+
+// TPMS_CLOCK_INFO.resetCount of this machine's TPM; nothing where none tells it.
+using ResetCount = std::function<std::optional<uint32_t>()>;
+
+// Asks until it is told, and then no more, in no thread and no copy: the count
+// changes with a cold boot, which no process outlives, and each answer takes the
+// TPM two commands.
+ResetCount ToldOnce(ResetCount ask);
+
+}  // namespace imasnap
+
+#endif  // IMASNAP_TPM_RESET_COUNT_H_

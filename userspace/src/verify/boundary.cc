@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verify/boundary.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "log/aggregate.h"
+#include "log/log_reader.h"
+#include "store/store.h"
+
+namespace imasnap {
+namespace {
+
+// What tells the first record of a part.
+struct FirstRecord {
+  Digest raw;
+  Digest data;
+  std::string event;
+  bool aggregate = false;
+};
+
+// Nothing for a part that is empty or damaged at its beginning.
+Result<std::optional<FirstRecord>> ReadFirst(const LogPart& part) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
+  LogReader reader(*file, {}, part.path);
+  auto record = reader.Next();
+  if (!record.ok() && record.error().code != ErrorCode::kMalformed) {
+    return std::move(record.error());
+  }
+  if (!record.ok() || *record == nullptr) {
+    return std::optional<FirstRecord>();
+  }
+  FirstRecord first;
+  first.raw = HashBytes(HashAlg::kSha256, (*record)->raw);
+  first.data = HashBytes(HashAlg::kSha256, (*record)->template_data);
+  first.event = (*record)->event_name();
+  first.aggregate = IsAggregate(**record);
+  return std::optional<FirstRecord>(std::move(first));
+}
+
+// What is known on both sides must be the same.
+std::string Differs(const LogIdentity& state, const LogIdentity& log) {
+  const auto differ = [](const std::string& a, const std::string& b) {
+    return !a.empty() && !b.empty() && a != b;
+  };
+  if (differ(state.machine, log.machine)) {
+    return fmt::format("is of machine {}, the log of machine {}", Printable(state.machine),
+                       Printable(log.machine));
+  }
+  if (state.reset_count && log.reset_count && *state.reset_count != *log.reset_count) {
+    return fmt::format("is of another boot: the TPM's reset count was {}, the log's is {}",
+                       *state.reset_count, *log.reset_count);
+  }
+  if (differ(state.boot, log.boot)) {
+    return fmt::format("is of boot {}, the log of boot {}", Printable(state.boot),
+                       Printable(log.boot));
+  }
+  if (differ(state.created, log.created)) {
+    return fmt::format("is of a session created {}, the log's was created {}",
+                       Printable(state.created), Printable(log.created));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoint& from,
+                              const LogIdentity& identity, const std::string& state_file) {
+  if (const std::string why = Differs(from.identity, identity); !why.empty()) {
+    return StateRefused(state_file, why);
+  }
+  const LogPart& front = parts.front();
+  if (!front.missing && !front.discarded && !front.missing_before) {
+    IMASNAP_ASSIGN(const std::optional<FirstRecord> first, ReadFirst(front));
+    if (first && from.first_record.size != 0 && !(first->raw == from.first_record)) {
+      return StateRefused(state_file, fmt::format("is of another boot: {} begins with another "
+                                                  "record than the log that was verified",
+                                                  front.path));
+    }
+  }
+  if (from.records == 0) {
+    return Boundary{};
+  }
+  const auto after = [&from](const LogPart& part) {
+    return part.segment == 0 || part.segment > from.segment;
+  };
+  const auto found = std::ranges::find_if(parts, after);
+  if (found == parts.end()) {
+    return StateRefused(
+        state_file,
+        fmt::format("is ahead of the log, which ends with segment {}; the state "
+                    "ends with segment {}, record {}",
+                    SegmentName(parts.back().segment), SegmentName(from.segment), from.records));
+  }
+  const auto index = static_cast<size_t>(found - parts.begin());
+  if (from.attempt == 0) {
+    const bool same = index > 0 && parts[index - 1].segment == from.segment &&
+                      parts[index - 1].info && parts[index - 1].info->sha256 == from.segment_sha256;
+    return same ? Result<Boundary>(Boundary{index})
+                : StateRefused(state_file, fmt::format("ends with a segment {} that the log does "
+                                                       "not have",
+                                                       SegmentName(from.segment)));
+  }
+  if (found->missing || found->missing_before) {
+    return Boundary{index, false};
+  }
+  IMASNAP_ASSIGN(const std::optional<FirstRecord> first, ReadFirst(*found));
+  if (!first || (first->aggregate && first->data == from.aggregate)) {
+    const bool after_it = index > 0 && parts[index - 1].segment == from.segment;
+    return Boundary{index, first.has_value() && after_it};
+  }
+  return StateRefused(state_file,
+                      fmt::format("is of another boot, or ahead of the log: it ends before the "
+                                  "aggregate of attempt {}, record {}, but {} begins with {}{}",
+                                  from.attempt, from.records + 1, found->path,
+                                  first->aggregate ? "another " : "", Printable(first->event)));
+}
+
+}  // namespace imasnap

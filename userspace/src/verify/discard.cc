@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verify/discard.h"
+
+#include <fmt/format.h>
+
+#include "snapshot/recovery.h"
+#include "store/log_parts.h"
+#include "store/session.h"
+#include "verify/boundary.h"
+
+namespace imasnap {
+namespace {
+
+Status RemoveBytes(const Environment& env, const Session& session, const Segment& segment,
+                   GcResult* done) {
+  IMASNAP_RETURN_IF_ERROR(env.fs.Unlink(segment.path));
+  done->discarded.push_back(*segment.info);
+  return env.fs.SyncDirectory(session.directory);
+}
+
+// Died after the metadata said that the bytes go, and before they went.
+Status FinishDiscarding(const Environment& env, const Session& session, GcResult* done) {
+  for (const Segment& segment : session.segments) {
+    if (segment.has_data && segment.info && segment.info->state == SegmentState::kDiscarded) {
+      IMASNAP_RETURN_IF_ERROR(RemoveBytes(env, session, segment, done));
+    }
+  }
+  return {};
+}
+
+// Why a segment that was verified stays; empty when it may go.
+std::string WhyKept(const Segment& segment, const Checkpoint& state) {
+  if (!segment.has_data) {
+    return "its bytes are missing; verify tells more";
+  }
+  if (!segment.info) {
+    return "it has no metadata that could say that it was discarded";
+  }
+  if (segment.info->state != SegmentState::kPurged) {
+    return "its purge was not noted yet; the next snapshot does it";
+  }
+  if (segment.info->last_record > state.records) {
+    return fmt::format("its metadata says that it ends with record {}, the state with {}",
+                       segment.info->last_record, state.records);
+  }
+  return {};
+}
+
+Status DiscardVerified(const Environment& env, const Checkpoint& state,
+                       const std::string& state_file, GcResult* done) {
+  IMASNAP_ASSIGN(const LogView view, OpenLogViewLocked(env));
+  if (!view.session || !view.session->info) {
+    return StateRefused(state_file, "is of another boot: the store has no segment of this one");
+  }
+  const std::vector<LogPart> parts = PartsOf(env, view);
+  IMASNAP_ASSIGN(const Boundary boundary,
+                 FindBoundary(parts, state, IdentityOf(*view.session->info), state_file));
+  if (!boundary.reached) {
+    return FileError(ErrorCode::kMismatch, parts[boundary.part].path,
+                     "does not begin with the aggregate at which the state ends; verify the log");
+  }
+  const uint64_t last = view.session->segments.back().number;
+  for (const Segment& segment : view.segments) {
+    if (segment.number > state.segment || segment.number == last) {
+      break;
+    }
+    if (segment.info && segment.info->state == SegmentState::kDiscarded) {
+      continue;
+    }
+    // What is discarded is always the beginning of the log.
+    if (const std::string why = WhyKept(segment, state); !why.empty()) {
+      done->notes.push_back(
+          fmt::format("segment {} and what follows stay: {}", SegmentName(segment.number), why));
+      break;
+    }
+    Segment going = segment;
+    going.info->state = SegmentState::kDiscarded;
+    IMASNAP_RETURN_IF_ERROR(env.store().WriteSegmentInfo(*view.session, *going.info));
+    IMASNAP_RETURN_IF_ERROR(RemoveBytes(env, *view.session, going, done));
+  }
+  return {};
+}
+
+}  // namespace
+
+Status CollectGarbage(const Environment& env, const std::optional<Checkpoint>& state,
+                      const std::string& state_file, GcResult* done) {
+  if (state && env.config.discard != Discard::kVerified) {
+    return MakeError(ErrorCode::kFailed,
+                     "the configuration says discard = \"never\": segments stay, verified or not; "
+                     "set discard = \"verified\" to let them go (ima-snapshot.conf(5))");
+  }
+  IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(env, LockMode::kExclusive));
+  IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, &done->notes));
+  IMASNAP_ASSIGN(const std::optional<Session> session, env.store().LoadNewest());
+  if (session) {
+    IMASNAP_RETURN_IF_ERROR(FinishDiscarding(env, *session, done));
+  }
+  if (state) {
+    IMASNAP_RETURN_IF_ERROR(DiscardVerified(env, *state, state_file, done));
+  }
+  return failed.empty() ? Status() : Status(failed.front());
+}
+
+}  // namespace imasnap
