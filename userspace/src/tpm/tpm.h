@@ -16,9 +16,6 @@ namespace imasnap {
 
 class TpmContext;
 
-// The kernel's resource manager.
-inline constexpr const char* kResourceManager = "/dev/tpmrm0";
-
 // Whether a TPM is there to be asked without being told where (a device file).
 bool HasDefaultTpm();
 

@@ -10,8 +10,6 @@
 
 #include <cerrno>
 
-#include "tpm/tpm.h"
-
 namespace imasnap {
 namespace {
 

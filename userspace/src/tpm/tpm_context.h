@@ -18,6 +18,9 @@
 
 namespace imasnap {
 
+// The kernel's resource manager.
+inline constexpr const char* kResourceManager = "/dev/tpmrm0";
+
 struct EsysFree {
   void operator()(void* memory) const { Esys_Free(memory); }
 };
