@@ -14,7 +14,7 @@ from .tables import Table
 
 # What a sample's object and symbol belong to; the first that matches.
 _GROUPS = (
-    ("hashes (nettle)", r"^libnettle"),
+    ("hashes (OpenSSL)", r"^libcrypto"),
     ("starting the program (ld.so)", r"^ld-linux"),
     (
         "reading and parsing records",

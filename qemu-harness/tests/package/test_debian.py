@@ -58,7 +58,6 @@ _LIBRARIES = {
         "libcrypto",
         "libfmt",
         "libfuse3",
-        "libnettle",
         "libsystemd",
         "libtss2-esys",
         "libtss2-mu",
@@ -67,9 +66,9 @@ _LIBRARIES = {
         "libtss2-tctildr",
     },
     "usr/sbin/ima-snapshotd": {
+        "libcrypto",
         "libfmt",
         "libfuse3",
-        "libnettle",
         "libsystemd",
         "libtss2-esys",
         "libtss2-rc",
