@@ -121,7 +121,8 @@ def _tell(suite: Suite) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="check", description="Run the test suites.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; default: all but {', '.join(ON_DEMAND)}")
+    suites = f"of {', '.join(SUITES)}; default: all but {', '.join(ON_DEMAND)}"
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=suites)
     parser.add_argument("--base", default=os.environ.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
     parser.add_argument("--ksrc", default=os.environ.get("KSRC") or None, type=Path)
     args = parser.parse_args(argv)

@@ -19,10 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import shimlog
-from bench.guests import shimmed_tpm
-
-from . import accel, evmctl, image, imalog, kernel, paths, source
+from . import accel, evmctl, image, imalog, kernel, paths, shimlog, source
 from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import HarnessError
 from .guest import GuestSpec, new_run_directory, run_guest
@@ -205,7 +202,7 @@ def tell(base: Base, ksrc: Path | None, accelerator: str, wanted: TpmSpec, first
          f" banks {', '.join(wanted.banks)}.")  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="ima-demo-") as scratch:
         log = Path(scratch) / "tpm-commands.log"
-        tpm = replace(shimmed_tpm(wanted.banks, log), interface=wanted.interface)
+        tpm = replace(shimlog.shimmed_tpm(wanted.banks, log), interface=wanted.interface)
         out = new_run_directory("demo-out")
         narrator = Narrator(out, log, wanted.banks)
         guest = GuestSpec(

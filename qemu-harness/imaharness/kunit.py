@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from .bases import Base
-from .guest import GuestSpec, Outcome, run_guest
+from .guest import GuestSpec, run_guest
 from .ktap import Document
 from .report import Status, Suite
 from .tpm import TpmSpec

@@ -67,8 +67,8 @@ class View(unittest.TestCase):
     def test_sizes_are_right_and_only_root_and_the_group_may_read(self) -> None:
         sizes = {}
         for line in (self.out / "sizes").read_text().splitlines():
-            name, size, mode, user, group = line.split()
-            sizes[name] = int(size)
+            name, length, mode, user, group = line.split()
+            sizes[name] = int(length)
             self.assertEqual((mode, user, group), ("400" if name == "policy" else "440", "0", str(GROUP)), name)
         for name, size in sizes.items():
             if "_runtime_measurements" in name and not name.startswith("runtime"):

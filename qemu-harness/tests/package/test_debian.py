@@ -87,7 +87,8 @@ class Contents(unittest.TestCase):
         if shutil.which("lintian") is None:
             self.skipTest("lintian is not installed")
         source = built().parent / f"{package.NAME}_{package.version()}.dsc"
-        argv = ["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", built(), source]
+        options = ["--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]
+        argv: list[str | Path] = ["lintian", *options, built(), source]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
