@@ -2,11 +2,11 @@
 #include "ak.h"
 
 #include <fmt/format.h>
+#include <tss2/tss2_esys.h>
+#include <tss2/tss2_mu.h>
 
 #include <algorithm>
 #include <cerrno>
-
-#include "tss2_functions.h"
 
 namespace imasnap {
 namespace {
