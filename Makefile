@@ -29,7 +29,7 @@ help: ## this list
 	@echo
 	@echo 'Knobs (make TARGET NAME=VALUE):'
 	@echo '  BASE=$(BASE)       the kernel base'
-	@echo '  KSRC=TREE       a kernel git tree of your own; its HEAD is copied, never changed'
+	@echo '  KSRC=TREE       a kernel git tree of your own: the series is fitted to its HEAD'
 	@echo '  ACCEL=$(ACCEL)      auto, kvm or tcg; auto tries KVM once and falls back'
 	@echo '  TPM=$(TPM)         2.0, 1.2 or none; TPM_IF=$(TPM_IF): tis or crb'
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'

@@ -58,7 +58,8 @@ def _add_kernel_options(p: argparse.ArgumentParser) -> None:
     group.add_argument("--stock", action="store_true", help="short for --flavour stock")
     group.add_argument("--debug", action="store_true", help="short for --flavour debug, or stock-debug with --stock")
     group.add_argument("--ksrc", default=env.get("KSRC") or None, type=Path, metavar="TREE",
-                       help="a kernel git tree: its HEAD is the base")  # fmt: skip
+                       help="a kernel git tree: its HEAD is the base, and the series is fitted to it by"
+                       " 'git am --3way'; the tree itself is not touched")  # fmt: skip
 
 
 def _add_guest_options(p: argparse.ArgumentParser) -> None:
@@ -108,6 +109,8 @@ def parser() -> argparse.ArgumentParser:
     _add_kernel_options(build)
     tree = verbs.add_parser("source", help="unpack a base's plain source and print where it is")
     _add_kernel_options(tree)
+    fitted = verbs.add_parser("patches", help="print the patch files of the series, with KSRC as they fit that tree")
+    _add_kernel_options(fitted)
     return top
 
 
@@ -192,10 +195,17 @@ def _source(args: argparse.Namespace) -> int:
     return 0
 
 
+def _patches(args: argparse.Namespace) -> int:
+    base = find_base(args.base)
+    for patch in source.fitted(base, source.find(base, args.ksrc)):
+        print(patch)
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser().parse_args(argv)
-        verbs = {"run": _run, "shell": _shell, "kernel": _kernel, "source": _source}
+        verbs = {"run": _run, "shell": _shell, "kernel": _kernel, "source": _source, "patches": _patches}
         return verbs[args.verb](args)
     except HarnessError as e:
         print(f"vm: {e}", file=sys.stderr)

@@ -224,7 +224,7 @@ def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool 
             return image
         tree = source.plain_tree(base, origin)
         if flavour.series:
-            tree = source.series_tree(base, tree)
+            tree = source.series_tree(base, tree, source.fitted(base, origin))
         _seed(base, flavour, obj)
         stamp.unlink(missing_ok=True)
         log = obj / "build.log"

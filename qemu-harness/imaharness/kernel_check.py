@@ -44,7 +44,7 @@ class _Checker:
         self.base = base
         self.ksrc = ksrc
         self.plain = source.plain_tree(base, origin)
-        self.series = source.patches(base)
+        self.series = source.fitted(base, origin)
         top = paths.KERNELS / base.name / "check"
         self.tree = top / "src"
         self.objects = self.tree / f"{kernel.OBJECTS}check"
