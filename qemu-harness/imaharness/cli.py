@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import accel, image, kernel, source, tpm
+from . import accel, dryrun, image, kernel, source, tpm
 from .bases import BASES, DEFAULT_BASE, find_base
 from .errors import EXIT_HARNESS, EXIT_TIMEOUT, HarnessError
 from .guest import GuestSpec, Outcome, Sink, run_guest
@@ -31,6 +31,7 @@ examples:
   vm run --stock --tpm none -- sh -c 'exit 3'
   vm run --banks sha1,sha256 --copy ./prog --out /tmp/o -- sh -c 'prog > /out/log'
   vm run --kernel ~/linux/arch/x86/boot/bzImage -- uname -a
+  ACCEL=kvm vm run --dry-run -- true
   vm shell
 """
 
@@ -101,6 +102,8 @@ def parser() -> argparse.ArgumentParser:
     _add_kernel_options(run)
     _add_guest_options(run)
     run.add_argument("--quiet", action="store_true", help="only the command's own output")
+    run.add_argument("--dry-run", action="store_true",
+                     help="print the swtpm and QEMU command lines, one a line, and start, build and make nothing")  # fmt: skip
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...")
     shell = verbs.add_parser("shell", help="an interactive shell in the guest; 'exit' ends it")
     _add_kernel_options(shell)
@@ -156,6 +159,9 @@ def spec_from(args: argparse.Namespace) -> GuestSpec:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.dry_run:
+        print("\n".join(dryrun.command_lines(spec_from(args))))
+        return 0
     result = run_guest(spec_from(args), _writer(1), _writer(2))
     if result.outcome is not Outcome.EXITED:
         print(f"vm: {result.explain()}", file=sys.stderr)

@@ -80,6 +80,11 @@ def object_dir(base: Base, flavour: Flavour) -> Path:
     return source_dir(base, flavour.series) / f"{OBJECTS}{flavour.name}"
 
 
+def image_file(base: Base, flavour: Flavour) -> Path:
+    """Where the flavour's bzImage is when it is built."""
+    return object_dir(base, flavour) / _IMAGE
+
+
 def fragment_files(flavour: Flavour) -> list[Path]:
     return [paths.CONFIGS / f"{name}.config" for name in _BASE_FRAGMENTS + flavour.fragments]
 
@@ -208,7 +213,7 @@ def _seed(base: Base, flavour: Flavour, obj: Path) -> None:
 def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool = False) -> Path:
     """The bzImage of FLAVOUR, built if its source, patches, fragments or compiler changed."""
     obj = object_dir(base, flavour)
-    image = obj / _IMAGE
+    image = image_file(base, flavour)
     stamp = obj / "harness-stamp"
 
     def ready() -> bool:

@@ -109,7 +109,7 @@ def open_tree(path: Path) -> KernelTree:
 
 def has_changes(tree: KernelTree) -> bool:
     """Whether tracked files differ from HEAD; a bare repository has none."""
-    done = _git(tree.path, "status", "--porcelain", "--untracked-files=no", env=_clean_environment())
+    done = _git(tree.path, "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no", env=_clean_environment())
     return done.returncode == 0 and bool(done.stdout)
 
 
