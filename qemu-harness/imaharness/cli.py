@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import accel, dryrun, image, kernel, source, tpm
+from . import accel, dryrun, given, image, kernel, source, tpm
 from .bases import BASES, DEFAULT_BASE, find_base
 from .errors import EXIT_HARNESS, EXIT_TIMEOUT, HarnessError
 from .guest import GuestSpec, Outcome, Sink, run_guest
@@ -22,7 +22,7 @@ exit status of 'run':
   the command said.
 
 environment (options win over it):
-  BASE, KSRC, ACCEL, TPM, TPM_IF, BANKS, V
+  BASE, KSRC, KERNEL (instead of the flavour 'patched'), ACCEL, TPM, TPM_IF, BANKS, V
 """
 
 _EXAMPLES = """
@@ -123,6 +123,13 @@ def _flavour(args: argparse.Namespace) -> str:
     return "stock" if args.stock else str(args.flavour)
 
 
+def _given_image(args: argparse.Namespace) -> Path | None:
+    """--kernel, or KERNEL where the flavour is the one that it stands for."""
+    if args.kernel is not None:
+        return Path(args.kernel)
+    return given.image() if _flavour(args) == "patched" else None
+
+
 def spec_from(args: argparse.Namespace) -> GuestSpec:
     """The guest that the parsed options ask for."""
     command = list(getattr(args, "command", []) or [])
@@ -132,7 +139,7 @@ def spec_from(args: argparse.Namespace) -> GuestSpec:
         command=command,
         base=args.base,
         flavour=_flavour(args),
-        kernel=args.kernel,
+        kernel=_given_image(args),
         ksrc=args.ksrc,
         tpm=tpm.TpmSpec(
             version=args.tpm,
@@ -191,6 +198,9 @@ def _shell(args: argparse.Namespace) -> int:
 
 def _kernel(args: argparse.Namespace) -> int:
     verbose = os.environ.get("V") == "1"
+    if _flavour(args) == "patched" and (file := given.image()) is not None:
+        print(file)
+        return 0
     print(kernel.build(find_base(args.base), kernel.find_flavour(_flavour(args)), args.ksrc, verbose))
     return 0
 

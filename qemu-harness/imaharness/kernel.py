@@ -89,15 +89,22 @@ def fragment_files(flavour: Flavour) -> list[Path]:
     return [paths.CONFIGS / f"{name}.config" for name in _BASE_FRAGMENTS + flavour.fragments]
 
 
+def parse_config(text: str) -> dict[str, str]:
+    """The values of a .config or a fragment; 'n' for 'is not set'."""
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        if found := re.fullmatch(r"(CONFIG_\w+)=(.+)", line):
+            values[found.group(1)] = found.group(2)
+        elif found := re.fullmatch(r"# (CONFIG_\w+) is not set", line):
+            values[found.group(1)] = "n"
+    return values
+
+
 def requested(fragments: list[Path]) -> dict[str, str]:
-    """What the fragments ask for, the last one winning; 'n' for 'is not set'."""
+    """What the fragments ask for, the last one winning."""
     wanted: dict[str, str] = {}
     for fragment in fragments:
-        for line in fragment.read_text().splitlines():
-            if found := re.fullmatch(r"(CONFIG_\w+)=(.+)", line):
-                wanted[found.group(1)] = found.group(2)
-            elif found := re.fullmatch(r"# (CONFIG_\w+) is not set", line):
-                wanted[found.group(1)] = "n"
+        wanted.update(parse_config(fragment.read_text()))
     return wanted
 
 
