@@ -231,9 +231,9 @@ def _seed(repository: _Repository, patches: Sequence[Path], touched: set[str]) -
     index = repository.directory / ".git/seed-index"
     lacking = set()
     for (name, (_, mode)), answer in zip(wanted.items(), answers, strict=True):
-        blob, kind = answer.split()[:2]
+        object_id, kind = answer.split()[:2]
         if kind == "blob":
-            repository.run("update-index", "--add", "--cacheinfo", f"{mode},{blob},{name}", index=index)
+            repository.run("update-index", "--add", "--cacheinfo", f"{mode},{object_id},{name}", index=index)
         else:
             lacking.add(name)
     included = [f"--include={name}" for name in sorted(touched - lacking)]
