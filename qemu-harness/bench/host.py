@@ -43,7 +43,7 @@ def build() -> None:
     BUILD.mkdir(parents=True, exist_ok=True)
     log = BUILD / "build.log"
     configure: list[str | Path] = ["cmake", "-S", paths.ROOT / "userspace", "-B", BUILD]
-    configure += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DIMASNAP_TESTS=OFF"]
+    configure += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", "-DIMASNAP_TESTS=OFF", "-DIMASNAP_BENCH=ON"]
     if not (BUILD / "CMakeCache.txt").exists() and shutil.which("ninja"):
         configure += ["-G", "Ninja"]
     if shutil.which("ccache"):

@@ -24,12 +24,13 @@ from .errors import HarnessError, UsageError
 
 # Programs that every guest has when the host has them, beside busybox.
 _TOOLS = ("evmctl", "tpm2", "kexec", "getfattr", "setfattr")
-# tpm2-tools are one program under many names; it loads its transport at run time.
+# tpm2-tools are one program under many names.
 _TPM2_NAMES = ("tpm2_pcrread", "tpm2_pcrextend", "tpm2_quote", "tpm2_checkquote",
                "tpm2_createprimary", "tpm2_createek", "tpm2_createak", "tpm2_readclock",
                "tpm2_getcap", "tpm2_flushcontext", "tpm2_pcrreset", "tpm2_startup",
                "tpm2_shutdown", "tpm2_readpublic", "tpm2_create", "tpm2_load",
                "tpm2_evictcontrol")  # fmt: skip
+# tpm2-tools load their transport, and the C library loads libgcc_s to cancel a thread.
 _LOADED_AT_RUN_TIME = ("libtss2-tcti-device.so.0", "libgcc_s.so.1")
 _DIRECTORIES = ("dev", "proc", "sys", "tmp", "run", "run/lock", "out", "disk", "mnt", "root", "var/lib",
                 "var/tmp", "boot", "harness")  # fmt: skip
@@ -205,8 +206,10 @@ def write_initrd(contents: Contents, initrd: Path) -> None:
         with shared.open("rb") as common:
             shutil.copyfileobj(common, out, 1 << 20)
         cpio = CpioWriter(out)
+        has_already = _shared_files()
         for name, file in _run_files(contents).items():
-            cpio.copy(name, file)
+            if has_already.get(name) != file:
+                cpio.copy(name, file)
         cpio.file("/harness/command", command_script(contents).encode(), 0o755)
         if contents.policy is not None:
             cpio.copy("/harness/policy", contents.policy)

@@ -8,6 +8,7 @@
 #include "command_line.h"
 #include "securityfs.h"
 #include "terminal_progress.h"
+#include "tss2_log.h"
 
 namespace imasnap::cli {
 namespace {
@@ -77,6 +78,7 @@ void Context::Diagnose(const std::string& text) const {
 }
 
 int RunApp(const std::vector<std::string>& args, const Host& host) {
+  KeepTss2Quiet();
   const auto parsed = ParseCommandLine(args, host);
   const auto* const status = std::get_if<ExitCode>(&parsed);
   Result<int> result = status != nullptr ? *status : Run(std::get<CommandLine>(parsed), host);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <dlfcn.h>
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
 #include <mutex>
 
 #include "commands.h"
@@ -52,21 +51,6 @@ class EndSignals {
   int fd_ = -1;
 };
 
-// sd_notify(3). Loaded where there is somebody to tell: every start of the program
-// would take longer for libsystemd and what it needs.
-void NotifySystemd(const char* state) {
-  if (std::getenv("NOTIFY_SOCKET") == nullptr) {
-    return;
-  }
-  using SdNotify = int (*)(int, const char*);
-  void* const library = ::dlopen("libsystemd.so.0", RTLD_NOW);
-  auto* const notify =
-      library == nullptr ? nullptr : reinterpret_cast<SdNotify>(::dlsym(library, "sd_notify"));
-  if (notify != nullptr) {
-    notify(0, state);
-  }
-}
-
 }  // namespace
 
 Result<int> MountCommand(const Context& context, const MountArguments& arguments) {
@@ -91,14 +75,14 @@ Result<int> MountCommand(const Context& context, const MountArguments& arguments
     return signals.came() ? Result<int>(kExitOk) : std::move(mounted.error());
   }
   const std::unique_ptr<ViewServer> server = std::move(*mounted);
-  NotifySystemd("READY=1");
+  sd_notify(0, "READY=1");
   std::array<pollfd, 2> events{{{signals.fd(), POLLIN, 0}, {server->done_fd(), POLLIN, 0}}};
   while (::poll(events.data(), events.size(), -1) < 0) {
     if (errno != EINTR) {
       return SystemError("signals", "poll", errno);
     }
   }
-  NotifySystemd("STOPPING=1");
+  sd_notify(0, "STOPPING=1");
   return kExitOk;
 }
 

@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "securityfs.h"
 #include "service.h"
+#include "tss2_log.h"
 #include "worker.h"
 
 namespace imasnap::daemon {
@@ -91,6 +92,7 @@ Status Serve(const Host& host, const Options& options, Log* log) {
 }  // namespace
 
 int RunDaemon(const std::vector<std::string>& args, const Host& host) {
+  KeepTss2Quiet();
   CLI::App app("Take snapshots of the IMA measurement log before it fills the kernel's memory.",
                "ima-snapshotd");
   Options options;

@@ -2,11 +2,11 @@
 #include "ak.h"
 
 #include <fmt/format.h>
+#include <tss2/tss2_esys.h>
+#include <tss2/tss2_mu.h>
 
 #include <algorithm>
 #include <cerrno>
-
-#include "tss2_functions.h"
 
 namespace imasnap {
 namespace {
@@ -21,7 +21,7 @@ constexpr TPMA_OBJECT kOwnKey = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
                                 TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED;
 
 // The same template gives the same key for ever. It is documented in
-// ima-snapshot(1), for tpm2_createprimary: it must not change.
+// ima-snapshot-quote(1), for tpm2_createprimary: it must not change.
 TPM2B_PUBLIC PrimaryTemplate() {
   TPM2B_PUBLIC area{};
   area.publicArea.type = TPM2_ALG_ECC;

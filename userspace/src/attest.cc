@@ -4,9 +4,9 @@
 #include "attest.h"
 
 #include <fmt/format.h>
+#include <tss2/tss2_mu.h>
 
 #include "tpm_selection.h"
-#include "tss2_functions.h"
 
 namespace imasnap {
 namespace {
@@ -42,7 +42,6 @@ Result<Attestation> ParseAttestation(ByteView bytes) {
   if (type != TPM2_ST_ATTEST_QUOTE) {
     return Malformed(kQuote, fmt::format("its type is 0x{:04x}, not TPM_ST_ATTEST_QUOTE", type));
   }
-  IMASNAP_RETURN_IF_ERROR(LoadTss2Marshalling());
   TPMS_ATTEST attest{};
   size_t end = 0;
   if (Tss2_MU_TPMS_ATTEST_Unmarshal(Raw(bytes), bytes.size(), &end, &attest) != TSS2_RC_SUCCESS) {
@@ -70,7 +69,6 @@ Result<QuoteSignature> ParseQuoteSignature(ByteView bytes) {
   if (bytes.empty()) {  // tpm2-tss would print that there is no buffer
     return Malformed(kSignature, "it is empty");
   }
-  IMASNAP_RETURN_IF_ERROR(LoadTss2Marshalling());
   TPMT_SIGNATURE signature{};
   size_t end = 0;
   if (Tss2_MU_TPMT_SIGNATURE_Unmarshal(Raw(bytes), bytes.size(), &end, &signature) !=

@@ -1,13 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/param_build.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <tss2/tss2_mu.h>
 
 #include <algorithm>
 #include <array>
 #include <optional>
 
 #include "attest.h"
-#include "openssl_functions.h"
-#include "tss2_functions.h"
 
 namespace imasnap {
 namespace {
@@ -179,7 +189,6 @@ Status AttestationKey::ReadPublicArea(ByteView bytes) {
     return Malformed("its first two bytes are not its size");
   }
   const ByteView area_bytes = bytes.subspan(kSize);
-  IMASNAP_RETURN_IF_ERROR(LoadTss2Marshalling());
   TPMT_PUBLIC area{};
   size_t end = 0;
   if (Tss2_MU_TPMT_PUBLIC_Unmarshal(Raw(area_bytes), area_bytes.size(), &end, &area) !=
@@ -246,7 +255,6 @@ Status AttestationKey::SetId() {
 }
 
 Result<AttestationKey> AttestationKey::Parse(ByteView bytes) {
-  IMASNAP_RETURN_IF_ERROR(LoadOpenSsl());
   AttestationKey key;
   if (AsText(bytes).starts_with(kPemBegin)) {
     IMASNAP_ASSIGN(key.key_, FromPem(bytes));

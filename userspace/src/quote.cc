@@ -3,11 +3,12 @@
 
 #include <endian.h>
 #include <fmt/format.h>
+#include <tss2/tss2_esys.h>
+#include <tss2/tss2_mu.h>
 
 #include <algorithm>
 
 #include "tpm_selection.h"
-#include "tss2_functions.h"
 
 namespace imasnap {
 namespace {

@@ -3,6 +3,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <tss2/tss2_rc.h>
+#include <tss2/tss2_tcti_device.h>
+#include <tss2/tss2_tctildr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -74,7 +77,6 @@ TSS2_RC TpmContext::OpenDevice(const std::string& path) {
 }
 
 Result<std::unique_ptr<TpmContext>> TpmContext::Open(const std::string& tcti) {
-  IMASNAP_RETURN_IF_ERROR(LoadTss2());
   std::unique_ptr<TpmContext> context(new TpmContext());
   TSS2_TCTI_CONTEXT* transport = nullptr;
   if (tcti.empty() || tcti.starts_with(kDevicePrefix)) {

@@ -5,6 +5,8 @@
 #ifndef IMASNAP_TPM_CONTEXT_H_
 #define IMASNAP_TPM_CONTEXT_H_
 
+#include <tss2/tss2_esys.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -13,7 +15,6 @@
 
 #include "bytes.h"
 #include "result.h"
-#include "tss2_functions.h"
 
 namespace imasnap {
 

@@ -13,6 +13,7 @@
 
 #include "pcr_selection.h"
 #include "quote_check.h"
+#include "tss2_log.h"
 
 namespace imasnap {
 namespace {
@@ -91,6 +92,7 @@ TEST(AttestTest, AFieldOutOfRangeIsOnlySaidInTheError) {
   const size_t selection = large.find("000b03000c00");
   ASSERT_NE(selection, std::string::npos);
   large.replace(selection, 12, "000b05000c000000");
+  KeepTss2Quiet();
   ::testing::internal::CaptureStderr();
   const auto quote = ParseAttestation(Hex(large));
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");

@@ -380,9 +380,17 @@ TEST_F(QuoteTest, JsonHasTheQuoteInHex) {
   EXPECT_EQ(checked->attestation.clock.reset_count, json["clock"]["reset_count"]);
 }
 
+// The manual page that has the JSON of a command.
+std::string PageOf(const std::string& command) {
+  if (command == "verify" || command == "quote") {
+    return "ima-snapshot-" + command + ".1";
+  }
+  return command == "ak create" ? "ima-snapshot-quote.1" : "ima-snapshot.1";
+}
+
 // The section of the manual about one command's JSON, in words.
 std::set<std::string> WordsOfManual(const std::string& command) {
-  std::ifstream file(IMASNAP_MANUAL);
+  std::ifstream file(std::string(IMASNAP_MANUALS) + "/" + PageOf(command));
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const size_t section = text.find(".SH JSON\n");
   size_t begin = text.find(".TP\n.B " + command + "\n", section);

@@ -4,6 +4,7 @@
 #include "view_server.h"
 
 #include <fcntl.h>
+#include <fuse_lowlevel.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -22,7 +23,6 @@
 #include <mutex>
 #include <thread>
 
-#include "fuse_functions.h"
 #include "fuse_session.h"
 #include "log_builder.h"
 #include "world.h"
@@ -279,7 +279,6 @@ TEST_F(ViewServerTest, EndsWhileReadersAlwaysHaveARequestWaiting) {
 }
 
 TEST_F(ViewServerTest, SessionWithoutDescriptorsIsAnError) {
-  // Once, to have the library loaded.
   ASSERT_TRUE(Mount().ok());
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);

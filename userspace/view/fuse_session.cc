@@ -2,6 +2,7 @@
 #include "fuse_session.h"
 
 #include <fcntl.h>
+#include <fuse_lowlevel.h>
 #include <linux/magic.h>
 #include <poll.h>
 #include <sys/epoll.h>
@@ -19,8 +20,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
-
-#include "fuse_functions.h"
 
 namespace imasnap {
 namespace {
@@ -134,7 +133,6 @@ void FuseSession::Destroyer::operator()(fuse_session* session) const {
 Result<std::unique_ptr<FuseSession>> FuseSession::Mount(const std::string& directory,
                                                         const fuse_lowlevel_ops& ops,
                                                         void* userdata) {
-  IMASNAP_RETURN_IF_ERROR(LoadFuse());
   fuse_set_log_func(KeepMessage);
   SessionArguments arguments;
   std::unique_ptr<FuseSession> session(new FuseSession());

@@ -2,6 +2,7 @@
 #include "view_server.h"
 
 #include <fcntl.h>
+#include <fuse_lowlevel.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -14,7 +15,6 @@
 #include <optional>
 #include <vector>
 
-#include "fuse_functions.h"
 #include "fuse_session.h"
 #include "refresher.h"
 #include "securityfs.h"

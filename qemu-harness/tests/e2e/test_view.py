@@ -38,7 +38,7 @@ class View(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         guests.need_program()
-        spec = guests.spec("view.sh", "view", tpm=TpmSpec(banks=BANKS), copies=(guests.setpriv(),))
+        spec = guests.spec("view.sh", "view", "fuse", tpm=TpmSpec(banks=BANKS), copies=(guests.setpriv(),))
         cls.out = Out(guests.boot(spec).out)
         cls.whole = cls.out.told("cat").stdout
         cls.ascii = cls.out.told("cat-ascii").stdout
@@ -178,7 +178,7 @@ class _Templates:
             guests.need_program()
             guests.need_tool("setfattr")
             name = f"templates-{cls.__name__}"
-            guest = guests.spec("templates.sh", name, tpm=TpmSpec(banks=cls.banks), append=cls.append)
+            guest = guests.spec("templates.sh", name, "fuse", tpm=TpmSpec(banks=cls.banks), append=cls.append)
             cls.out = Out(guests.boot(guest).out)
 
         def test_every_template_is_in_the_log(self) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 import unittest
+from collections.abc import Iterable
 from pathlib import Path
 
 import support
@@ -168,14 +169,36 @@ class Completing(support.TemporaryDirectory):
 
 
 class Manuals(unittest.TestCase):
-    def test_every_command_and_option_is_in_the_manual(self) -> None:
+    def assert_names(self, page: str, command: Command, words: Iterable[str]) -> None:
+        text = programs.manual(page)
+        for word in words:
+            found = re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)
+            self.assertTrue(found, f"{command.name}: {word} is not in the manual page {page}")
+
+    def test_every_command_is_in_the_manual_of_its_program(self) -> None:
         for name in _PROGRAMS:
             with self.subTest(name):
-                text = programs.manual_of(name)
                 for command in programs.describe(name).all():
-                    for word in (*command.words, *command.options):
-                        found = re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)
-                        self.assertTrue(found, f"{command.name}: {word} is not in {name}'s manual")
+                    self.assert_names(name, command, command.words)
+
+    def test_every_option_is_in_the_manual_of_its_command(self) -> None:
+        for name in _PROGRAMS:
+            with self.subTest(name):
+                common = programs.describe(name).options
+                self.assert_names(name, programs.describe(name), common)
+                for command in programs.describe(name).all():
+                    own = (option for option in command.options if option not in common)
+                    self.assert_names(programs.page_of(command), command, own)
+
+    def test_pages_refer_to_each_other(self) -> None:
+        for page in sorted(programs.MANUALS.glob("ima-snapshot*.[1-8]")):
+            _, found, see_also = page.read_text().partition(".SH SEE ALSO\n")
+            self.assertTrue(found, f"{page.name} has no SEE ALSO")
+            for name, section in re.findall(r"^\.BR (ima-snapshot\S*) \((\d)\)", see_also, re.M):
+                other = programs.MANUALS / f"{name}.{section}"
+                self.assertTrue(other.is_file(), f"{page.name} refers to {name}({section})")
+                back = other.read_text().partition(".SH SEE ALSO\n")[2]
+                self.assertIn(f".BR {page.stem} ({page.suffix[1:]})", back, f"{other.name} does not refer back")
 
     def test_every_help_has_an_example_of_its_command(self) -> None:
         for name in _PROGRAMS:

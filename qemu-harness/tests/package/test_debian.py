@@ -36,10 +36,14 @@ _FILES = {
     "./usr/sbin/ima-snapshotd": "-rwxr-xr-x",
     f"{_COMPLETIONS}/ima-snapshot": "-rw-r--r--",
     f"{_COMPLETIONS}/ima-snapshotd": "-rw-r--r--",
+    f"{_DOC}/GLOSSARY.md.gz": "-rw-r--r--",
     f"{_DOC}/README.Debian": "-rw-r--r--",
     f"{_DOC}/STORE.md.gz": "-rw-r--r--",
     f"{_DOC}/changelog.gz": "-rw-r--r--",
     f"{_DOC}/copyright": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-mount.1.gz": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-quote.1.gz": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-verify.1.gz": "-rw-r--r--",
     f"{_MAN}/man1/ima-snapshot.1.gz": "-rw-r--r--",
     f"{_MAN}/man5/ima-snapshot-store.5.gz": "-rw-r--r--",
     f"{_MAN}/man5/ima-snapshot.conf.5.gz": "-rw-r--r--",
@@ -50,6 +54,40 @@ _FILES = {
 # What a purge leaves behind beside the packaging system's own notes: the group,
 # with the copies that are made of the files that name groups.
 _STAYS = re.compile(r"/etc/(group|gshadow|passwd|shadow)-?|/var/(lib/dpkg|log|cache)/.*|/run/.*")
+
+
+# What each program is linked with, beside the runtime of C and C++.
+_LIBRARIES = {
+    "usr/bin/ima-snapshot": {
+        "libcrypto",
+        "libfmt",
+        "libfuse3",
+        "libnettle",
+        "libsystemd",
+        "libtss2-esys",
+        "libtss2-mu",
+        "libtss2-rc",
+        "libtss2-tcti-device",
+        "libtss2-tctildr",
+    },
+    "usr/sbin/ima-snapshotd": {
+        "libfmt",
+        "libfuse3",
+        "libnettle",
+        "libsystemd",
+        "libtss2-esys",
+        "libtss2-rc",
+        "libtss2-tcti-device",
+        "libtss2-tctildr",
+    },
+}
+_OF_THE_LANGUAGE = {"libc", "libgcc_s", "libm", "libstdc++", "ld-linux-x86-64"}
+
+
+def owners(library: str) -> set[str]:
+    """The installed packages that have a library of this name."""
+    told = process.output(["dpkg-query", "--search", f"*/{library}"])
+    return {line.split(":")[0] for line in told.splitlines()}
 
 
 @cache
@@ -74,14 +112,19 @@ class Contents(unittest.TestCase):
             process.output(["dpkg-deb", "--field", built(), "Version"]).strip(), package.version()
         )
 
-    def test_what_is_loaded_whenever_the_program_starts(self) -> None:
-        """Of each library more a quote's verification waits (userspace/src/format_library.cc)."""
+    def test_each_program_needs_the_libraries_that_it_uses_and_the_package_depends_on_them(self) -> None:
+        depends = process.output(["dpkg-deb", "--field", built(), "Depends"])
+        packages = set(re.findall(r"(?:^|, )([^ ,]+)", depends.strip()))
         with tempfile.TemporaryDirectory() as tree:
             process.output(["dpkg-deb", "--extract", built(), tree])
-            told = process.output(["readelf", "--dynamic", f"{tree}/usr/bin/ima-snapshot"])
-        needed = re.findall(r"\(NEEDED\).*\[(.*?)\.so", told)
-        self.assertIn("libc", needed)
-        self.assertLessEqual(set(needed), {"libnettle", "libc", "ld-linux-x86-64"})
+            for program, libraries in _LIBRARIES.items():
+                with self.subTest(program):
+                    told = process.output(["objdump", "--private-headers", f"{tree}/{program}"])
+                    needed = re.findall(r"^ +NEEDED +(\S+)$", told, re.M)
+                    self.assertEqual({re.sub(r"\.so\b.*", "", name) for name in needed} - _OF_THE_LANGUAGE, libraries)
+                    for name in needed:
+                        if name.startswith("lib"):  # the loader belongs to the C library
+                            self.assertTrue(owners(name) & packages, f"{name} of {owners(name)}: not in {packages}")
 
     def test_lintian_finds_nothing(self) -> None:
         if shutil.which("lintian") is None:
@@ -197,6 +240,9 @@ class Installing(InChroot):
         tree = self.path("/usr/share/man")
         for section, name in (
             ("1", "ima-snapshot"),
+            ("1", "ima-snapshot-mount"),
+            ("1", "ima-snapshot-quote"),
+            ("1", "ima-snapshot-verify"),
             ("5", "ima-snapshot.conf"),
             ("5", "ima-snapshot-store"),
             ("8", "ima-snapshotd"),
