@@ -3,6 +3,7 @@
 
 BASE   ?= v7.3
 KSRC   ?=
+KERNEL ?=
 ACCEL  ?= auto
 TPM    ?= 2.0
 TPM_IF ?= tis
@@ -12,7 +13,7 @@ PREFIX ?= /usr/local
 SUITES ?=
 FUZZ_SECONDS ?= 60
 IMA_FOREIGN_LOGS ?=
-export BASE KSRC ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS
+export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS
 export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
@@ -20,7 +21,7 @@ vm      := $(harness)/vm
 build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps kernel stock userspace selftests check demo vm bench lint tidy sanitizers threads fuzz \
+.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts bench lint tidy sanitizers threads fuzz \
 	series kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## this list
@@ -29,7 +30,8 @@ help: ## this list
 	@echo
 	@echo 'Knobs (make TARGET NAME=VALUE):'
 	@echo '  BASE=$(BASE)       the kernel base'
-	@echo '  KSRC=TREE       a kernel git tree of your own; its HEAD is copied, never changed'
+	@echo '  KSRC=TREE       a kernel git tree of your own: the series is fitted to its HEAD'
+	@echo '  KERNEL=BZIMAGE  an image that was built elsewhere: kunit, selftests and e2e boot it'
 	@echo '  ACCEL=$(ACCEL)      auto, kvm or tcg; auto tries KVM once and falls back'
 	@echo '  TPM=$(TPM)         2.0, 1.2 or none; TPM_IF=$(TPM_IF): tis or crb'
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
@@ -40,8 +42,11 @@ help: ## this list
 	@echo '  PREFIX=$(PREFIX)  where make install puts the programs; DESTDIR too'
 	@echo '  V=1             show the compilers at work'
 
-deps: ## install the Debian packages that are missing (apt, as root)
-	scripts/deps
+deps: ## install what make check needs (apt, as root); without apt, list it
+	scripts/deps check
+
+deps-demo: ## install what make demo needs
+	scripts/deps demo
 
 kernel: ## fetch, patch and build the kernel of BASE
 	$(vm) kernel
@@ -58,11 +63,14 @@ selftests: ## build the kernel's selftests
 check: deps ## run all tests; the last line counts them
 	$(harness)/check $(SUITES)
 
-demo: deps kernel userspace ## the whole snapshot cycle, told step by step
+demo: deps-demo kernel userspace ## the whole snapshot cycle, told step by step
 	$(harness)/demo
 
-vm: deps kernel userspace ## a shell in the guest
+vm: deps-demo kernel userspace ## a shell in the guest
 	$(vm) shell
+
+hosts: ## both README commands in chroots of HOSTS, of bookworm trixie sid (root; hours)
+	$(harness)/hosts $(HOSTS)
 
 bench: deps $(if $(filter host view,$(PART)),,kernel stock) ## measure size and speed; PART=reading|slab|tpm|latency (guest), host or view for one
 	$(harness)/bench/run $(PART)

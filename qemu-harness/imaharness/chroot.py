@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A bare Debian of this machine's own suite in a directory, to install packages into."""
+"""Bare Debian systems in directories, to install packages into and to build in."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import apt, paths, process
@@ -41,31 +42,41 @@ def _network_options() -> list[str]:
     return [f"--aptopt={line}" for line in lines if line.startswith(("Acquire::http", "Acquire::Retries"))]
 
 
-def tarball(packages: list[str]) -> Path:
-    """The system with PACKAGES as a tar file, made once and kept in build/downloads."""
-    suite = _release()["VERSION_CODENAME"]
-    key = hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:12]
-    made = paths.DOWNLOADS / f"chroot-{suite}-{key}.tar"
-    if made.exists():
-        return made
-    paths.DOWNLOADS.mkdir(parents=True, exist_ok=True)
-    log = paths.DOWNLOADS / f"{made.stem}.log"
-    partial = made.with_suffix(f".{os.getpid()}.tar")
+def bootstrap(suite: str, variant: str, packages: Sequence[str], into: Path, log: Path) -> None:
+    """Install SUITE with PACKAGES into INTO, a tar file or a directory that does not exist yet."""
+    partial = into.with_name(f"{os.getpid()}.{into.name}")
     signed_by = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
+    options = [f"--variant={variant}", f"--include={','.join(packages)}", *_network_options()]
+    # A frozen mirror's lists of sid are out of date by their own word. Signatures are checked all the same.
+    options.append('--aptopt=Acquire::Check-Valid-Until "false";')
     complaints = []
-    print(f"package: installing a bare {suite}, log in {log}", flush=True)
     for mirror in apt.mirrors():
-        options = ["--variant=essential", f"--include={','.join(packages)}", *_network_options()]
-        argv = ["mmdebstrap", *options, suite, partial, f"deb {signed_by}{mirror} {suite} main"]
+        argv: list[str | Path] = ["mmdebstrap", *options, suite, partial, f"deb {signed_by}{mirror} {suite} main"]
         try:
             process.logged(argv, log=log)
         except HarnessError as e:
             complaints.append(str(e))
-            partial.unlink(missing_ok=True)
+            if partial.is_dir():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink(missing_ok=True)
             continue
-        partial.rename(made)
-        return made
+        partial.rename(into)
+        return
     raise HarnessError("; ".join(complaints) or "apt has no Debian source configured")
+
+
+def tarball(packages: list[str]) -> Path:
+    """This machine's own suite with PACKAGES as a tar file, made once and kept in build/downloads."""
+    suite = _release()["VERSION_CODENAME"]
+    key = hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:12]
+    made = paths.DOWNLOADS / f"chroot-{suite}-{key}.tar"
+    if not made.exists():
+        paths.DOWNLOADS.mkdir(parents=True, exist_ok=True)
+        log = paths.DOWNLOADS / f"{made.stem}.log"
+        print(f"package: installing a bare {suite}, log in {log}", flush=True)
+        bootstrap(suite, "essential", packages, made, log)
+    return made
 
 
 class Chroot:
@@ -78,11 +89,9 @@ class Chroot:
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """ARGV inside, its output and errors as one text; /proc is there, services are not."""
+        apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc"]
         return subprocess.run(
-            [
-                *("unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc"),
-                *("chroot", self.root, *argv),
-            ],
+            [*apart, "chroot", str(self.root), *argv],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import paths, process
+from . import paths, process, userspace
 from .cpio import CpioWriter
 from .errors import HarnessError, UsageError
 
@@ -32,7 +32,6 @@ _TPM2_NAMES = ("tpm2_pcrread", "tpm2_pcrextend", "tpm2_quote", "tpm2_checkquote"
                "tpm2_evictcontrol")  # fmt: skip
 # tpm2-tools load their transport, and the C library loads libgcc_s to cancel a thread.
 _LOADED_AT_RUN_TIME = ("libtss2-tcti-device.so.0", "libgcc_s.so.1")
-_PROJECT_PROGRAMS = ("ima-snapshot", "ima-snapshotd")
 _DIRECTORIES = ("dev", "proc", "sys", "tmp", "run", "run/lock", "out", "disk", "mnt", "root", "var/lib",
                 "var/tmp", "boot", "harness")  # fmt: skip
 GUEST_HOME = "/root"
@@ -163,7 +162,7 @@ def shared_image() -> Path:
 def project_programs() -> dict[str, Path]:
     """The project's own programs that are built: name to file."""
     found: dict[str, Path] = {}
-    for name in _PROJECT_PROGRAMS:
+    for name in userspace.PROGRAMS:
         candidates = [
             f for f in paths.USERSPACE_BUILD.rglob(name) if f.is_file() and os.access(f, os.X_OK)
         ]

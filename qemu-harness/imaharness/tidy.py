@@ -15,14 +15,13 @@ import hashlib
 import json
 import re
 import shlex
-import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths, process, userspace
+from . import clang, paths, process, userspace
 from .errors import HarnessError
 from .report import Status, Suite
 
@@ -158,7 +157,7 @@ def _add(suite: Suite, outcome: Outcome) -> None:
     """A test for each unit, and one for each other file that has a finding."""
     found: dict[str, list[str]] = {}
     starts = [*_FINDING.finditer(outcome.complaint)]
-    for match, following in zip(starts, [*starts[1:], None]):
+    for match, following in zip(starts, [*starts[1:], None], strict=False):
         end = following.start() if following else len(outcome.complaint)
         found.setdefault(match[1], []).append(outcome.complaint[match.start() : end].rstrip())
     for unit in outcome.units:
@@ -184,10 +183,10 @@ def _read_clean() -> dict[str, str]:
 def run() -> Suite:
     """Check all files; those that did not change since they were clean pass at once."""
     suite = Suite("tidy")
-    if shutil.which("clang-tidy") is None:
-        suite.add("clang-tidy", Status.SKIP, "clang-tidy is not installed")
+    if reason := clang.unsuitable("clang-tidy"):
+        suite.add("clang-tidy", Status.SKIP, reason)
         return suite
-    userspace.configure_programs()
+    userspace.configure_programs(tests=True)
     _WORK.mkdir(parents=True, exist_ok=True)
     settings = _settings()
     units = read_units(paths.USERSPACE_BUILD / "compile_commands.json")

@@ -13,6 +13,7 @@ from .errors import HarnessError
 from .report import Status, Suite
 
 SOURCE = paths.ROOT / "userspace"
+PROGRAMS = ("ima-snapshot", "ima-snapshotd")
 
 
 def present() -> bool:
@@ -40,17 +41,24 @@ def configure(into: Path, options: Sequence[str], verbose: bool = False) -> Path
     return log
 
 
-def configure_programs(verbose: bool = False) -> Path:
-    """Configure the programs as they are installed into build/userspace; returns the log."""
-    return configure(paths.USERSPACE_BUILD, ["-DCMAKE_BUILD_TYPE=RelWithDebInfo"], verbose)
+def configure_programs(verbose: bool = False, tests: bool = False) -> Path:
+    """Configure the programs as they are installed into build/userspace; returns the log.
+
+    Without TESTS a directory that has them keeps them, and a new one needs no test library.
+    """
+    options = ["-DCMAKE_BUILD_TYPE=RelWithDebInfo"]
+    if tests or not (paths.USERSPACE_BUILD / "CMakeCache.txt").exists():
+        options.append(f"-DIMASNAP_TESTS={'ON' if tests else 'OFF'}")
+    return configure(paths.USERSPACE_BUILD, options, verbose)
 
 
-def build(verbose: bool = False) -> Path:
-    """Configure and build into build/userspace; returns that directory."""
+def build(verbose: bool = False, tests: bool = False) -> Path:
+    """Configure and build into build/userspace, the programs or all; returns that directory."""
     into = paths.USERSPACE_BUILD
     print(f"userspace: building, log in {into / 'build.log'}", flush=True)
-    log = configure_programs(verbose)
-    process.logged(["cmake", "--build", into, "-j", str(jobs())], log=log, verbose=verbose)
+    log = configure_programs(verbose, tests)
+    targets = [] if tests else ["--target", *PROGRAMS]
+    process.logged(["cmake", "--build", into, "-j", str(jobs()), *targets], log=log, verbose=verbose)
     return into
 
 
@@ -60,10 +68,10 @@ def run() -> Suite:
     if not present():
         suite.add("userspace", Status.SKIP, "userspace/ has no CMakeLists.txt")
         return suite
-    into = build()
+    into = build(tests=True)
     xml = into / "ctest.xml"
     xml.unlink(missing_ok=True)
-    argv = ["ctest", "--test-dir", into, "-j", str(jobs()), "--output-junit", xml, "--output-on-failure"]
+    argv: list[str | Path] = ["ctest", "--test-dir", into, "-j", str(jobs()), "--output-junit", xml, "--output-on-failure"]
     complaint = ""
     try:
         process.logged(argv, log=into / "ctest.log")

@@ -5,6 +5,7 @@
 #include "json.h"
 #include "session.h"
 #include "stitch.h"
+#include "text.h"
 
 namespace imasnap::cli {
 namespace {
@@ -86,7 +87,7 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
                 .progress = context.host.out_is_terminal ? Progress() : context.env.on_progress},
                sink));
   if (context.options.verbose) {
-    context.Diagnose(fmt::format("{} records written", written));
+    context.Diagnose(Counted(written, "record") + " written");
   }
   return kExitOk;
 }

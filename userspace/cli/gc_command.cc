@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "discard.h"
 #include "json.h"
+#include "text.h"
 
 namespace imasnap::cli {
 namespace {
@@ -24,8 +25,8 @@ void Print(const Context& context, const GcResult& done) {
     context.host.out << note << "\n";
   }
   for (const SegmentInfo& info : done.discarded) {
-    context.host.out << fmt::format("discarded segment {}: {}, {} bytes\n",
-                                    SegmentName(info.number), RecordsText(info), info.bytes);
+    context.host.out << fmt::format("discarded segment {}: {}, {}\n", SegmentName(info.number),
+                                    RecordsText(info), SizeText(info.bytes));
   }
 }
 

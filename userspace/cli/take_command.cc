@@ -4,6 +4,7 @@
 #include "commands.h"
 #include "json.h"
 #include "snapshot.h"
+#include "text.h"
 
 namespace imasnap::cli {
 namespace {
@@ -16,9 +17,9 @@ std::string HowTaken(const SegmentInfo& segment) {
 std::string WhatWasDone(const TakeResult& taken, bool only_mark) {
   if (taken.segment) {
     const SegmentInfo& segment = *taken.segment;
-    return fmt::format("segment {}: {}, {}, {} bytes, purged from the kernel",
+    return fmt::format("segment {}: {}, {}, {}, purged from the kernel",
                        SegmentName(segment.number), HowTaken(segment), RecordsText(segment),
-                       segment.bytes);
+                       SizeText(segment.bytes));
   }
   return only_mark ? fmt::format("attempt {}: aggregate recorded, nothing purged", taken.attempt)
                    : "no record was there to take";

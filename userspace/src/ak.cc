@@ -21,7 +21,7 @@ constexpr TPMA_OBJECT kOwnKey = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
                                 TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED;
 
 // The same template gives the same key for ever. It is documented in
-// ima-snapshot(1), for tpm2_createprimary: it must not change.
+// ima-snapshot-quote(1), for tpm2_createprimary: it must not change.
 TPM2B_PUBLIC PrimaryTemplate() {
   TPM2B_PUBLIC area{};
   area.publicArea.type = TPM2_ALG_ECC;

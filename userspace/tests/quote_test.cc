@@ -90,7 +90,8 @@ TEST_F(QuoteTest, AQuoteOlderThanTheLogMatchesInsideAndANewerOneIsAMismatch) {
        {std::vector<std::string>{}, {"--pcrs", "/old/quote.pcrs.txt"}}) {
     const Ran ran = Verify("ak.pub", "/old", pcrs);
     EXPECT_EQ(ran.code, 0) << ran.err;
-    EXPECT_THAT(ran.out, HasSubstr("matches the PCRs at record 4; 6 later records"));
+    EXPECT_THAT(ran.out,
+                HasSubstr("matches the PCRs at record 4; they do not cover 6 later records"));
   }
   // The TPM was extended with a record that the log has not.
   MustRun({"tpm2_pcrextend", "10:sha256=" + std::string(64, '1')});
@@ -380,9 +381,17 @@ TEST_F(QuoteTest, JsonHasTheQuoteInHex) {
   EXPECT_EQ(checked->attestation.clock.reset_count, json["clock"]["reset_count"]);
 }
 
+// The manual page that has the JSON of a command.
+std::string PageOf(const std::string& command) {
+  if (command == "verify" || command == "quote") {
+    return "ima-snapshot-" + command + ".1";
+  }
+  return command == "ak create" ? "ima-snapshot-quote.1" : "ima-snapshot.1";
+}
+
 // The section of the manual about one command's JSON, in words.
 std::set<std::string> WordsOfManual(const std::string& command) {
-  std::ifstream file(IMASNAP_MANUAL);
+  std::ifstream file(std::string(IMASNAP_MANUALS) + "/" + PageOf(command));
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   const size_t section = text.find(".SH JSON\n");
   size_t begin = text.find(".TP\n.B " + command + "\n", section);

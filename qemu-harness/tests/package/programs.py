@@ -15,6 +15,13 @@ import support  # noqa: F401  (puts the harness on the path)
 from imaharness import paths
 
 MANUALS = paths.ROOT / "userspace" / "man"
+# The commands that have a page beside the program's own.
+_PAGES = {
+    "ima-snapshot verify": "ima-snapshot-verify",
+    "ima-snapshot ak": "ima-snapshot-quote",
+    "ima-snapshot quote": "ima-snapshot-quote",
+    "ima-snapshot mount": "ima-snapshot-mount",
+}
 
 
 @dataclass(frozen=True)
@@ -81,8 +88,13 @@ def describe(name: str) -> Command:
     return _ask(find(name), (name,))
 
 
-def manual_of(name: str) -> str:
-    """The manual page of a program as plain text, without troff's escapes and fonts."""
+def page_of(command: Command) -> str:
+    """The name of the manual page that describes a program or one of its commands."""
+    return _PAGES.get(" ".join(command.words[:2]), command.words[0])
+
+
+def manual(name: str) -> str:
+    """A manual page as plain text, without troff's escapes and fonts."""
     (page,) = MANUALS.glob(f"{name}.[18]")
     text = re.sub(r"\\f[A-Z]|\\&", "", page.read_text()).replace("\\-", "-")
     return re.sub(r'^\.(?:BR|BI|RB|RI|IR|IB|B|I)\s+(.*)$', lambda m: m[1].replace('" "', " ").replace('"', ""), text, flags=re.M)

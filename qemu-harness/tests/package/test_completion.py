@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import subprocess
 import unittest
+from collections.abc import Iterable
 from pathlib import Path
 
 import support
@@ -43,7 +44,7 @@ class Completing(support.TemporaryDirectory):
     def complete(self, *lines: str) -> list[list[str]]:
         """What bash offers at the end of each line, which begins with a program's name."""
         typed = "".join(f"{programs.find(line.split(' ')[0])} {line.partition(' ')[2]}\n" for line in lines)
-        argv = ["bash", "-c", _COMPLETE, "complete", _LIBRARY, _COMPLETION]
+        argv: list[str | Path] = ["bash", "-c", _COMPLETE, "complete", _LIBRARY, _COMPLETION]
         done = subprocess.run(argv, input=typed, cwd=self.tmp, capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ""), typed)
         offered: list[list[str]] = []
@@ -139,8 +140,8 @@ class Completing(support.TemporaryDirectory):
         self.assertIn("sha256", offered)
         for name in (*offered, "no-such"):
             # Refused in any case, so that no log is read.
-            argv = [programs.find("ima-snapshot"), "cat", "--json", "--ascii", "--hash", name]
-            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            command: list[str | Path] = [programs.find("ima-snapshot"), "cat", "--json", "--ascii", "--hash", name]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 2)
             self.assertEqual("is not known" in done.stderr, name == "no-such", done.stderr)
         self.assert_offers({"ima-snapshot cat --hash=sha2": ["sha256"]})
@@ -168,14 +169,36 @@ class Completing(support.TemporaryDirectory):
 
 
 class Manuals(unittest.TestCase):
-    def test_every_command_and_option_is_in_the_manual(self) -> None:
+    def assert_names(self, page: str, command: Command, words: Iterable[str]) -> None:
+        text = programs.manual(page)
+        for word in words:
+            found = re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)
+            self.assertTrue(found, f"{command.name}: {word} is not in the manual page {page}")
+
+    def test_every_command_is_in_the_manual_of_its_program(self) -> None:
         for name in _PROGRAMS:
             with self.subTest(name):
-                text = programs.manual_of(name)
                 for command in programs.describe(name).all():
-                    for word in (*command.words, *command.options):
-                        found = re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text)
-                        self.assertTrue(found, f"{command.name}: {word} is not in {name}'s manual")
+                    self.assert_names(name, command, command.words)
+
+    def test_every_option_is_in_the_manual_of_its_command(self) -> None:
+        for name in _PROGRAMS:
+            with self.subTest(name):
+                common = programs.describe(name).options
+                self.assert_names(name, programs.describe(name), common)
+                for command in programs.describe(name).all():
+                    own = (option for option in command.options if option not in common)
+                    self.assert_names(programs.page_of(command), command, own)
+
+    def test_pages_refer_to_each_other(self) -> None:
+        for page in sorted(programs.MANUALS.glob("ima-snapshot*.[1-8]")):
+            _, found, see_also = page.read_text().partition(".SH SEE ALSO\n")
+            self.assertTrue(found, f"{page.name} has no SEE ALSO")
+            for name, section in re.findall(r"^\.BR (ima-snapshot\S*) \((\d)\)", see_also, re.M):
+                other = programs.MANUALS / f"{name}.{section}"
+                self.assertTrue(other.is_file(), f"{page.name} refers to {name}({section})")
+                back = other.read_text().partition(".SH SEE ALSO\n")[2]
+                self.assertIn(f".BR {page.stem} ({page.suffix[1:]})", back, f"{other.name} does not refer back")
 
     def test_every_help_has_an_example_of_its_command(self) -> None:
         for name in _PROGRAMS:

@@ -36,10 +36,14 @@ _FILES = {
     "./usr/sbin/ima-snapshotd": "-rwxr-xr-x",
     f"{_COMPLETIONS}/ima-snapshot": "-rw-r--r--",
     f"{_COMPLETIONS}/ima-snapshotd": "-rw-r--r--",
+    f"{_DOC}/GLOSSARY.md.gz": "-rw-r--r--",
     f"{_DOC}/README.Debian": "-rw-r--r--",
     f"{_DOC}/STORE.md.gz": "-rw-r--r--",
     f"{_DOC}/changelog.gz": "-rw-r--r--",
     f"{_DOC}/copyright": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-mount.1.gz": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-quote.1.gz": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-verify.1.gz": "-rw-r--r--",
     f"{_MAN}/man1/ima-snapshot.1.gz": "-rw-r--r--",
     f"{_MAN}/man5/ima-snapshot-store.5.gz": "-rw-r--r--",
     f"{_MAN}/man5/ima-snapshot.conf.5.gz": "-rw-r--r--",
@@ -125,7 +129,8 @@ class Contents(unittest.TestCase):
         if shutil.which("lintian") is None:
             self.skipTest("lintian is not installed")
         source = built().parent / f"{package.NAME}_{package.version()}.dsc"
-        argv = ["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", built(), source]
+        options = ["--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"]
+        argv: list[str | Path] = ["lintian", *options, built(), source]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
 
@@ -234,6 +239,9 @@ class Installing(InChroot):
         tree = self.path("/usr/share/man")
         for section, name in (
             ("1", "ima-snapshot"),
+            ("1", "ima-snapshot-mount"),
+            ("1", "ima-snapshot-quote"),
+            ("1", "ima-snapshot-verify"),
             ("5", "ima-snapshot.conf"),
             ("5", "ima-snapshot-store"),
             ("8", "ima-snapshotd"),

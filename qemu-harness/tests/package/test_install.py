@@ -21,6 +21,9 @@ _BELOW_PREFIX = _PROGRAMS | {
     "lib/tmpfiles.d/ima-snapshot.conf",
     "share/bash-completion/completions/ima-snapshot",
     "share/bash-completion/completions/ima-snapshotd",
+    "share/man/man1/ima-snapshot-mount.1",
+    "share/man/man1/ima-snapshot-quote.1",
+    "share/man/man1/ima-snapshot-verify.1",
     "share/man/man1/ima-snapshot.1",
     "share/man/man5/ima-snapshot-store.5",
     "share/man/man5/ima-snapshot.conf.5",
@@ -37,7 +40,7 @@ class MakeInstall(support.TemporaryDirectory):
 
     def install(self, prefix: str, into: Path) -> None:
         # What userspace is made of is there: the target itself would configure it anew.
-        argv = ["make", "-C", paths.ROOT, "-o", "userspace", "install", f"PREFIX={prefix}", f"DESTDIR={into}"]
+        argv: list[str | Path] = ["make", "-C", paths.ROOT, "-o", "userspace", "install", f"PREFIX={prefix}", f"DESTDIR={into}"]
         env = os.environ | {"IMA_BUILD_DIR": str(paths.BUILD)}
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

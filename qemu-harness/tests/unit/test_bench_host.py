@@ -11,6 +11,7 @@ from unittest import mock
 import support
 from bench import host, hostlogs, hostprofile
 from bench.hostlogs import HostLog
+from imaharness import process
 from imaharness.errors import HarnessError
 from imaharness.evmctl import Verdict
 
@@ -79,7 +80,7 @@ class Runs(unittest.TestCase):
     def test_a_run_that_failed_is_no_measurement(self) -> None:
         told = json.dumps({"status": 3, "wall_ns": 1, "cpu_ns": 1, "peak_kib": 1})
         with (
-            mock.patch.object(host.process, "output", return_value=told),
+            mock.patch.object(process, "output", return_value=told),
             self.assertRaisesRegex(HarnessError, "ima-snapshot verify: exit 3"),
         ):
             host.once(["ima-snapshot", "verify"])

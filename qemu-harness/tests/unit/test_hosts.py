@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What 'make hosts' concludes and records of its steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from unittest import mock
+
+import support
+from imaharness import hosts
+from imaharness.hosts import PLANS, Ended, Host, Step
+
+
+class Conclusion(support.TemporaryDirectory):
+    def test_the_last_line_is_the_counts_if_there_are_any(self) -> None:
+        counts = "3 passed, 1 failed, 0 skipped"
+        self.assertEqual(hosts.last_line(f"a\n{counts}\nmake: *** Error 1\n"), counts)
+        self.assertEqual(hosts.last_line("a\n  b \n\n"), "b")
+        self.assertEqual(hosts.last_line(""), "")
+
+    def test_versions_are_those_of_the_programs_not_of_their_packages(self) -> None:
+        self.assertEqual(hosts.first_version("gcc (Debian 12.2.0-14+deb12u1) 12.2.0\n"), "12.2.0")
+        self.assertEqual(hosts.first_version("systemd 257 (257.13-1~deb13u1)\n"), "257")
+        self.assertEqual(hosts.first_version("3.17.2\n"), "3.17.2")
+        self.assertEqual(hosts.first_version("none"), "unknown")
+
+    def test_a_host_is_good_only_if_every_step_is_and_one_ran(self) -> None:
+        host = Host("trixie", "abc", "2026-01-01")
+        self.assertFalse(host.ok)
+        host.steps["demo"] = Ended("make demo", "root", 0, 61, "done")
+        self.assertTrue(host.ok)
+        host.steps["check"] = Ended("make check", "root", 2, 5, "1 passed, 1 failed, 0 skipped")
+        self.assertFalse(host.ok)
+        self.assertIn("check FAILED (2)", host.line())
+
+    def test_a_failed_step_does_not_stop_the_next(self) -> None:
+        ran: list[str] = []
+
+        def run(root: Path, step: Step, log: Path) -> Ended:
+            ran.append(step.name)
+            return Ended(step.command, step.user, 1, 0, "")
+
+        with mock.patch.object(hosts, "make_root", lambda suite: self.tmp), mock.patch.object(hosts, "_tools", lambda root: {}):
+            host = hosts.run_host("trixie", PLANS["trixie"], run)
+        self.assertEqual(ran, ["demo", "check", "user-demo", "user-check"])
+        self.assertFalse(host.ok)
+
+    def test_a_command_that_fails_gives_its_status(self) -> None:
+        with mock.patch.object(hosts, "_enter", lambda root, step: ["bash", "-c", step.command]):
+            (self.tmp / "root" / "ima").mkdir(parents=True)
+            ended = hosts.run_step(self.tmp, Step("check", "echo text; exit 7"), self.tmp / "log")
+        self.assertEqual((ended.status, ended.last_line), (7, "text"))
+
+
+class Record(support.TemporaryDirectory):
+    def test_a_round_replaces_the_row_of_its_host_alone(self) -> None:
+        file = self.tmp / "hosts.json"
+        for suite, commit in (("sid", "one"), ("trixie", "one"), ("sid", "two")):
+            hosts.record(Host(suite, commit, "2026-01-01", {"demo": Ended("make demo", "root", 0, 1, "x")}), file)
+        kept = json.loads(file.read_text())
+        self.assertEqual({name: host["commit"] for name, host in kept.items()}, {"trixie": "one", "sid": "two"})
+        self.assertEqual(len([line for line in (self.tmp / "hosts.md").read_text().splitlines() if "`make demo`" in line]), 2)
+
+    def test_steps_of_the_same_commit_are_kept(self) -> None:
+        file = self.tmp / "hosts.json"
+        for name in ("demo", "check"):
+            hosts.record(Host("sid", "one", "2026-01-01", {name: Ended(name, "root", 0, 1, "x")}), file)
+        self.assertEqual(list(json.loads(file.read_text())["sid"]["steps"]), ["demo", "check"])
