@@ -163,7 +163,7 @@ def parse(text: str) -> Facts:
 def likely_options(console: str) -> str:
     """The options that a kernel most likely lacks which left this console and no result."""
     if not console.strip():
-        return f"it printed nothing on the serial console; is it a bzImage for x86-64? {_options(_SILENT)}"
+        return f"It printed nothing on the serial console. Is it a bzImage for x86-64? {_options(_SILENT)}"
     for sign, options in _SIGNS:
         if re.search(sign, console, re.IGNORECASE):
             return _options(options)
@@ -171,7 +171,7 @@ def likely_options(console: str) -> str:
 
 
 def _options(names: str) -> str:
-    return f"Built in, it needs {', '.join(f'CONFIG_{n}' for n in names.split())}"
+    return f"These options have to be built in: {', '.join(f'CONFIG_{n}' for n in names.split())}"
 
 
 def _unusable(file: Path, result: GuestResult) -> HarnessError:

@@ -15,6 +15,7 @@ has the patches as 'git am --3way' made them fit it.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -185,20 +186,26 @@ def fitted(base: Base, source: Source) -> list[Path]:
     series = patches(base)
     if source.tree is None or not series:
         return series
-    place = paths.KERNELS / base.name / "fitted"
+    top = paths.KERNELS / base.name
+    top.mkdir(parents=True, exist_ok=True)
+    with (top / "fitted.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _fit(base, source, source.tree, series, top / "fitted")
+
+
+def _fit(base: Base, source: Source, tree: ksrc.KernelTree, series: Sequence[Path], place: Path) -> list[Path]:
     stamp = place / "fits"
     wanted = f"{source.identity} {series_digest(base)}"
     if not (stamp.exists() and stamp.read_text() == wanted):
         if place.exists():
             shutil.rmtree(place)
-        place.parent.mkdir(parents=True, exist_ok=True)
         _say(f"fitting {len(series)} patches of {base.name} to {source.description}")
         with tempfile.TemporaryDirectory(prefix="fitted-", dir=place.parent) as directory:
             part = Path(directory) / "part"
             part.mkdir()
             names = touched(p.read_text() for p in series)
-            for dropped in ksrc.fit(source.tree, series, names, part):
-                _say(f"note: {source.tree.path} has {dropped} already")
+            for dropped in ksrc.fit(tree, series, names, part):
+                _say(f"note: {tree.path} has {dropped} already")
             (part / "fits").write_text(wanted)
             part.rename(place)
     return sorted(place.glob("*.patch"))
