@@ -3,6 +3,7 @@
 
 BASE   ?= v7.3
 KSRC   ?=
+KERNEL ?=
 ACCEL  ?= auto
 TPM    ?= 2.0
 TPM_IF ?= tis
@@ -12,7 +13,7 @@ PREFIX ?= /usr/local
 SUITES ?=
 FUZZ_SECONDS ?= 60
 IMA_FOREIGN_LOGS ?=
-export BASE KSRC ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS
+export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS
 export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
@@ -29,7 +30,8 @@ help: ## this list
 	@echo
 	@echo 'Knobs (make TARGET NAME=VALUE):'
 	@echo '  BASE=$(BASE)       the kernel base'
-	@echo '  KSRC=TREE       a kernel git tree of your own; its HEAD is copied, never changed'
+	@echo '  KSRC=TREE       a kernel git tree of your own: the series is fitted to its HEAD'
+	@echo '  KERNEL=BZIMAGE  an image that was built elsewhere: kunit, selftests and e2e boot it'
 	@echo '  ACCEL=$(ACCEL)      auto, kvm or tcg; auto tries KVM once and falls back'
 	@echo '  TPM=$(TPM)         2.0, 1.2 or none; TPM_IF=$(TPM_IF): tis or crb'
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'

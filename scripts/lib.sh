@@ -20,7 +20,8 @@ die() {
 }
 
 in_tree() {
-	git -C "$tree" -c commit.gpgSign=false -c core.abbrev=12 -c gc.auto=0 "$@"
+	git -C "$tree" -c commit.gpgSign=false -c core.hooksPath=/dev/null -c core.autocrlf=false \
+		-c core.abbrev=12 -c gc.auto=0 "$@"
 }
 
 need_tree() {

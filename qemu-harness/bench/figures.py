@@ -67,7 +67,7 @@ def rounds(records: Sequence[Span], openings: Sequence[Span], size: int) -> list
         number = nearest // size
         if 0 <= number < whole:
             (during if overlaps else ordinary)[number].append(record.length)
-    found = [Round(o, d) for o, d in zip(ordinary, during) if o and d]
+    found = [Round(o, d) for o, d in zip(ordinary, during, strict=True) if o and d]
     if 2 * len(found) <= whole:
         raise ValueError(f"{len(found)} of {whole} rounds have records both during and between openings")
     return found

@@ -64,21 +64,6 @@ def build_programs() -> list[Path]:
     return programs
 
 
-def build_shim() -> Path:
-    """The library to be preloaded into swtpm."""
-    _BUILD.mkdir(parents=True, exist_ok=True)
-    shim = _BUILD / "tpm_shim.so"
-    process.output(["gcc", *_FLAGS, "-shared", "-fPIC", "-o", shim, _HERE / "shim" / "tpm_shim.c", "-ldl"])
-    return shim
-
-
-def shimmed_tpm(banks: Sequence[str], log: Path, delay_ms: int = 0) -> TpmSpec:
-    """A TPM whose commands are logged, and take DELAY_MS longer."""
-    log.unlink(missing_ok=True)
-    env = {"IMA_SHIM_LOG": str(log), "IMA_SHIM_DELAY_MS": str(delay_ms)}
-    return TpmSpec(banks=banks, preload=build_shim(), env=env)
-
-
 def run(
     setup: Setup,
     script: str,

@@ -14,7 +14,7 @@ from .tables import Table
 
 # What a sample's object and symbol belong to; the first that matches.
 _GROUPS = (
-    ("hashes (nettle)", r"^libnettle"),
+    ("hashes (OpenSSL)", r"^libcrypto"),
     ("starting the program (ld.so)", r"^ld-linux"),
     (
         "reading and parsing records",
@@ -50,11 +50,8 @@ def group(lines: Sequence[str]) -> dict[str, float]:
         if not parts:
             continue
         dso, symbol = parts[2], parts[3]
-        for name, pattern in _GROUPS:
-            if re.search(pattern, dso if pattern.startswith("^") else symbol):
-                break
-        else:
-            name = "other"
+        matching = (n for n, pattern in _GROUPS if re.search(pattern, dso if pattern.startswith("^") else symbol))
+        name = next(matching, "other")
         found[name] = found.get(name, 0.0) + float(parts[1])
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 

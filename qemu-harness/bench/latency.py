@@ -7,7 +7,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
-from imaharness import paths
+from imaharness import paths, shimlog
 
 from . import figures, guests
 from .figures import Span
@@ -49,7 +49,7 @@ def measure(setup: guests.Setup) -> Outcome:
     result: dict[int, dict[str, Any]] = {}
     for delay, gap in _DELAYS.items():
         log = paths.BUILD / "bench" / f"latency-{delay}.log"
-        tpm = guests.shimmed_tpm(_BANKS, log, delay)
+        tpm = shimlog.shimmed_tpm(_BANKS, log, delay)
         arguments = [",".join(_BANKS), str(_OPENINGS), str(gap)]
         found = guests.run(setup, "latency.sh", arguments, tpm=tpm)
         log.rename(found.out / "commands.log")

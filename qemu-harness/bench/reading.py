@@ -54,7 +54,7 @@ def measure(setup: guests.Setup) -> Outcome:
     }
     # Staging is part of what stock's way takes; its third request was the longest list's.
     staging = [r["ns"] for r in found["stock"].of("request", request="A")]
-    for ns, records in zip(staging, _TIMES):
+    for ns, records in zip(staging, _TIMES, strict=True):
         figures["stock staging"][records]["ns"] += ns
     outcome = Outcome("reading", figures={"ways": figures, "stage_ns": staging, "purge_ns": _purges(found["patched"])})
     outcome.tables.append(_table(figures))

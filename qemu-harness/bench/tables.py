@@ -22,7 +22,7 @@ class Table:
 
         def text(line: Sequence[str]) -> str:
             first = line[0].ljust(widths[0])
-            return "  ".join([first, *(c.rjust(w) for c, w in zip(line[1:], widths[1:]))]).rstrip()
+            return "  ".join([first, *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]).rstrip()
 
         rule = "  ".join("-" * w for w in widths)
         return "\n".join([self.title, text(self.head), rule, *map(text, self.rows)])

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from imaharness import paths
+from imaharness import imalog, paths, shimlog
+from imaharness.shimlog import PCR_EXTEND, PCR_READ
 
-from . import guests, measurements, shimlog
-from .shimlog import PCR_EXTEND, PCR_READ
+from . import guests
 from .tables import Outcome, Table, Target
 
 BANKS = (("sha256",), ("sha1", "sha256"), ("sha1", "sha256", "sha384"))
@@ -20,10 +20,9 @@ _LOAD_MARK = 1000
 _MOST_READS = 10
 
 
-def _aggregates(listed: Path, algorithm: str) -> dict[bytes, str]:
+def _aggregates(listed: Path, algorithm: str) -> set[bytes]:
     """The digests that snapshot_aggregate records extend."""
-    all_records = measurements.records(listed.read_bytes())
-    return {r.digest(algorithm): r.event for r in all_records if r.event == "snapshot_aggregate"}
+    return {imalog.template_digest(r, algorithm) for r in imalog.records(listed.read_bytes()) if r.is_aggregate}
 
 
 def _quiet(commands: list[shimlog.Command]) -> list[dict[str, int]]:
@@ -61,7 +60,7 @@ def measure(setup: guests.Setup) -> Outcome:
     result: dict[str, dict[str, Any]] = {}
     for banks in BANKS:
         log = paths.BUILD / "bench" / f"tpm-{len(banks)}.log"
-        tpm = guests.shimmed_tpm(banks, log)
+        tpm = shimlog.shimmed_tpm(banks, log)
         found = guests.run(setup, "tpm.sh", [str(_TIMES), str(_OPENINGS)], tpm=tpm)
         commands = shimlog.parse(log.read_text().splitlines())
         log.rename(found.out / "commands.log")

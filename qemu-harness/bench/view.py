@@ -164,7 +164,7 @@ def _view(log: HostLog, placement: Placement) -> Iterator[tuple[Path, float]]:
     view = log.directory / "view"
     config = log.directory / "config"
     config.write_text(f'lock_file = "{log.directory}/lock"\n')
-    argv = [host.program(), "--config", config, *log.options(), "mount", view]
+    argv: list[str | Path] = [host.program(), "--config", config, *log.options(), "mount", view]
     with _mounted(argv, view / _FILES[0], placement) as seconds:
         yield view, seconds
 

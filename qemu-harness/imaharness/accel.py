@@ -36,21 +36,44 @@ def _probe(kernel: Path) -> bool:
     return done.returncode == 0
 
 
-def choose(wanted: str, kernel: Path) -> str:
-    """'kvm' or 'tcg' for WANTED, one of CHOICES."""
-    if wanted not in CHOICES:
-        raise UsageError(f"no accelerator {wanted!r}; there are {', '.join(CHOICES)}")
-    if wanted != "auto":
-        return wanted
+def _answer_file() -> Path:
+    return paths.BUILD / "accel"
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _known() -> str | None:
+    """What 'auto' found since the host booted."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
-    answer = paths.BUILD / "accel"
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    if answer.exists():
-        known_boot, _, known = answer.read_text().strip().partition(" ")
-        if known_boot == boot and known in ("kvm", "tcg"):
-            return known
+    if _answer_file().exists():
+        boot, _, answer = _answer_file().read_text().strip().partition(" ")
+        if boot == _boot_id() and answer in ("kvm", "tcg"):
+            return answer
+    return None
+
+
+def _check(wanted: str) -> None:
+    if wanted not in CHOICES:
+        raise UsageError(f"no accelerator {wanted!r}; there are {', '.join(CHOICES)}")
+
+
+def foreseen(wanted: str) -> str:
+    """What choose() answers if a probe that it would have to make succeeds."""
+    _check(wanted)
+    return (_known() or "kvm") if wanted == "auto" else wanted
+
+
+def choose(wanted: str, kernel: Path) -> str:
+    """'kvm' or 'tcg' for WANTED, one of CHOICES."""
+    _check(wanted)
+    if wanted != "auto":
+        return wanted
+    if (known := _known()) is not None:
+        return known
     chosen = "kvm" if _probe(kernel) else "tcg"
     paths.BUILD.mkdir(parents=True, exist_ok=True)
-    answer.write_text(f"{boot} {chosen}\n")
+    _answer_file().write_text(f"{_boot_id()} {chosen}\n")
     return chosen

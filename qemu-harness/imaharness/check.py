@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import fuzz, kernel_check, kunit, lint, paths, pyunit, report, sanitizers, selftests, source, tidy, userspace
+from . import fuzz, given, kernel_check, kunit, lint, paths, pyunit, report, sanitizers, selftests, source, tidy, userspace
 from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import HarnessError
 from .guest import new_run_directory
@@ -55,6 +55,8 @@ def _package(base: Base, ksrc: Path | None) -> list[Suite]:
 
 
 def _kernel(base: Base, ksrc: Path | None) -> list[Suite]:
+    if given.image() is not None:
+        return _skipped("kernel", "KERNEL= gives an image, and no kernel is built")
     return [kernel_check.run(base, ksrc)]
 
 
@@ -86,6 +88,8 @@ SUITES: dict[str, tuple[Runner, bool]] = {
 }
 # Tests of the suite userspace once more, in a build of their own that takes minutes.
 ON_DEMAND = ("threads",)
+# Those that boot the image of KERNEL=.
+_BOOT = ("kunit", "selftests", "e2e")
 
 
 def _skipped(name: str, reason: str) -> list[Suite]:
@@ -110,6 +114,20 @@ def run_one(name: str, base: Base, ksrc: Path | None) -> list[Suite]:
     return suites
 
 
+def _image(file: Path) -> Suite:
+    """Whether the image that was given can run a guest; what it lacks is printed."""
+    suite = Suite("image")
+    began = time.monotonic()
+    try:
+        print("\n".join(given.describe(file, given.facts(file))))
+    except HarnessError as e:
+        suite.add(f"{file.name} runs the guest", Status.FAIL, str(e))
+    else:
+        suite.add(f"{file.name} runs the guest", Status.PASS)
+    suite.seconds = time.monotonic() - began
+    return suite
+
+
 def _tell(suite: Suite) -> None:
     for case in suite.cases:
         if case.status is Status.FAIL:
@@ -120,22 +138,36 @@ def _tell(suite: Suite) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="check", description="Run the test suites.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; default: all but {', '.join(ON_DEMAND)}")
+    parser = argparse.ArgumentParser(prog="check", description="Run the test suites.",
+                                     epilog="With KERNEL=BZIMAGE in the environment, kunit, selftests and e2e boot"
+                                     " that image, and no kernel is built.")  # fmt: skip
+    suites = f"of {', '.join(SUITES)}; default: all but {', '.join(ON_DEMAND)}"
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=suites)
     parser.add_argument("--base", default=os.environ.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
     parser.add_argument("--ksrc", default=os.environ.get("KSRC") or None, type=Path)
     args = parser.parse_args(argv)
+    if args.ksrc is not None:
+        os.environ["KSRC"] = str(args.ksrc)  # the end-to-end tests read it there
     if unknown := [s for s in args.suites if s not in SUITES]:
         parser.error(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}")
     try:
         base = find_base(args.base)
+        image = given.image()
     except HarnessError as e:
         parser.error(str(e))
     results = new_run_directory("check")
     done: list[Suite] = []
-    for name in args.suites or [s for s in SUITES if s not in ON_DEMAND]:
+    names = args.suites or [s for s in SUITES if s not in ON_DEMAND]
+    usable = True
+    if image is not None and set(names) & set(_BOOT):
+        print("== image", flush=True)
+        done.append(_image(image))
+        _tell(done[0])
+        usable = not report.failed(done)
+    for name in names:
         print(f"== {name}", flush=True)
-        for suite in run_one(name, base, args.ksrc):
+        runs = usable or name not in _BOOT
+        for suite in run_one(name, base, args.ksrc) if runs else _skipped(name, "the image of KERNEL= cannot run it"):
             done.append(suite)
             _tell(suite)
         report.write(done, results)

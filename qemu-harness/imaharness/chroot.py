@@ -51,7 +51,7 @@ def bootstrap(suite: str, variant: str, packages: Sequence[str], into: Path, log
     options.append('--aptopt=Acquire::Check-Valid-Until "false";')
     complaints = []
     for mirror in apt.mirrors():
-        argv = ["mmdebstrap", *options, suite, partial, f"deb {signed_by}{mirror} {suite} main"]
+        argv: list[str | Path] = ["mmdebstrap", *options, suite, partial, f"deb {signed_by}{mirror} {suite} main"]
         try:
             process.logged(argv, log=log)
         except HarnessError as e:
@@ -89,11 +89,9 @@ class Chroot:
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         """ARGV inside, its output and errors as one text; /proc is there, services are not."""
+        apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc"]
         return subprocess.run(
-            [
-                *("unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc"),
-                *("chroot", self.root, *argv),
-            ],
+            [*apart, "chroot", str(self.root), *argv],
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import accel, image, kernel, source, tpm
+from . import accel, dryrun, given, image, kernel, source, tpm
 from .bases import BASES, DEFAULT_BASE, find_base
 from .errors import EXIT_HARNESS, EXIT_TIMEOUT, HarnessError
 from .guest import GuestSpec, Outcome, Sink, run_guest
@@ -22,7 +22,7 @@ exit status of 'run':
   the command said.
 
 environment (options win over it):
-  BASE, KSRC, ACCEL, TPM, TPM_IF, BANKS, V
+  BASE, KSRC, KERNEL (instead of the flavour 'patched'), ACCEL, TPM, TPM_IF, BANKS, V
 """
 
 _EXAMPLES = """
@@ -31,6 +31,7 @@ examples:
   vm run --stock --tpm none -- sh -c 'exit 3'
   vm run --banks sha1,sha256 --copy ./prog --out /tmp/o -- sh -c 'prog > /out/log'
   vm run --kernel ~/linux/arch/x86/boot/bzImage -- uname -a
+  ACCEL=kvm vm run --dry-run -- true
   vm shell
 """
 
@@ -58,7 +59,8 @@ def _add_kernel_options(p: argparse.ArgumentParser) -> None:
     group.add_argument("--stock", action="store_true", help="short for --flavour stock")
     group.add_argument("--debug", action="store_true", help="short for --flavour debug, or stock-debug with --stock")
     group.add_argument("--ksrc", default=env.get("KSRC") or None, type=Path, metavar="TREE",
-                       help="a kernel git tree: its HEAD is the base")  # fmt: skip
+                       help="a kernel git tree: its HEAD is the base, and the series is fitted to it by"
+                       " 'git am --3way'; the tree itself is not touched")  # fmt: skip
 
 
 def _add_guest_options(p: argparse.ArgumentParser) -> None:
@@ -100,6 +102,8 @@ def parser() -> argparse.ArgumentParser:
     _add_kernel_options(run)
     _add_guest_options(run)
     run.add_argument("--quiet", action="store_true", help="only the command's own output")
+    run.add_argument("--dry-run", action="store_true",
+                     help="print the swtpm and QEMU command lines, one a line, and start, build and make nothing")  # fmt: skip
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...")
     shell = verbs.add_parser("shell", help="an interactive shell in the guest; 'exit' ends it")
     _add_kernel_options(shell)
@@ -108,6 +112,8 @@ def parser() -> argparse.ArgumentParser:
     _add_kernel_options(build)
     tree = verbs.add_parser("source", help="unpack a base's plain source and print where it is")
     _add_kernel_options(tree)
+    fitted = verbs.add_parser("patches", help="print the patch files of the series, with KSRC as they fit that tree")
+    _add_kernel_options(fitted)
     return top
 
 
@@ -115,6 +121,13 @@ def _flavour(args: argparse.Namespace) -> str:
     if args.debug:
         return "stock-debug" if args.stock else "debug"
     return "stock" if args.stock else str(args.flavour)
+
+
+def _given_image(args: argparse.Namespace) -> Path | None:
+    """--kernel, or KERNEL where the flavour is the one that it stands for."""
+    if args.kernel is not None:
+        return Path(args.kernel)
+    return given.image() if _flavour(args) == "patched" else None
 
 
 def spec_from(args: argparse.Namespace) -> GuestSpec:
@@ -126,7 +139,7 @@ def spec_from(args: argparse.Namespace) -> GuestSpec:
         command=command,
         base=args.base,
         flavour=_flavour(args),
-        kernel=args.kernel,
+        kernel=_given_image(args),
         ksrc=args.ksrc,
         tpm=tpm.TpmSpec(
             version=args.tpm,
@@ -153,6 +166,9 @@ def spec_from(args: argparse.Namespace) -> GuestSpec:
 
 
 def _run(args: argparse.Namespace) -> int:
+    if args.dry_run:
+        print("\n".join(dryrun.command_lines(spec_from(args))))
+        return 0
     result = run_guest(spec_from(args), _writer(1), _writer(2))
     if result.outcome is not Outcome.EXITED:
         print(f"vm: {result.explain()}", file=sys.stderr)
@@ -182,6 +198,9 @@ def _shell(args: argparse.Namespace) -> int:
 
 def _kernel(args: argparse.Namespace) -> int:
     verbose = os.environ.get("V") == "1"
+    if _flavour(args) == "patched" and (file := given.image()) is not None:
+        print(file)
+        return 0
     print(kernel.build(find_base(args.base), kernel.find_flavour(_flavour(args)), args.ksrc, verbose))
     return 0
 
@@ -192,10 +211,17 @@ def _source(args: argparse.Namespace) -> int:
     return 0
 
 
+def _patches(args: argparse.Namespace) -> int:
+    base = find_base(args.base)
+    for patch in source.fitted(base, source.find(base, args.ksrc)):
+        print(patch)
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = parser().parse_args(argv)
-        verbs = {"run": _run, "shell": _shell, "kernel": _kernel, "source": _source}
+        verbs = {"run": _run, "shell": _shell, "kernel": _kernel, "source": _source, "patches": _patches}
         return verbs[args.verb](args)
     except HarnessError as e:
         print(f"vm: {e}", file=sys.stderr)

@@ -19,10 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench import shimlog
-from bench.guests import shimmed_tpm
-
-from . import accel, evmctl, image, imalog, kernel, paths, source
+from . import accel, evmctl, given, image, imalog, kernel, paths, shimlog, source
 from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import HarnessError
 from .guest import GuestSpec, new_run_directory, run_guest
@@ -187,14 +184,24 @@ class Narrator:
              f" The kernel's list without the segments it refuses (exit {alone.status}).")  # fmt: skip
 
 
+def _kernel(base: Base, ksrc: Path | None) -> Path:
+    """The image that was given, or the one of the base with the series; says which."""
+    if (file := given.image()) is not None:
+        _say(f"   The image is {file} ({_size(file.stat().st_size)}), built elsewhere.")
+        return file
+    bzimage = kernel.build(base, kernel.find_flavour("patched"), ksrc)
+    count = len(source.fitted(base, source.find(base, ksrc)))
+    release = source.version(kernel.source_dir(base, series=True))
+    _say(f"   {count} patches of kernel-patches/{base.name} on Linux {release}"
+         f" make an image of {_size(bzimage.stat().st_size)}.")  # fmt: skip
+    return bzimage
+
+
 def tell(base: Base, ksrc: Path | None, accelerator: str, wanted: TpmSpec, first: int, more: int) -> None:
     """Run the demo; DemoError or HarnessError where it goes wrong."""
     began = time.monotonic()
     _heading(f"A kernel with snapshots of the measurement list ({base.name})")
-    flavour = kernel.find_flavour("patched")
-    bzimage = kernel.build(base, flavour, ksrc)
-    _say(f"   {len(source.patches(base))} patches of kernel-patches/{base.name} on Linux {base.version}"
-         f" make an image of {_size(bzimage.stat().st_size)}.")  # fmt: skip
+    bzimage = _kernel(base, ksrc)
     if shutil.which("evmctl") is None:
         raise DemoError("evmctl is not installed; run 'make deps'")
     if "ima-snapshot" not in image.project_programs():
@@ -205,13 +212,13 @@ def tell(base: Base, ksrc: Path | None, accelerator: str, wanted: TpmSpec, first
          f" banks {', '.join(wanted.banks)}.")  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="ima-demo-") as scratch:
         log = Path(scratch) / "tpm-commands.log"
-        tpm = replace(shimmed_tpm(wanted.banks, log), interface=wanted.interface)
+        tpm = replace(shimlog.shimmed_tpm(wanted.banks, log), interface=wanted.interface)
         out = new_run_directory("demo-out")
         narrator = Narrator(out, log, wanted.banks)
         guest = GuestSpec(
             command=["sh", "/scenarios/demo.sh", str(first), str(more)],
             base=base.name,
-            ksrc=ksrc,
+            kernel=bzimage,
             tpm=tpm,
             accel=accelerator,
             timeout=900.0,

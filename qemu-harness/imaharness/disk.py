@@ -19,24 +19,28 @@ def size_of(text: str) -> int | None:
     return int(found.group(1)) * _UNITS[found.group(2)] if found else None
 
 
-def prepare(wanted: str, directory: Path) -> Path:
-    """The disk that WANTED asks for: FILE, FILE:SIZE or SIZE; made and formatted if it is not there."""
+def locate(wanted: str, directory: Path) -> tuple[Path, int]:
+    """The file that WANTED (FILE, FILE:SIZE or SIZE) names, and its size if it has to be made."""
     name, colon, size = wanted.rpartition(":")
-    if colon and size_of(size) is not None:
-        file, size_bytes = Path(name), size_of(size)
-    elif size_of(wanted) is not None:
-        file, size_bytes = directory / "disk.img", size_of(wanted)
-    else:
-        file, size_bytes = Path(wanted), _DEFAULT_BYTES
+    if colon and (size_bytes := size_of(size)) is not None:
+        return Path(name).absolute(), size_bytes
+    if (size_bytes := size_of(wanted)) is not None:
+        return (directory / "disk.img").absolute(), size_bytes
+    return Path(wanted).absolute(), _DEFAULT_BYTES
+
+
+def prepare(wanted: str, directory: Path) -> Path:
+    """The disk that WANTED asks for, made and formatted if it is not there."""
+    file, size_bytes = locate(wanted, directory)
     if file.exists():
-        return file.absolute()
-    if not size_bytes or size_bytes < 1 << 20:
+        return file
+    if size_bytes < 1 << 20:
         raise UsageError(f"--disk {wanted}: a disk has 1M at least")
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as out:
         out.truncate(size_bytes)
     process.output(["/sbin/mkfs.ext4", "-q", "-E", "lazy_itable_init=0", file])
-    return file.absolute()
+    return file
 
 
 def holding(directory: Path, image: Path, size: str) -> Path:

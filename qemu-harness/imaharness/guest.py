@@ -117,7 +117,8 @@ def new_run_directory(name: str) -> Path:
     raise HarnessError(f"{paths.RESULTS} is full of runs called {stem}")
 
 
-def _check(spec: GuestSpec) -> None:
+def check(spec: GuestSpec) -> None:
+    """UsageError for what no guest can be."""
     spec.tpm.check()
     if not spec.command:
         raise UsageError("no command to run in the guest")
@@ -161,6 +162,38 @@ class _Channel:
         self._log.close()
 
 
+def machine_of(
+    spec: GuestSpec,
+    *,
+    bzimage: Path,
+    accelerator: str,
+    boot: Path,
+    out: Path,
+    fds: Mapping[str, int],
+    tpm_socket: Path | None,
+    disk_file: Path | None,
+) -> qemu.Machine:
+    """The machine for SPEC; BOOT has the initrd, FDS the console's socket and those of the ports."""
+    shares = {"harness_out": (out, False)}
+    if spec.kexec:
+        shares["harness_boot"] = (boot, True)
+    return qemu.Machine(
+        kernel=bzimage,
+        initrd=boot / "initrd",
+        accel=accelerator,
+        memory_mib=spec.memory_mib,
+        smp=spec.smp,
+        append=spec.append,
+        console_fd=fds["console"],
+        port_fds={name: fds[name] for name in qemu.PORTS},
+        tpm_socket=tpm_socket,
+        tpm_interface=spec.tpm.interface,
+        shares=shares,
+        disk=disk_file,
+        terminal=spec.terminal,
+    )
+
+
 class _Run:
     """The processes and streams of one guest."""
 
@@ -185,27 +218,20 @@ class _Run:
         contents = image.Contents(spec.command, spec.env, spec.copies, spec.policy)
         image.write_initrd(contents, initrd)
         stack.callback(shutil.rmtree, boot)
-        shares = {"harness_out": (self.out, False)}
         if spec.kexec:
             shutil.copyfile(bzimage, boot / "bzImage")
-            shares["harness_boot"] = (boot, True)
         tpm = None
         if spec.tpm.version != "none":
             tpm = stack.enter_context(Swtpm(spec.tpm, self.directory / "swtpm.log"))
-        machine = qemu.Machine(
-            kernel=bzimage,
-            initrd=initrd,
-            accel=accel.choose(spec.accel, bzimage),
-            memory_mib=spec.memory_mib,
-            smp=spec.smp,
-            append=spec.append,
-            console_fd=self.channels["console"].guest.fileno(),
-            port_fds={n: self.channels[n].guest.fileno() for n in qemu.PORTS},
+        machine = machine_of(
+            spec,
+            bzimage=bzimage,
+            accelerator=accel.choose(spec.accel, bzimage),
+            boot=boot,
+            out=self.out,
+            fds={name: channel.guest.fileno() for name, channel in self.channels.items()},
             tpm_socket=None if tpm is None else tpm.socket,
-            tpm_interface=spec.tpm.interface,
-            shares=shares,
-            disk=None if spec.disk is None else disk.prepare(spec.disk, self.directory),
-            terminal=spec.terminal,
+            disk_file=None if spec.disk is None else disk.prepare(spec.disk, self.directory),
         )
         started = process.start(
             qemu.command(machine),
@@ -267,7 +293,7 @@ def run_guest(spec: GuestSpec, stdout: Sink | None = None, stderr: Sink | None =
     HarnessError when a part of the host fails; what goes wrong in the guest is
     told by the result.
     """
-    _check(spec)
+    check(spec)
     bzimage = _bzimage(spec)
     began = time.monotonic()
     with ExitStack() as stack:

@@ -219,8 +219,10 @@ def table(hosts: Mapping[str, Host]) -> str:
 def _load(file: Path) -> dict[str, Host]:
     if not file.exists():
         return {}
-    kept = json.loads(file.read_text())
-    return {name: Host(**{**h, "steps": {k: Ended(**e) for k, e in h["steps"].items()}}) for name, h in kept.items()}
+    hosts = {name: Host(**kept) for name, kept in json.loads(file.read_text()).items()}
+    for host in hosts.values():
+        host.steps = {name: Ended(**dict(step)) for name, step in host.steps.items()}  # type: ignore[call-overload]  # JSON's objects
+    return hosts
 
 
 def record(host: Host, file: Path = RESULTS) -> None:

@@ -94,6 +94,7 @@ def records(log: bytes, digest_size: int = 20) -> Iterator[Record]:
             template = cursor.take(cursor.number()).decode("ascii")
         except UnicodeDecodeError as e:
             raise LogError(f"record {number}: template name at offset {begin} is no text") from e
+        fields: tuple[bytes, ...]
         if template == "ima":
             file_digest = cursor.take(20)
             name = cursor.take(cursor.number())

@@ -81,19 +81,31 @@ def object_dir(base: Base, flavour: Flavour) -> Path:
     return source_dir(base, flavour.series) / f"{OBJECTS}{flavour.name}"
 
 
+def image_file(base: Base, flavour: Flavour) -> Path:
+    """Where the flavour's bzImage is when it is built."""
+    return object_dir(base, flavour) / _IMAGE
+
+
 def fragment_files(flavour: Flavour) -> list[Path]:
     return [paths.CONFIGS / f"{name}.config" for name in _BASE_FRAGMENTS + flavour.fragments]
 
 
+def parse_config(text: str) -> dict[str, str]:
+    """The values of a .config or a fragment; 'n' for 'is not set'."""
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        if found := re.fullmatch(r"(CONFIG_\w+)=(.+)", line):
+            values[found.group(1)] = found.group(2)
+        elif found := re.fullmatch(r"# (CONFIG_\w+) is not set", line):
+            values[found.group(1)] = "n"
+    return values
+
+
 def requested(fragments: list[Path]) -> dict[str, str]:
-    """What the fragments ask for, the last one winning; 'n' for 'is not set'."""
+    """What the fragments ask for, the last one winning."""
     wanted: dict[str, str] = {}
     for fragment in fragments:
-        for line in fragment.read_text().splitlines():
-            if found := re.fullmatch(r"(CONFIG_\w+)=(.+)", line):
-                wanted[found.group(1)] = found.group(2)
-            elif found := re.fullmatch(r"# (CONFIG_\w+) is not set", line):
-                wanted[found.group(1)] = "n"
+        wanted.update(parse_config(fragment.read_text()))
     return wanted
 
 
@@ -209,7 +221,7 @@ def _seed(base: Base, flavour: Flavour, obj: Path) -> None:
 def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool = False) -> Path:
     """The bzImage of FLAVOUR, built if its source, patches, fragments or compiler changed."""
     obj = object_dir(base, flavour)
-    image = obj / _IMAGE
+    image = image_file(base, flavour)
     stamp = obj / "harness-stamp"
 
     def ready() -> bool:
@@ -225,7 +237,7 @@ def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool 
             return image
         tree = source.plain_tree(base, origin)
         if flavour.series:
-            tree = source.series_tree(base, tree)
+            tree = source.series_tree(base, tree, source.fitted(base, origin))
         _seed(base, flavour, obj)
         stamp.unlink(missing_ok=True)
         log = obj / "build.log"

@@ -6,8 +6,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from . import given
 from .bases import Base
-from .guest import GuestSpec, Outcome, run_guest
+from .guest import GuestSpec, run_guest
 from .ktap import Document
 from .report import Status, Suite
 from .tpm import TpmSpec
@@ -34,11 +35,15 @@ def parse(text: str, suite: Suite) -> None:
 def run(base: Base, ksrc: Path | None = None, flavour: str = "patched") -> Suite:
     """Every KUnit suite that the flavour has."""
     suite = Suite("kunit")
+    if (reason := given.reason_against(flavour, ["kunit"])) is not None:
+        suite.add("kunit", Status.SKIP, reason)
+        return suite
     result = run_guest(
         GuestSpec(
             command=["sh", "-c", _COMMAND],
             base=base.name,
             flavour=flavour,
+            kernel=given.image(),
             ksrc=ksrc,
             tpm=TpmSpec(version="none"),
             append=["kunit.enable=1"],

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import ast
+import os
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from . import clang, paths, process
@@ -57,47 +56,24 @@ def manual_pages(files: Iterable[Path]) -> list[Path]:
     return [f for f in files if f.parent.name == "man" and re.fullmatch(r"\.[1-8]", f.suffix)]
 
 
-def _complaints(argv: list[str | Path]) -> str:
-    done = subprocess.run(argv, cwd=paths.ROOT, capture_output=True, text=True, check=False)
+def _complaints(argv: Sequence[str | Path]) -> str:
+    env = {**os.environ, "MYPYPATH": f"{paths.HARNESS}:{paths.HARNESS / 'tests'}"}
+    done = subprocess.run(argv, cwd=paths.ROOT, env=env, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else (done.stdout + done.stderr).strip() or f"exit {done.returncode}"
 
 
-def untyped(source: str) -> list[str]:
-    """The functions of a Python text that lack an annotation, as 'line: name'."""
-    found = []
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-        arguments += [a for a in (node.args.vararg, node.args.kwarg) if a is not None]
-        bare = [a.arg for a in arguments if a.annotation is None and a.arg not in ("self", "cls")]
-        if bare or node.returns is None:
-            found.append(f"{node.lineno}: {node.name}")
-    return found
+def _mypy(directory: str, *options: str) -> list[str | Path]:
+    return [
+        *("mypy", "--strict", "--python-version=3.11", f"--cache-dir={paths.BUILD / 'mypy'}", *options),
+        paths.HARNESS / directory,
+    ]
 
 
-def foreign_imports(source: str) -> list[str]:
-    """The modules that a Python text imports from outside the standard library and this project."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names.update(alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.split(".")[0])
-    own = {"imaharness", "bench", "tests"} | {d.name for d in (paths.HARNESS / "tests").glob("*") if d.is_dir()}
-    own |= {f.stem for f in (paths.HARNESS / "tests").rglob("*.py")}
-    return sorted(n for n in names if n not in sys.stdlib_module_names and n not in own)
-
-
-def _python_complaints(file: Path) -> str:
-    source = file.read_text()
-    try:
-        compile(source, str(file), "exec")
-    except SyntaxError as e:
-        return str(e)
-    lines = [f"{file}:{where}: not annotated" for where in untyped(source)]
-    lines += [f"{file}: imports {name}" for name in foreign_imports(source)]
-    return "\n".join(lines)
+# Each directory of tests has modules of the same names.
+_TYPES = {
+    "imaharness bench": [*_mypy("imaharness"), paths.HARNESS / "bench"],
+    **{f"tests/{name}": _mypy(f"tests/{name}", "--explicit-package-bases") for name in ("unit", "package", "e2e")},
+}
 
 
 def without_licence(files: Iterable[Path]) -> list[Path]:
@@ -119,29 +95,30 @@ def _add(suite: Suite, name: str, complaint: str) -> None:
     suite.add(name, Status.FAIL if complaint else Status.PASS, complaint)
 
 
+def _judge(suite: Suite, name: str, argv: Sequence[str | Path]) -> None:
+    """Add what the tool ARGV says; without the tool it is skipped."""
+    if shutil.which(argv[0]) is None:
+        suite.add(name, Status.SKIP, f"{argv[0]} is not installed")
+    else:
+        _add(suite, name, _complaints(argv))
+
+
 def run() -> Suite:
     """All checks; a tool that is not here skips with its name."""
     suite = Suite("lint")
     files = tracked_files()
     for script in shell_scripts(files):
-        name = f"shellcheck {script.relative_to(paths.ROOT)}"
-        if shutil.which("shellcheck") is None:
-            suite.add(name, Status.SKIP, "shellcheck is not installed")
-        else:
-            _add(suite, name, _complaints(["shellcheck", "-x", script]))
-    for file in python_files(files):
-        _add(suite, f"python {file.relative_to(paths.ROOT)}", _python_complaints(file))
+        _judge(suite, f"shellcheck {script.relative_to(paths.ROOT)}", ["shellcheck", "-x", script])
+    for name, argv in _TYPES.items():
+        _judge(suite, f"mypy {name}", argv)
+    _judge(suite, "ruff", ["ruff", "check", "--quiet", "--no-cache", *python_files(files)])
     if sources := cpp_files(files):
         if reason := clang.unsuitable("clang-format"):
             suite.add("clang-format", Status.SKIP, reason)
         else:
             _add(suite, "clang-format", _complaints(["clang-format", "--dry-run", "-Werror", *sources]))
     for page in manual_pages(files):
-        name = f"manual {page.relative_to(paths.ROOT)}"
-        if shutil.which("mandoc") is None:
-            suite.add(name, Status.SKIP, "mandoc is not installed")
-        else:
-            _add(suite, name, _complaints(["mandoc", "-T", "lint", "-W", "warning", page]))
+        _judge(suite, f"manual {page.relative_to(paths.ROOT)}", ["mandoc", "-T", "lint", "-W", "warning", page])
     bare = without_licence(files)
     _add(suite, "licence lines", "\n".join(f"{f}: no SPDX line" for f in bare))
     return suite

@@ -107,7 +107,8 @@ def to_junit(suites: Sequence[Suite]) -> bytes:
             elif case.status is Status.SKIP:
                 ET.SubElement(test, "skipped", message=message)
     ET.indent(top)
-    return ET.tostring(top, encoding="utf-8", xml_declaration=True) + b"\n"
+    text: bytes = ET.tostring(top, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
 
 
 def write(suites: Sequence[Suite], directory: Path) -> None:

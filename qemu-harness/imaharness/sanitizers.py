@@ -61,7 +61,7 @@ def build(kind: Kind = MEMORY) -> Path:
     """Configure and build what KIND names; returns the directory."""
     log = userspace.configure(kind.directory, (*_OPTIONS, f"-DIMASNAP_SANITIZE={kind.checks}"))
     print(f"{kind.name}: building, log in {log}", flush=True)
-    argv = ["cmake", "--build", kind.directory, "-j", str(userspace.jobs()), "--target", *kind.targets]
+    argv: list[str | Path] = ["cmake", "--build", kind.directory, "-j", str(userspace.jobs()), "--target", *kind.targets]
     process.logged(argv, log=log)
     return kind.directory
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths, process, source
+from . import given, paths, process, source
 from .bases import Base
 from .errors import HarnessError
 from .guest import GuestSpec, Outcome, run_guest
@@ -89,7 +89,9 @@ def timeout() -> int:
 
 def _script(programs: Sequence[str], seconds: int) -> list[str]:
     """Run each program by itself, its output and exit status under its name in /out."""
-    lines = [f"cd {GUEST_SELFTESTS}", "export IMA_READERS_PROTECTED=1"]  # every setting that deletes has the series
+    lines = [f"cd {GUEST_SELFTESTS}"]
+    if given.image() is None:
+        lines.append("export IMA_READERS_PROTECTED=1")  # every setting that deletes has the series
     for program in programs:
         quoted = shlex.quote(program)
         lines.append(f"timeout {seconds} ./{quoted} >/out/{quoted}.ktap 2>&1; echo $? >/out/{quoted}.status")
@@ -99,12 +101,17 @@ def _script(programs: Sequence[str], seconds: int) -> list[str]:
 def run(base: Base, programs: Sequence[str], setting: Setting, ksrc: Path | None) -> Suite:
     """Run those of PROGRAMS that SETTING is for in one guest; each test of each is a case."""
     suite = Suite(f"selftests-{setting.name}")
+    needed = ["ima", "policy"] + (["tpm"] if setting.tpm.version != "none" else [])
+    if (reason := given.reason_against(setting.flavour, needed)) is not None:
+        suite.add(suite.name, Status.SKIP, reason)
+        return suite
     programs = setting.of(programs)
     seconds = timeout()
     spec = GuestSpec(
         command=_script(programs, seconds),
         base=base.name,
         flavour=setting.flavour,
+        kernel=given.image(),
         ksrc=ksrc,
         tpm=setting.tpm,
         append=setting.append,

@@ -8,22 +8,28 @@ The second tree shares every file that the series leaves alone with the first
 by hard links. A changed series is applied again over the files it touches
 only, and a file whose text did not change keeps its time, so that make
 rebuilds no more than it has to.
+
+With KSRC the source is the HEAD of the user's tree, and build/kernel/<base>/fitted
+has the patches as 'git am --3way' made them fit it.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
 import shutil
 import subprocess
+import sys
+import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import apt, paths, process
+from . import apt, ksrc, paths, process
 from .bases import Base
 from .errors import HarnessError
 
@@ -38,10 +44,12 @@ class Source:
     identity: str
     description: str
     unpack: Callable[[Path], None]
+    tree: ksrc.KernelTree | None = None  # the user's own, to which the series is fitted
 
 
 def _say(text: str) -> None:
-    print(f"kernel: {text}", flush=True)
+    """For a person; standard output has what scripts read."""
+    print(f"kernel: {text}", file=sys.stderr, flush=True)
 
 
 def _unpack_tarball(tarball: Path, into: Path) -> None:
@@ -65,18 +73,27 @@ def _from_file(file: Path) -> Source:
     )
 
 
-def _from_git(tree: Path) -> Source:
-    """The commit that TREE has checked out, by a worktree that is removed again."""
-    commit = process.output(["git", "-C", tree, "rev-parse", "HEAD"]).strip()
+def _from_git(base: Base, path: Path) -> Source:
+    """The commit that the user's tree has checked out."""
+    tree = ksrc.open_tree(path)
 
     def unpack(into: Path) -> None:
-        into.rmdir()
-        process.output(["git", "-C", tree, "worktree", "add", "--detach", into, commit])
-        # The tree lives under build/, which anyone may delete: leave no record of it behind.
-        (into / ".git").unlink()
-        process.output(["git", "-C", tree, "worktree", "prune"])
+        ksrc.export(tree, into)
+        if ksrc.has_changes(tree):
+            _say(f"note: {tree.path} has changes that are not committed; its HEAD is used, without them")
+        if (found := version(into)) != base.series and not found.startswith(f"{base.series}."):
+            _say(f"note: {tree.path} is Linux {found}; the series was made for {base.series}")
 
-    return Source(f"git {commit}", f"{tree} at {commit[:12]}", unpack)
+    return Source(f"git {tree.commit}", tree.description, unpack, tree)
+
+
+def version(tree: Path) -> str:
+    """The version that a source tree's Makefile says, as 'make kernelversion' prints it."""
+    makefile = tree / "Makefile"
+    text = makefile.read_text() if makefile.is_file() else ""
+    found = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) =[ \t]*(.*)$", text, re.MULTILINE))
+    numbers = [found.get(name, "") for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
+    return ".".join(n for n in numbers if n) + found.get("EXTRAVERSION", "") or "of an unknown version"
 
 
 def _in_downloads(base: Base) -> Path | None:
@@ -130,10 +147,10 @@ def _from_kernel_org(base: Base) -> Path:
     return part.rename(paths.DOWNLOADS / name)
 
 
-def find(base: Base, ksrc: Path | None) -> Source:
+def find(base: Base, tree: Path | None) -> Source:
     """The first source there is: KSRC, build/downloads, Debian's package, kernel.org."""
-    if ksrc is not None:
-        return _from_git(ksrc)
+    if tree is not None:
+        return _from_git(base, tree)
     if (kept := _in_downloads(base)) is not None:
         return _from_file(kept)
     complaints = []
@@ -162,6 +179,36 @@ def series_digest(base: Base) -> str:
     for patch in patches(base):
         digest.update(patch.read_bytes())
     return digest.hexdigest()
+
+
+def fitted(base: Base, source: Source) -> list[Path]:
+    """The series as it applies to SOURCE: as it is, or as 'git am --3way' fits it to a tree of the user's own."""
+    series = patches(base)
+    if source.tree is None or not series:
+        return series
+    top = paths.KERNELS / base.name
+    top.mkdir(parents=True, exist_ok=True)
+    with (top / "fitted.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _fit(base, source, source.tree, series, top / "fitted")
+
+
+def _fit(base: Base, source: Source, tree: ksrc.KernelTree, series: Sequence[Path], place: Path) -> list[Path]:
+    stamp = place / "fits"
+    wanted = f"{source.identity} {series_digest(base)}"
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        if place.exists():
+            shutil.rmtree(place)
+        _say(f"fitting {len(series)} patches of {base.name} to {source.description}")
+        with tempfile.TemporaryDirectory(prefix="fitted-", dir=place.parent) as directory:
+            part = Path(directory) / "part"
+            part.mkdir()
+            names = touched(p.read_text() for p in series)
+            for dropped in ksrc.fit(tree, series, names, part):
+                _say(f"note: {tree.path} has {dropped} already")
+            (part / "fits").write_text(wanted)
+            part.rename(place)
+    return sorted(place.glob("*.patch"))
 
 
 def _fresh(directory: Path) -> Path:
@@ -227,13 +274,12 @@ def apply(patch: Path, tree: Path) -> None:
         raise HarnessError(f"{patch.name} does not apply: {done.stdout.strip()}")
 
 
-def series_tree(base: Base, plain: Path) -> Path:
-    """The source with the series applied, brought up to date file by file."""
+def series_tree(base: Base, plain: Path, series: Sequence[Path]) -> Path:
+    """The source with SERIES, the patches that fit it, applied; brought up to date file by file."""
     top = paths.KERNELS / base.name / "series"
     tree = top / "src"
     applied = top / "applied"  # the text of the series that TREE has
-    series = patches(base)
-    if not series:
+    if not patches(base):
         raise HarnessError(f"no patches in {paths.patch_dir(base.name)}; --stock needs none")
     wanted = "".join(p.read_text() for p in series)
     if applied.exists() and applied.read_text() == wanted:

@@ -157,7 +157,7 @@ def _add(suite: Suite, outcome: Outcome) -> None:
     """A test for each unit, and one for each other file that has a finding."""
     found: dict[str, list[str]] = {}
     starts = [*_FINDING.finditer(outcome.complaint)]
-    for match, following in zip(starts, [*starts[1:], None]):
+    for match, following in zip(starts, [*starts[1:], None], strict=False):
         end = following.start() if following else len(outcome.complaint)
         found.setdefault(match[1], []).append(outcome.complaint[match.start() : end].rstrip())
     for unit in outcome.units:

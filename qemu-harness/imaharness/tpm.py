@@ -48,6 +48,32 @@ class TpmSpec:
             raise UsageError(f"no library {self.preload}")
 
 
+def setup_command(spec: TpmSpec, state: Path, log: Path) -> list[str]:
+    """What makes a fresh TPM in the directory STATE."""
+    argv = ["swtpm_setup", "--tpmstate", str(state), "--logfile", str(log)]
+    if os.geteuid() == 0:
+        argv += ["--runas", "root"]
+    if spec.version == "2.0":
+        argv += ["--tpm2", "--pcr-banks", ",".join(spec.banks)]
+    return argv
+
+
+def command(spec: TpmSpec, state: Path, socket: Path) -> list[str]:
+    """What runs that TPM on SOCKET."""
+    argv = ["swtpm", "socket", "--tpmstate", f"dir={state}", "--terminate", "--ctrl", f"type=unixio,path={socket}"]
+    if spec.version == "2.0":
+        argv.append("--tpm2")
+    if spec.preload is not None:
+        argv += ["--seccomp", "action=none"]  # its filter does not know what the library calls
+    return argv
+
+
+def environment(spec: TpmSpec) -> dict[str, str]:
+    """What is set for swtpm besides the harness's own environment."""
+    preload = {} if spec.preload is None else {"LD_PRELOAD": str(spec.preload.absolute())}
+    return {**spec.env, **preload}
+
+
 class Swtpm:
     """A running swtpm; a context manager that ends it and removes what is not to be kept."""
 
@@ -86,24 +112,12 @@ class Swtpm:
         state.mkdir(parents=True, exist_ok=True)
         if any(state.iterdir()):
             return state
-        argv: list[str | Path] = ["swtpm_setup", "--tpmstate", state, "--logfile", self._log]
-        if os.geteuid() == 0:
-            argv += ["--runas", "root"]
-        if self._spec.version == "2.0":
-            argv += ["--tpm2", "--pcr-banks", ",".join(self._spec.banks)]
-        process.output(argv)
+        process.output(setup_command(self._spec, state, self._log))
         return state
 
     def _start(self, state: Path) -> None:
-        argv: list[str | Path] = ["swtpm", "socket", "--tpmstate", f"dir={state}", "--terminate"]
-        argv += ["--ctrl", f"type=unixio,path={self.socket}"]
-        if self._spec.version == "2.0":
-            argv.append("--tpm2")
-        env = dict(self._spec.env)
-        if self._spec.preload is not None:
-            env["LD_PRELOAD"] = str(self._spec.preload.absolute())
-            argv += ["--seccomp", "action=none"]  # its filter does not know what the library calls
-        self._process = process.start(argv, log=self._log, env=env)
+        argv = command(self._spec, state, self.socket)
+        self._process = process.start(argv, log=self._log, env=environment(self._spec))
         deadline = time.monotonic() + _START_SECONDS
         while not self.socket.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:

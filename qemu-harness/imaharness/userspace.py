@@ -71,7 +71,7 @@ def run() -> Suite:
     into = build(tests=True)
     xml = into / "ctest.xml"
     xml.unlink(missing_ok=True)
-    argv = ["ctest", "--test-dir", into, "-j", str(jobs()), "--output-junit", xml, "--output-on-failure"]
+    argv: list[str | Path] = ["ctest", "--test-dir", into, "-j", str(jobs()), "--output-junit", xml, "--output-on-failure"]
     complaint = ""
     try:
         process.logged(argv, log=into / "ctest.log")

@@ -5,9 +5,9 @@
 // SHA-256 of the whole. Nothing is checked; reading and parsing are not timed.
 // Prints nanoseconds as JSON.
 #include <fmt/format.h>
-#include <nettle/nettle-meta.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <string>
@@ -22,26 +22,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// nettle with nothing around it.
-class Nettle {
- public:
-  explicit Nettle(HashAlg alg)
-      : hash_(alg == HashAlg::kSha1     ? nettle_sha1
-              : alg == HashAlg::kSha256 ? nettle_sha256
-              : alg == HashAlg::kSha384 ? nettle_sha384
-                                        : nettle_sha512),
-        context_(hash_.context_size) {
-    hash_.init(context_.data());
-  }
-  void Hash(ByteView bytes, std::byte* out) {
-    hash_.update(context_.data(), bytes.size(), reinterpret_cast<const uint8_t*>(bytes.data()));
-    hash_.digest(context_.data(), hash_.digest_size, reinterpret_cast<uint8_t*>(out));
-  }
-
- private:
-  const nettle_hash& hash_;
-  std::vector<std::byte> context_;
-};
+void Hash(Hasher* hasher, ByteView bytes, std::byte* out) {
+  hasher->Update(bytes);
+  std::ranges::copy(hasher->Finish().view(), out);
+}
 
 template <typename Work>
 int64_t Nanoseconds(const Work& work) {
@@ -73,9 +57,8 @@ Status Run(const std::string& log, const std::vector<std::string>& banks) {
   std::vector<HashAlg> extended;
   for (const std::string& name : banks) {
     const auto bank = BankFromName(name);
-    if (!bank || bank->alg > HashAlg::kSha512) {
-      return MakeError(ErrorCode::kUsage,
-                       fmt::format("no bank of SHA-1 or SHA-2 is called {}", name));
+    if (!bank) {
+      return MakeError(ErrorCode::kUsage, fmt::format("no bank is called {}", name));
     }
     extended.push_back(bank->alg);
     if (bank->alg != HashAlg::kSha1) {
@@ -85,24 +68,24 @@ Status Run(const std::string& log, const std::vector<std::string>& banks) {
   std::array<std::byte, 2 * kMaxDigestSize> pcr_and_digest{};
   int64_t templates = 0;
   for (const HashAlg alg : algs) {
-    Nettle nettle(alg);
+    Hasher hasher(alg);
     templates += Nanoseconds([&] {
       for (size_t i = 0; i < lengths.size(); ++i) {
-        nettle.Hash(data(i), pcr_and_digest.data());
+        Hash(&hasher, data(i), pcr_and_digest.data());
       }
     });
   }
   int64_t extends = 0;
   for (const HashAlg alg : extended) {
-    Nettle nettle(alg);
+    Hasher hasher(alg);
     extends += Nanoseconds([&] {
       for (size_t i = 0; i < lengths.size(); ++i) {
-        nettle.Hash(ByteView(pcr_and_digest).first(2 * DigestSize(alg)), pcr_and_digest.data());
+        Hash(&hasher, ByteView(pcr_and_digest).first(2 * DigestSize(alg)), pcr_and_digest.data());
       }
     });
   }
-  Nettle nettle(HashAlg::kSha256);
-  const int64_t whole = Nanoseconds([&] { nettle.Hash(bytes, pcr_and_digest.data()); });
+  Hasher hasher(HashAlg::kSha256);
+  const int64_t whole = Nanoseconds([&] { Hash(&hasher, bytes, pcr_and_digest.data()); });
   fmt::print(
       "{{\"records\": {}, \"bytes\": {}, \"template_ns\": {}, \"extend_ns\": {}, "
       "\"segment_ns\": {}}}\n",

@@ -70,7 +70,10 @@ std::string RecordRange(const SegmentInfo& info) {
 }
 
 std::string RecordsText(const SegmentInfo& info) {
-  return info.records == 0 ? "no records" : "records " + RecordRange(info);
+  if (info.records <= 1) {
+    return info.records == 0 ? "no records" : fmt::format("record {}", info.first_record);
+  }
+  return "records " + RecordRange(info);
 }
 
 void Context::Diagnose(const std::string& text) const {

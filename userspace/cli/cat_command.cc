@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "store/completeness.h"
@@ -88,7 +89,7 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
                 .progress = context.host.out_is_terminal ? Progress() : context.env.on_progress},
                sink));
   if (context.options.verbose) {
-    context.Diagnose(fmt::format("{} records written", written));
+    context.Diagnose(Counted(written, "record") + " written");
   }
   return kExitOk;
 }

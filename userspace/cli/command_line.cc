@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <memory>
@@ -51,8 +52,68 @@ CLI::Option* AddNumber(CLI::App* app, const std::string& name, const std::string
   return app->add_option_function<std::string>(name, parse, description)->type_name("N");
 }
 
+// What separates two words: inserted, deleted, changed and swapped neighbouring letters
+// (optimal string alignment).
+size_t Distance(const std::string& a, const std::string& b) {
+  std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
+  for (size_t i = 0; i <= a.size(); ++i) {
+    for (size_t j = 0; j <= b.size(); ++j) {
+      if (i == 0 || j == 0) {
+        d[i][j] = i + j;
+        continue;
+      }
+      const size_t changed = a[i - 1] == b[j - 1] ? 0 : 1;
+      d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + changed});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+        d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return d[a.size()][b.size()];
+}
+
+// The mistake in `word`, which nothing expected: an unknown command, with the nearest
+// known one if that is near, or anything else.
+CLI::Error Unexpected(const CLI::App& app, const std::string& word) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+  }
+  if (at->get_require_subcommand_min() == 0 || word.starts_with('-')) {
+    return CLI::ExtrasError({word});
+  }
+  constexpr size_t kNear = 2;
+  std::string nearest;
+  size_t least = kNear + 1;
+  for (const CLI::App* command : at->get_subcommands({})) {
+    const size_t distance = Distance(word, command->get_name());
+    // A short word of which nothing is left is no hint.
+    if (distance < least && distance < word.size()) {
+      least = distance;
+      nearest = command->get_name();
+    }
+  }
+  return {"UnknownCommand",
+          fmt::format("there is no command \"{}\"{}", word,
+                      nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest)),
+          CLI::ExitCodes::ExtrasError};
+}
+
+// Help without "Needs:" and "Excludes:" after each option: a command line that breaks
+// one of these gets a message.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_opts(const CLI::Option* option) const override {
+    if (option->get_type_size() == 0) {  // a flag
+      return "";
+    }
+    return " " + option->get_type_name() + (option->get_required() ? " (required)" : "");
+  }
+};
+
 void DeclareGlobal(CLI::App* app, GlobalOptions* options) {
   GlobalOptions& global = *options;
+  app->formatter(std::make_shared<HelpFormatter>());  // which the commands inherit
   app->failure_message(program::Mistake);
   app->set_version_flag("--version", "ima-snapshot " IMASNAP_VERSION);
   app->footer(kExamples);
@@ -321,7 +382,7 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
     if (unknown.empty()) {
       app.exit(problem, host.out, host.err);
     } else {
-      app.exit(CLI::ExtrasError({unknown.front()}), host.out, host.err);
+      app.exit(Unexpected(app, unknown.front()), host.out, host.err);
     }
     return kExitUsage;
   } catch (const CLI::ParseError& problem) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "verify/checkpoint.h"
@@ -24,8 +25,8 @@ void Print(const Context& context, const GcResult& done) {
     context.host.out << note << "\n";
   }
   for (const SegmentInfo& info : done.discarded) {
-    context.host.out << fmt::format("discarded segment {}: {}, {} bytes\n",
-                                    SegmentName(info.number), RecordsText(info), info.bytes);
+    context.host.out << fmt::format("discarded segment {}: {}, {}\n", SegmentName(info.number),
+                                    RecordsText(info), SizeText(info.bytes));
   }
 }
 

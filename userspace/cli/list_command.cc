@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "log/record_format.h"
@@ -116,14 +117,14 @@ Result<int> ListCommand(const Context& context) {
     return kExitOk;
   }
   out << fmt::format("{:<9} {:>7} {:>17} {:>9} {:>11}  {:<20} {}\n", "SEGMENT", "ATTEMPT",
-                     "RECORDS", "COUNT", "BYTES", "TAKEN", "STATE");
+                     "RECORDS", "COUNT", "SIZE", "TAKEN", "STATE");
   for (const Segment& segment : session->segments) {
     if (segment.info) {
       const SegmentInfo& info = *segment.info;
       out << fmt::format(
           "{:<9} {:>7} {:>17} {:>9} {:>11}  {:<20} {}{}\n", SegmentName(segment.number),
           info.attempt == kNoAttempt ? "-" : std::to_string(info.attempt), RecordRange(info),
-          info.records, info.bytes, info.taken, StateText(info.state),
+          info.records, SizeText(info.bytes), info.taken, StateText(info.state),
           segment.has_data || info.state == SegmentState::kDiscarded ? "" : ", MISSING");
     } else {
       out << fmt::format("{:<9} metadata {}\n", SegmentName(segment.number),

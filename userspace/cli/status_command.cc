@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "snapshot/staging.h"
@@ -64,29 +65,39 @@ Result<Json> StoreStatus(const Environment& env) {
 
 std::string Text(const Json& value) { return value.is_null() ? "-" : value.dump(); }
 
+std::string Count(const Json& value, const char* noun) {
+  return value.is_null() ? fmt::format("- {}s", noun) : Counted(value.get<uint64_t>(), noun);
+}
+
+std::string Size(const Json& value) {
+  return value.is_null() ? "- bytes" : SizeText(value.get<uint64_t>());
+}
+
 void Print(const Json& json, std::ostream& out) {
   const Json& kernel = json["kernel"];
   const Json& store = json["store"];
   out << fmt::format("backend   {} ({})\n", json["backend"].get<std::string>(),
                      json["why"].get<std::string>());
-  out << fmt::format("kernel    {} records in memory, {} bytes, {} since cold boot\n",
-                     Text(kernel["records"]), Text(kernel["bytes"]), Text(kernel["total"]));
-  out << fmt::format("          {} attempts, {} purges, {} violations\n", Text(kernel["attempts"]),
-                     Text(kernel["purges"]), Text(kernel["violations"]));
+  out << fmt::format("kernel    {} in memory, {}, {} since cold boot\n",
+                     Count(kernel["records"], "record"), Size(kernel["bytes"]),
+                     Text(kernel["total"]));
+  out << fmt::format("          {}, {}, {}\n", Count(kernel["attempts"], "attempt"),
+                     Count(kernel["purges"], "purge"), Count(kernel["violations"], "violation"));
   if (const Json& staged = kernel["staged"]; !staged.is_null()) {
-    out << fmt::format("staged    {} records, {} bytes\n", Text(staged["records"]),
-                       Text(staged["bytes"]));
+    out << fmt::format("staged    {}, {}\n", Count(staged["records"], "record"),
+                       Size(staged["bytes"]));
   }
-  out << fmt::format("store     {}: session {}, {} segments, {} bytes, {} bytes free\n",
+  out << fmt::format("store     {}: session {}, {}, {}, {} free\n",
                      store["path"].get<std::string>(), Text(store["session"]),
-                     Text(store["segments"]), Text(store["bytes"]), Text(store["free_bytes"]));
+                     Count(store["segments"], "segment"), Size(store["bytes"]),
+                     Size(store["free_bytes"]));
   if (const Json& last = store["last"]; last.is_object() && last.contains("taken")) {
     out << fmt::format("last      segment {}, attempt {}, {}\n",
                        SegmentName(last["segment"].get<uint64_t>()), Text(last["attempt"]),
                        last["taken"].get<std::string>());
   }
-  out << fmt::format("discard   {}: {} segments are discarded\n",
-                     json["discard"].get<std::string>(), Text(store["discarded"]));
+  out << fmt::format("discard   {}: {} discarded\n", json["discard"].get<std::string>(),
+                     Count(store["discarded"], "segment"));
   out << fmt::format("lock      {}\n", json["lock"].get<std::string>());
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "snapshot/snapshot.h"
@@ -16,9 +17,9 @@ std::string HowTaken(const SegmentInfo& segment) {
 std::string WhatWasDone(const TakeResult& taken, bool only_mark) {
   if (taken.segment) {
     const SegmentInfo& segment = *taken.segment;
-    return fmt::format("segment {}: {}, {}, {} bytes, purged from the kernel",
+    return fmt::format("segment {}: {}, {}, {}, purged from the kernel",
                        SegmentName(segment.number), HowTaken(segment), RecordsText(segment),
-                       segment.bytes);
+                       SizeText(segment.bytes));
   }
   return only_mark ? fmt::format("attempt {}: aggregate recorded, nothing purged", taken.attempt)
                    : "no record was there to take";

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "store/store.h"
 
 namespace imasnap::cli {
@@ -81,15 +82,16 @@ void PrintState(const VerifyReport& report, const ReportContext& context, std::o
 }  // namespace
 
 void PrintReport(const VerifyReport& report, const ReportContext& context, std::ostream& out) {
-  out << fmt::format("records     {} ({} in {} segments, {} in the kernel)\n", report.records,
-                     report.records - report.live_records, report.segments, report.live_records);
+  out << fmt::format("records     {} ({} in {}, {} in the kernel)\n", report.records,
+                     report.records - report.live_records, Counted(report.segments, "segment"),
+                     report.live_records);
   if (report.records_before > 0) {
     out << fmt::format(
         "state       records 1 to {} were verified before and not read; {} were read\n",
         report.records_before, report.records - report.records_before);
   }
-  out << fmt::format("aggregates  {} ({} PCR values checked by replay)\n", report.aggregates,
-                     report.pcr_checks);
+  out << fmt::format("aggregates  {} ({} checked by replay)\n", report.aggregates,
+                     Counted(report.pcr_checks, "PCR value"));
   out << fmt::format("violations  {}\n", report.violations);
   for (const BankReport& bank : report.banks) {
     for (const auto& [pcr, value] : bank.pcrs) {
@@ -115,7 +117,7 @@ void PrintReport(const VerifyReport& report, const ReportContext& context, std::
     const uint64_t later = report.records - *report.matched_record;
     out << fmt::format(
         "OK          the log matches the PCRs at record {}{}\n", *report.matched_record,
-        later == 0 ? "" : fmt::format("; {} later records are not covered by them", later));
+        later == 0 ? "" : fmt::format("; they do not cover {}", Counted(later, "later record")));
   } else {
     out << "OK          the log agrees with itself (no PCRs were given to compare with)\n";
     if (report.unchained > 0) {

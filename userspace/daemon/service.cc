@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <ctime>
 
+#include "base/text.h"
+
 namespace imasnap::daemon {
 namespace {
 
@@ -153,15 +155,15 @@ Time Service::Tick(Time now) {
 }
 
 void Service::TellIdle(const Counts& counts) {
-  TellStatus(fmt::format("{} records in memory; last snapshot: {}; next at {}", counts.records,
-                         last_text_, limits_.ToString()));
+  TellStatus(fmt::format("{} in memory; last snapshot: {}; next at {}",
+                         Counted(counts.records, "record"), last_text_, limits_.ToString()));
 }
 
 void Service::StartSnapshot(const Counts& counts, Reason reason) {
   reason_ = reason;
   if (!locked_since_) {  // else it was told, and may be in vain again
-    const std::string doing =
-        fmt::format("taking a snapshot of {} records ({})", counts.records, ReasonName(reason));
+    const std::string doing = fmt::format("taking a snapshot of {} ({})",
+                                          Counted(counts.records, "record"), ReasonName(reason));
     log_->Write(LOG_DEBUG, doing);
     TellStatus(doing);
   }
@@ -219,9 +221,9 @@ void Service::LogTaken(const Outcome& outcome) {
     const std::string name = SegmentName(segment.number);
     const std::string records = segment.records == 0
                                     ? "no records"
-                                    : fmt::format("{} records ({}-{})", segment.records,
+                                    : fmt::format("{} ({}-{})", Counted(segment.records, "record"),
                                                   segment.first_record, segment.last_record);
-    text = fmt::format("segment {}: {}{}, {} bytes", name, attempt, records, segment.bytes);
+    text = fmt::format("segment {}: {}{}, {}", name, attempt, records, SizeText(segment.bytes));
     last_text_ = fmt::format("segment {} of {}", name, segment.taken);
     fields.push_back({"IMA_SESSION", std::to_string(taken.session)});
     fields.push_back({"IMA_SEGMENT", std::to_string(segment.number)});

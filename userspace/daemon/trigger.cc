@@ -5,20 +5,23 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace imasnap::daemon {
 
 std::string Limits::ToString() const {
   std::string text;
-  const auto add = [&text](const std::optional<uint64_t>& limit, const char* unit) {
-    if (limit) {
-      text += fmt::format("{}{} {}", text.empty() ? "" : " or ", *limit, unit);
-    }
+  const auto add = [&text](const std::string& limit) {
+    text += (text.empty() ? "" : " or ") + limit;
   };
-  add(max_records, "records");
-  add(max_bytes, "bytes");
+  if (max_records) {
+    add(Counted(*max_records, "record"));
+  }
+  if (max_bytes) {
+    add(SizeText(*max_bytes));
+  }
   if (max_age) {
-    add(static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(*max_age).count()),
-        "s");
+    add(fmt::format("{} s", std::chrono::duration_cast<std::chrono::seconds>(*max_age).count()));
   }
   return text.empty() ? "never" : text;
 }

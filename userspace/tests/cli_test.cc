@@ -58,7 +58,7 @@ TEST_F(CliTest, TakesListsShowsCatsAndVerifies) {
   ran = Run({"status"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_THAT(ran.out, AllOf(HasSubstr("backend   snapshot"), HasSubstr("3 records in memory"),
-                             HasSubstr("1 attempts, 1 purges"), HasSubstr("lock      free")));
+                             HasSubstr("1 attempt, 1 purge"), HasSubstr("lock      free")));
 }
 
 TEST_F(CliTest, CatWritesTheKernelsFormats) {

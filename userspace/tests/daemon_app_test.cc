@@ -207,10 +207,10 @@ TEST(DaemonProcessTest, TellsSystemdWhatItDoesAndEndsWellOnEitherSignal) {
     world.kernel.MeasureFiles(20);
     Child child(&world, {});
     EXPECT_EQ(
-        child.Until("STATUS=1 records in memory"),
+        child.Until("STATUS=1 record in memory"),
         (std::vector<std::string>{"READY=1", "STATUS=taking a snapshot of 21 records (max_records)",
-                                  "STATUS=1 records in memory; last snapshot: segment 00000001 of "
-                                  "2026-01-02T03:04:05Z; next at 10 records or 4194304 bytes"}));
+                                  "STATUS=1 record in memory; last snapshot: segment 00000001 of "
+                                  "2026-01-02T03:04:05Z; next at 10 records or 4.2 MB"}));
     child.Signal(SIGHUP);
     const std::vector<std::string> reload = child.Until("READY=1");
     EXPECT_THAT(reload.front(), StartsWith("RELOADING=1\nMONOTONIC_USEC="));

@@ -58,7 +58,7 @@ TEST(DaemonTest, TakesASnapshotAtTheLimitAndTellsItsFigures) {
   EXPECT_EQ(fields["IMA_REASON"], "max_records");
   EXPECT_TRUE(fields.contains("IMA_DURATION_USEC"));
   EXPECT_THAT(rig.told.back(),
-              StartsWith("STATUS=1 records in memory; last snapshot: segment 00000001 of 2026"));
+              StartsWith("STATUS=1 record in memory; last snapshot: segment 00000001 of 2026"));
 }
 
 TEST(DaemonTest, LooksAgainNoSoonerThanTheIntervalWhateverASnapshotLeaves) {
@@ -334,7 +334,7 @@ TEST(DaemonTest, WaitingForTheLockIsToldOnce) {
   lock->reset();
   rig.now += kLocked;
   rig.TickAndFinish();
-  EXPECT_THAT(rig.told.back(), HasSubstr("1 records in memory; last snapshot: segment 00000001"));
+  EXPECT_THAT(rig.told.back(), HasSubstr("1 record in memory; last snapshot: segment 00000001"));
 }
 
 TEST(DaemonTest, LockOfAnotherAtStartPutsTheRepairOff) {

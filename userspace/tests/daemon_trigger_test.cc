@@ -79,7 +79,7 @@ TEST(TriggerTest, LimitsComeFromTheConfiguration) {
   EXPECT_EQ(limits.max_bytes, 4U << 20);
   EXPECT_EQ(limits.max_age, minutes(1));
   EXPECT_EQ(limits.check_interval, seconds(5));
-  EXPECT_EQ(limits.ToString(), "10000 records or 4194304 bytes or 60 s");
+  EXPECT_EQ(limits.ToString(), "10000 records or 4.2 MB or 60 s");
   EXPECT_EQ(Limits().ToString(), "never");
 }
 

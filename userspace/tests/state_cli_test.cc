@@ -287,7 +287,7 @@ TEST_F(StateCliTest, CopiedSegmentThatWasStoredButNotPurgedCounts) {
   // With the list that still holds it, its records are there once.
   ran = Run({"verify", "--from-dir", "/copy", "--live", "/live", "--pcrs", "/pcrs"});
   EXPECT_EQ(ran.code, 0) << ran.err;
-  EXPECT_THAT(ran.out, HasSubstr("records     14 (9 in 1 segments, 5 in the kernel)"));
+  EXPECT_THAT(ran.out, HasSubstr("records     14 (9 in 1 segment, 5 in the kernel)"));
 }
 
 TEST_F(StateCliTest, EmptyListThatMustBeginWithAnAggregateIsFour) {
@@ -453,7 +453,7 @@ TEST_F(StateCliTest, GcDiscardsWhatWasVerifiedAndClientsSeeIt) {
   EXPECT_EQ(list["segments"][0]["missing"], false);
   EXPECT_EQ(list["segments"][1]["discarded"], false);
   ran = Run({"status"});
-  EXPECT_THAT(ran.out, HasSubstr("discard   verified: 1 segments are discarded"));
+  EXPECT_THAT(ran.out, HasSubstr("discard   verified: 1 segment discarded"));
   ran = Run({"gc", "--state", "/state", "--json"});
   EXPECT_EQ(ran.code, 0);
   EXPECT_EQ(Json::parse(ran.out)["discarded"].size(), 0U);
@@ -466,7 +466,7 @@ TEST_F(StateCliTest, GcRefusesUnderNeverAndWithoutAState) {
   Ran ran = Run({"gc", "--state", "/state"});
   EXPECT_EQ(ran.code, 1);
   EXPECT_THAT(ran.err, HasSubstr("discard = \"never\""));
-  EXPECT_THAT(Run({"status"}).out, HasSubstr("discard   never: 0 segments are discarded"));
+  EXPECT_THAT(Run({"status"}).out, HasSubstr("discard   never: 0 segments discarded"));
   EXPECT_EQ(Json::parse(Run({"status", "--json"}).out)["discard"], "never");
   Allow("verified");
   ran = Run({"gc", "--state", "/none"});

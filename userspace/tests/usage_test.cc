@@ -44,10 +44,26 @@ TEST_F(UsageTest, UsageErrorsAreTwo) {
 
 TEST_F(UsageTest, WhatIsUnknownIsNamedBeforeWhatIsMissing) {
   EXPECT_THAT(Run({}).err, HasSubstr("A subcommand is required"));
-  EXPECT_THAT(Run({"frobnicate"}).err, HasSubstr("not expected: frobnicate;"));
-  EXPECT_THAT(Run({"frobnicate", "--all", "3"}).err, HasSubstr("not expected: frobnicate;"));
+  EXPECT_THAT(Run({"frobnicate"}).err, HasSubstr("there is no command \"frobnicate\";"));
+  EXPECT_THAT(Run({"frobnicate", "--all", "3"}).err, HasSubstr("no command \"frobnicate\";"));
+  EXPECT_THAT(Run({"show", "--frob"}).err, HasSubstr("not expected: --frob;"));
   EXPECT_THAT(Run({"ak"}).err, HasSubstr("A subcommand is required"));
-  EXPECT_THAT(Run({"ak", "destroy"}).err, HasSubstr("not expected: destroy;"));
+  EXPECT_THAT(Run({"ak", "destroy"}).err, HasSubstr("there is no command \"destroy\";"));
+}
+
+TEST_F(UsageTest, AMisspeltCommandIsAnsweredWithTheNearestOne) {
+  EXPECT_THAT(Run({"tkae"}).err, HasSubstr("did you mean take?"));
+  EXPECT_THAT(Run({"verfiy", "--tpm"}).err, HasSubstr("did you mean verify?"));
+  EXPECT_THAT(Run({"ak", "crate"}).err, HasSubstr("did you mean create?"));
+  for (const char* word : {"frobnicate", "x", "ls"}) {
+    EXPECT_THAT(Run({word}).err, ::testing::Not(HasSubstr("did you mean")));
+  }
+}
+
+TEST_F(UsageTest, HelpDoesNotListWhatAnOptionNeedsOrExcludes) {
+  const std::string help = Run({"verify", "--help"}).out;
+  EXPECT_THAT(help, HasSubstr("--from-dir DIR"));
+  EXPECT_THAT(help, ::testing::Not(::testing::AnyOf(HasSubstr("Excludes"), HasSubstr("Needs"))));
 }
 
 TEST_F(UsageTest, TheHelpThatIsNamedIsTheCommands) {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import support  # noqa: F401  (puts the harness on the path)
-from imaharness import image, imalog, paths
+from imaharness import given, image, imalog, paths
 from imaharness.bases import DEFAULT_BASE
 from imaharness.guest import GuestResult, GuestSpec, Outcome, run_guest
 from imaharness.tpm import TpmSpec
@@ -137,12 +137,27 @@ def setpriv() -> image.Copy:
     return image.Copy(Path(shutil.which("setpriv") or "setpriv"), f"{image.GUEST_BIN}/setpriv")
 
 
-def spec(scenario: str, name: str, **options: Any) -> GuestSpec:
-    """A guest that runs guest/scenarios/SCENARIO under the policy of the scenarios."""
+def need_kernel(flavour: str, *features: str) -> None:
+    """Skip a test that the image of KERNEL=, if one is given, cannot run."""
+    if (reason := given.reason_against(flavour, features)) is not None:
+        raise unittest.SkipTest(reason)
+
+
+def spec(scenario: str, name: str, *features: str, **options: Any) -> GuestSpec:
+    """A guest that runs guest/scenarios/SCENARIO under the policy of the scenarios.
+
+    FEATURES, of given.FEATURES, are what the scenario needs besides a snapshot,
+    the TPM, and what OPTIONS ask for.
+    """
+    flavour = options.get("flavour", "patched")
+    asked = [feature for option, feature in (("disk", "disk"), ("kexec", "kexec")) if options.get(option)]
+    tpm = [] if options.get("tpm", TpmSpec()).version == "none" else ["tpm"]
+    need_kernel(flavour, "ima", "policy", "snapshot", *tpm, *asked, *features)
     copies = [image.Copy(SCENARIOS, GUEST_SCENARIOS), *options.pop("copies", ())]
     return GuestSpec(
         command=["sh", f"{GUEST_SCENARIOS}/{scenario}"],
         base=os.environ.get("BASE") or DEFAULT_BASE,
+        kernel=given.image(),
         ksrc=Path(tree) if (tree := os.environ.get("KSRC")) else None,
         accel=os.environ.get("ACCEL") or "auto",
         policy=SCENARIOS / "ramfs.policy",

@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
-import unittest
 from pathlib import Path
-from typing import ClassVar
 
 from e2e import earlier_boot, guests
 from e2e.guests import MEASURED_PCR, Out

@@ -44,6 +44,7 @@ def installed() -> Path:
 def boots(flavour: str) -> tuple[Out, Out]:
     """What two boots of that disk left: the first was shut down at work."""
     guests.need_program()
+    guests.need_kernel(flavour, "fuse", "cgroups")
     with tempfile.TemporaryDirectory(prefix="ima-test-") as directory:
         copy = Path(directory) / "disk.img"
         process.output(["cp", "--sparse=always", installed(), copy])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import unittest
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from e2e import guests
 from e2e.guests import MEASURED_PCR, Kernel, Out
@@ -39,7 +39,7 @@ def boot(faults: str, version: str, **options: Any) -> Out:
 class Aggregates(unittest.TestCase):
     """What each snapshot leaves."""
 
-    out: ClassVar[Out]
+    out: Out
 
     def check_replay(self, name: str) -> None:
         replay = imalog.Replay(BANKS)

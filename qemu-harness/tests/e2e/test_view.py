@@ -38,7 +38,7 @@ class View(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         guests.need_program()
-        spec = guests.spec("view.sh", "view", tpm=TpmSpec(banks=BANKS), copies=(guests.setpriv(),))
+        spec = guests.spec("view.sh", "view", "fuse", tpm=TpmSpec(banks=BANKS), copies=(guests.setpriv(),))
         cls.out = Out(guests.boot(spec).out)
         cls.whole = cls.out.told("cat").stdout
         cls.ascii = cls.out.told("cat-ascii").stdout
@@ -67,8 +67,8 @@ class View(unittest.TestCase):
     def test_sizes_are_right_and_only_root_and_the_group_may_read(self) -> None:
         sizes = {}
         for line in (self.out / "sizes").read_text().splitlines():
-            name, size, mode, user, group = line.split()
-            sizes[name] = int(size)
+            name, length, mode, user, group = line.split()
+            sizes[name] = int(length)
             self.assertEqual((mode, user, group), ("400" if name == "policy" else "440", "0", str(GROUP)), name)
         for name, size in sizes.items():
             if "_runtime_measurements" in name and not name.startswith("runtime"):
@@ -178,7 +178,7 @@ class _Templates:
             guests.need_program()
             guests.need_tool("setfattr")
             name = f"templates-{cls.__name__}"
-            guest = guests.spec("templates.sh", name, tpm=TpmSpec(banks=cls.banks), append=cls.append)
+            guest = guests.spec("templates.sh", name, "fuse", tpm=TpmSpec(banks=cls.banks), append=cls.append)
             cls.out = Out(guests.boot(guest).out)
 
         def test_every_template_is_in_the_log(self) -> None:

@@ -44,7 +44,7 @@ class Completing(support.TemporaryDirectory):
     def complete(self, *lines: str) -> list[list[str]]:
         """What bash offers at the end of each line, which begins with a program's name."""
         typed = "".join(f"{programs.find(line.split(' ')[0])} {line.partition(' ')[2]}\n" for line in lines)
-        argv = ["bash", "-c", _COMPLETE, "complete", _LIBRARY, _COMPLETION]
+        argv: list[str | Path] = ["bash", "-c", _COMPLETE, "complete", _LIBRARY, _COMPLETION]
         done = subprocess.run(argv, input=typed, cwd=self.tmp, capture_output=True, text=True, check=False)
         self.assertEqual((done.returncode, done.stderr), (0, ""), typed)
         offered: list[list[str]] = []
@@ -140,8 +140,8 @@ class Completing(support.TemporaryDirectory):
         self.assertIn("sha256", offered)
         for name in (*offered, "no-such"):
             # Refused in any case, so that no log is read.
-            argv = [programs.find("ima-snapshot"), "cat", "--json", "--ascii", "--hash", name]
-            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+            command: list[str | Path] = [programs.find("ima-snapshot"), "cat", "--json", "--ascii", "--hash", name]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 2)
             self.assertEqual("is not known" in done.stderr, name == "no-such", done.stderr)
         self.assert_offers({"ima-snapshot cat --hash=sha2": ["sha256"]})

@@ -40,7 +40,7 @@ class MakeInstall(support.TemporaryDirectory):
 
     def install(self, prefix: str, into: Path) -> None:
         # What userspace is made of is there: the target itself would configure it anew.
-        argv = ["make", "-C", paths.ROOT, "-o", "userspace", "install", f"PREFIX={prefix}", f"DESTDIR={into}"]
+        argv: list[str | Path] = ["make", "-C", paths.ROOT, "-o", "userspace", "install", f"PREFIX={prefix}", f"DESTDIR={into}"]
         env = os.environ | {"IMA_BUILD_DIR": str(paths.BUILD)}
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -66,14 +66,15 @@ class Options(unittest.TestCase):
 
 class Refusals(unittest.TestCase):
     def test_by_the_parser(self) -> None:
-        for argv in (
+        lines: list[list[str]] = [
             ["run", "--tpm", "3.0", "--", "true"],
             ["run", "--tpm-if", "spi", "--", "true"],
             ["run", "--env", "novalue", "--", "true"],
             ["run", "--memory", "lots", "--", "true"],
             ["walk"],
             [],
-        ):
+        ]
+        for argv in lines:
             with self.subTest(argv):
                 self.assertEqual(refused(argv)[0], 2)
 

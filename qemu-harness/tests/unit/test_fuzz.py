@@ -20,9 +20,9 @@ class Fuzzing(support.TemporaryDirectory):
             patch = mock.patch.object(fuzz, name, value)
             patch.start()
             self.addCleanup(patch.stop)
-        patch = mock.patch.object(sanitizers, "build", lambda: self.tmp)
-        patch.start()
-        self.addCleanup(patch.stop)
+        build = mock.patch.object(sanitizers, "build", lambda: self.tmp)
+        build.start()
+        self.addCleanup(build.stop)
 
     def program(self, name: str, body: str, corpus: bool = True) -> None:
         file = self.tmp / "fuzz" / f"fuzz_{name}"

@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 import support
-from imaharness import paths
+from imaharness import given, paths
 from imaharness.errors import EXIT_HARNESS, EXIT_TIMEOUT
 from imaharness.guest import GuestResult, GuestSpec, Outcome, run_guest
 from imaharness.image import Copy
@@ -27,6 +27,11 @@ def stock(*command: str, tpm: TpmSpec = NO_TPM, **options: object) -> GuestSpec:
 
 def sh(script: str, **options: object) -> GuestResult:
     return run_guest(stock("sh", "-c", script, **options))  # type: ignore[arg-type]
+
+
+def setUpModule() -> None:
+    if (reason := given.flavour_reason("stock")) is not None:
+        raise unittest.SkipTest(reason)
 
 
 class Ending(support.TemporaryDirectory):

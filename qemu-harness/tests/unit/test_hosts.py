@@ -14,7 +14,8 @@ from imaharness.hosts import PLANS, Ended, Host, Step
 
 class Conclusion(support.TemporaryDirectory):
     def test_the_last_line_is_the_counts_if_there_are_any(self) -> None:
-        self.assertEqual(hosts.last_line("a\n3 passed, 1 failed, 0 skipped\nmake: *** Error 1\n"), "3 passed, 1 failed, 0 skipped")
+        counts = "3 passed, 1 failed, 0 skipped"
+        self.assertEqual(hosts.last_line(f"a\n{counts}\nmake: *** Error 1\n"), counts)
         self.assertEqual(hosts.last_line("a\n  b \n\n"), "b")
         self.assertEqual(hosts.last_line(""), "")
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import subprocess
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -45,7 +44,7 @@ class Build(support.TemporaryDirectory):
             patcher = mock.patch.object(paths, name, value)
             patcher.start()
             self.addCleanup(patcher.stop)
-        quiet = contextlib.redirect_stdout(io.StringIO())
+        quiet = contextlib.redirect_stderr(io.StringIO())
         quiet.__enter__()
         self.addCleanup(quiet.__exit__, None, None, None)
 
@@ -64,13 +63,6 @@ class Build(support.TemporaryDirectory):
         process.output(
             ["tar", "-C", self.tmp, "-cJf", paths.DOWNLOADS / "linux-7.3.4.tar.xz", "tree"]
         )
-
-    def git_tree(self) -> Path:
-        tree = self.tree()
-        git = ["git", "-C", str(tree), "-c", "user.name=T", "-c", "user.email=t@example.org"]
-        for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "kernel"]):
-            subprocess.run([*git, *arguments], check=True)
-        return tree
 
 
 class Finding(Build):
@@ -104,17 +96,6 @@ class Finding(Build):
         with self.assertRaisesRegex(HarnessError, "is no Linux source tree"):
             source.plain_tree(BASE, source.find(BASE, None))
 
-    def test_a_git_tree_is_left_as_it_was(self) -> None:
-        tree = self.git_tree()
-        (tree / "dir/f").write_text("not committed\n")
-        before = sorted(os.listdir(tree / ".git"))
-        plain = source.plain_tree(BASE, source.find(BASE, tree))
-        self.assertEqual((plain / "dir/f").read_text(), "old\nsame\n")
-        self.assertFalse((plain / ".git").exists())
-        self.assertEqual((tree / "dir/f").read_text(), "not committed\n")
-        self.assertEqual(process.output(["git", "-C", tree, "worktree", "list"]).count("\n"), 1)
-        self.assertLessEqual(set(os.listdir(tree / ".git")) - set(before), {"worktrees"})
-
     def test_a_published_checksum(self) -> None:
         listing = f"-----BEGIN\n{'a' * 64}  linux-7.3.tar.xz\n{'b' * 64}  linux-7.3.4.tar.xz\n"
         self.assertEqual(source.published_checksum(listing, "linux-7.3.4.tar.xz"), "b" * 64)
@@ -141,9 +122,12 @@ class Patching(Build):
     def write(self, text: str, name: str = "0001-a.patch") -> None:
         (self.patches / name).write_text(text)
 
+    def apply(self) -> Path:
+        return source.series_tree(BASE, self.plain, source.patches(BASE))
+
     def test_the_series_is_applied_and_the_plain_tree_stays(self) -> None:
         self.write(PATCH)
-        tree = source.series_tree(BASE, self.plain)
+        tree = self.apply()
         self.assertEqual((tree / "dir/f").read_text(), "new\nsame\n")
         self.assertEqual((tree / "dir/added").read_text(), "added\n")
         self.assertEqual((self.plain / "dir/f").read_text(), "old\nsame\n")
@@ -151,27 +135,27 @@ class Patching(Build):
 
     def test_untouched_files_are_shared(self) -> None:
         self.write(PATCH)
-        tree = source.series_tree(BASE, self.plain)
+        tree = self.apply()
         self.assertTrue((tree / "dir/untouched").samefile(self.plain / "dir/untouched"))
         self.assertFalse((tree / "dir/f").samefile(self.plain / "dir/f"))
 
     def test_a_file_that_a_new_series_leaves_the_same_keeps_its_time(self) -> None:
         self.write(PATCH)
-        tree = source.series_tree(BASE, self.plain)
+        tree = self.apply()
         os.utime(tree / "dir/f", ns=(10**18, 10**18))
         os.utime(tree / "dir/added", ns=(10**18, 10**18))
         self.write(PATCH.replace("+added", "+other"))
-        source.series_tree(BASE, self.plain)
+        self.apply()
         self.assertEqual((tree / "dir/f").stat().st_mtime_ns, 10**18)
         self.assertNotEqual((tree / "dir/added").stat().st_mtime_ns, 10**18)
         self.assertEqual((tree / "dir/added").read_text(), "other\n")
 
     def test_a_file_that_the_series_no_longer_touches_goes_back_and_is_newer(self) -> None:
         self.write(PATCH)
-        tree = source.series_tree(BASE, self.plain)
+        tree = self.apply()
         old = (self.plain / "dir/f").stat().st_mtime_ns
         self.write(PATCH.partition("--- /dev/null")[2].join(["--- /dev/null", ""]))
-        source.series_tree(BASE, self.plain)
+        self.apply()
         self.assertEqual((tree / "dir/f").read_text(), "old\nsame\n")
         self.assertGreater((tree / "dir/f").stat().st_mtime_ns, old)
 
@@ -179,30 +163,33 @@ class Patching(Build):
         self.write("cover", "0000-cover-letter.patch")
         self.assertEqual(source.patches(BASE), [])
         with self.assertRaisesRegex(HarnessError, "--stock needs none"):
-            source.series_tree(BASE, self.plain)
+            self.apply()
 
     def test_a_patch_that_does_not_apply_is_named_and_leaves_no_half(self) -> None:
         self.write(PATCH)
         self.write(PATCH.replace("-old", "-older"), "0002-b.patch")
         with self.assertRaisesRegex(HarnessError, "0002-b.patch does not apply"):
-            source.series_tree(BASE, self.plain)
+            self.apply()
         (self.patches / "0002-b.patch").unlink()
-        self.assertEqual((source.series_tree(BASE, self.plain) / "dir/f").read_text(), "new\nsame\n")
+        self.assertEqual((self.apply() / "dir/f").read_text(), "new\nsame\n")
 
     def test_fuzz_is_not_accepted(self) -> None:
         self.write(PATCH.replace(" same", " some"))
         with self.assertRaises(HarnessError):
-            source.series_tree(BASE, self.plain)
+            self.apply()
 
     def test_a_changed_source_throws_the_old_trees_away(self) -> None:
         self.write(PATCH)
-        source.series_tree(BASE, self.plain)
-        other = source.Source("other", "other", lambda into: process.output(
-            ["cp", "-a", "-t", into, *self.tree("older\nsame\n").iterdir()]) and None)  # fmt: skip
+        self.apply()
+
+        def unpack(into: Path) -> None:
+            process.output(["cp", "-a", "-t", into, *self.tree("older\nsame\n").iterdir()])
+
+        other = source.Source("other", "other", unpack)
         plain = source.plain_tree(BASE, other)
         self.assertEqual((plain / "dir/f").read_text(), "older\nsame\n")
         with self.assertRaisesRegex(HarnessError, "does not apply"):
-            source.series_tree(BASE, plain)
+            source.series_tree(BASE, plain, source.patches(BASE))
 
 
 class Configuring(support.TemporaryDirectory):

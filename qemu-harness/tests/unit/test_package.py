@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
 import support
-from imaharness import package, process
+from imaharness import lint, package, process
 from imaharness.errors import HarnessError
 
 
@@ -55,16 +56,17 @@ class Built(support.TemporaryDirectory):
 
         with (
             mock.patch.multiple(package, _SOURCE=source, DEB_BUILD=made, version=lambda: "1", architecture=lambda: "amd64"),
-            mock.patch.object(package.lint, "tracked_files", lambda: [file]),
+            mock.patch.object(lint, "tracked_files", lambda: [file]),
             mock.patch.object(package, "build", side_effect=build) as builds,
         ):
-            for change, wanted in (
+            changes: list[tuple[Callable[[], object], int]] = [
                 (lambda: None, 1),
                 (lambda: None, 1),
                 (lambda: file.write_text("two\n"), 2),
                 (lambda: file.chmod(0o755), 3),
                 (deb.unlink, 4),
-            ):
+            ]
+            for change, wanted in changes:
                 change()
                 self.assertEqual(package.built(), deb)
                 self.assertEqual(builds.call_count, wanted)

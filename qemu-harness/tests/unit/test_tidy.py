@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import support
-from imaharness import tidy, userspace
+from imaharness import clang, paths, tidy, userspace
 from imaharness.report import Status, Suite
 from imaharness.tidy import Outcome, Unit
 
@@ -128,11 +128,11 @@ class Running(Tree):
         database.write_text(json.dumps([{"file": str(f), "command": f"c++ -c {f}"} for f in sources]))
         self.asked.clear()
         with (
-            mock.patch.object(tidy.subprocess, "run", run),
-            mock.patch.object(tidy.paths, "USERSPACE_BUILD", database.parent),
+            mock.patch.object(subprocess, "run", run),
+            mock.patch.object(paths, "USERSPACE_BUILD", database.parent),
             mock.patch.object(tidy, "_settings", lambda: b"s"),
             mock.patch.object(userspace, "configure_programs"),
-            mock.patch.object(tidy.clang, "unsuitable", lambda tool: ""),
+            mock.patch.object(clang, "unsuitable", lambda tool: ""),
         ):
             yield
 

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "base/hash.h"
 
-#include <nettle/hmac.h>
-#include <nettle/nettle-meta.h>
-#include <nettle/sha1.h>
-#include <nettle/sha2.h>
-#include <nettle/sha3.h>
-#include <nettle/sm3.h>
+#include <openssl/evp.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <stdexcept>
 
 namespace imasnap {
 namespace {
@@ -20,18 +16,17 @@ struct AlgInfo {
   uint16_t tpm_id;
   size_t size;
   const char* kernel_name;
-  const nettle_hash* nettle;
 };
 
 constexpr std::array<AlgInfo, kHashAlgCount> kAlgs = {{
-    {HashAlg::kSha1, 0x0004, 20, "sha1", &nettle_sha1},
-    {HashAlg::kSha256, 0x000b, 32, "sha256", &nettle_sha256},
-    {HashAlg::kSha384, 0x000c, 48, "sha384", &nettle_sha384},
-    {HashAlg::kSha512, 0x000d, 64, "sha512", &nettle_sha512},
-    {HashAlg::kSm3, 0x0012, 32, "sm3", &nettle_sm3},
-    {HashAlg::kSha3_256, 0x0027, 32, "sha3-256", &nettle_sha3_256},
-    {HashAlg::kSha3_384, 0x0028, 48, "sha3-384", &nettle_sha3_384},
-    {HashAlg::kSha3_512, 0x0029, 64, "sha3-512", &nettle_sha3_512},
+    {HashAlg::kSha1, 0x0004, 20, "sha1"},
+    {HashAlg::kSha256, 0x000b, 32, "sha256"},
+    {HashAlg::kSha384, 0x000c, 48, "sha384"},
+    {HashAlg::kSha512, 0x000d, 64, "sha512"},
+    {HashAlg::kSm3, 0x0012, 32, "sm3"},
+    {HashAlg::kSha3_256, 0x0027, 32, "sha3-256"},
+    {HashAlg::kSha3_384, 0x0028, 48, "sha3-384"},
+    {HashAlg::kSha3_512, 0x0029, 64, "sha3-512"},
 }};
 
 struct NamedSize {
@@ -54,6 +49,29 @@ const AlgInfo& Info(HashAlg alg) { return kAlgs[static_cast<size_t>(alg)]; }
 const uint8_t* Octets(ByteView bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
 uint8_t* Octets(Digest* digest) { return reinterpret_cast<uint8_t*>(digest->bytes.data()); }
 
+void Require(bool done) {
+  if (!done) {
+    throw std::runtime_error("OpenSSL failed to compute a hash");
+  }
+}
+
+// OpenSSL's implementation, or null if its configuration has none, as that for FIPS
+// has none of SM3. Looked up once, which takes longer than a hash.
+const EVP_MD* Method(HashAlg alg) {
+  static const auto kMethods = [] {
+    std::array<const EVP_MD*, kHashAlgCount> methods{};
+    for (const AlgInfo& info : kAlgs) {
+      methods[static_cast<size_t>(info.alg)] = EVP_MD_fetch(nullptr, info.kernel_name, nullptr);
+    }
+    return methods;
+  }();
+  return kMethods[static_cast<size_t>(alg)];
+}
+
+std::optional<HashAlg> IfComputed(HashAlg alg) {
+  return Method(alg) != nullptr ? std::optional(alg) : std::nullopt;
+}
+
 }  // namespace
 
 size_t DigestSize(HashAlg alg) { return Info(alg).size; }
@@ -63,7 +81,7 @@ uint16_t TpmAlgId(HashAlg alg) { return Info(alg).tpm_id; }
 std::optional<HashAlg> HashFromTpmAlgId(uint16_t id) {
   for (const AlgInfo& info : kAlgs) {
     if (info.tpm_id == id) {
-      return info.alg;
+      return IfComputed(info.alg);
     }
   }
   return std::nullopt;
@@ -72,11 +90,11 @@ std::optional<HashAlg> HashFromTpmAlgId(uint16_t id) {
 std::optional<HashAlg> HashFromName(std::string_view name) {
   for (const AlgInfo& info : kAlgs) {
     if (name == info.kernel_name) {
-      return info.alg;
+      return IfComputed(info.alg);
     }
   }
   if (name == "sm3-256") {
-    return HashAlg::kSm3;
+    return IfComputed(HashAlg::kSm3);
   }
   constexpr std::string_view kPrefix = "tpm_alg_";
   if (name.starts_with(kPrefix)) {
@@ -117,25 +135,31 @@ bool Digest::operator==(const Digest& other) const {
   return std::ranges::equal(view(), other.view());
 }
 
-Hasher::Hasher(HashAlg alg) : alg_(alg) {
-  static_assert(kContextSize >=
-                std::max({sizeof(sha1_ctx), sizeof(sha256_ctx), sizeof(sha512_ctx), sizeof(sm3_ctx),
-                          sizeof(sha3_256_ctx), sizeof(sha3_384_ctx), sizeof(sha3_512_ctx)}));
-  Info(alg_).nettle->init(context_.data());
+Hasher::Hasher(HashAlg alg) : alg_(alg), context_(EVP_MD_CTX_new()) {
+  Require(context_ && EVP_DigestInit_ex2(context_.get(), Method(alg), nullptr) == 1);
 }
 
+Hasher::Hasher(const Hasher& other) : alg_(other.alg_), context_(EVP_MD_CTX_new()) {
+  Require(context_ && EVP_MD_CTX_copy_ex(context_.get(), other.context_.get()) == 1);
+}
+
+Hasher& Hasher::operator=(const Hasher& other) { return *this = Hasher(other); }
+
 void Hasher::Update(ByteView bytes) {
-  Info(alg_).nettle->update(context_.data(), bytes.size(), Octets(bytes));
+  Require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
 }
 
 Digest Hasher::Finish() {
   Digest digest;
   digest.size = static_cast<uint8_t>(DigestSize(alg_));
-  Info(alg_).nettle->digest(context_.data(), digest.size, Octets(&digest));
+  Require(EVP_DigestFinal_ex(context_.get(), Octets(&digest), nullptr) == 1 &&
+          EVP_DigestInit_ex2(context_.get(), nullptr, nullptr) == 1);
   return digest;
 }
 
 Digest Hasher::Peek() const { return Hasher(*this).Finish(); }
+
+void Hasher::FreeContext::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 
 Digest HashBytes(HashAlg alg, ByteView bytes) {
   Hasher hasher(alg);
@@ -144,12 +168,12 @@ Digest HashBytes(HashAlg alg, ByteView bytes) {
 }
 
 Digest HmacSha256(ByteView key, ByteView text) {
-  hmac_sha256_ctx context;
-  hmac_sha256_set_key(&context, key.size(), Octets(key));
-  hmac_sha256_update(&context, text.size(), Octets(text));
   Digest digest;
-  digest.size = SHA256_DIGEST_SIZE;
-  hmac_sha256_digest(&context, digest.size, Octets(&digest));
+  size_t size = 0;
+  Require(EVP_Q_mac(nullptr, "HMAC", nullptr, "SHA2-256", nullptr, key.data(), key.size(),
+                    Octets(text), text.size(), Octets(&digest), digest.bytes.size(),
+                    &size) != nullptr);
+  digest.size = static_cast<uint8_t>(size);
   return digest;
 }
 

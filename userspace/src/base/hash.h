@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Hash algorithms of PCR banks, and hashing with nettle: libcrypto takes as long to
-// load and to set up as a thousand records take to verify, and longer for each hash.
+// Hash algorithms of PCR banks, and hashing with OpenSSL.
 #ifndef IMASNAP_BASE_HASH_H_
 #define IMASNAP_BASE_HASH_H_
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/bytes.h"
+
+struct evp_md_ctx_st;  // EVP_MD_CTX
 
 namespace imasnap {
 
@@ -34,9 +36,11 @@ size_t DigestSize(HashAlg alg);
 // The kernel's name (hash_algo_name[] in lib/crypto/hash_info.c).
 std::string_view HashName(HashAlg alg);
 uint16_t TpmAlgId(HashAlg alg);
+// Nothing for an algorithm that is not known here, or that OpenSSL is configured
+// not to compute.
 std::optional<HashAlg> HashFromTpmAlgId(uint16_t id);
 // Takes the kernel's name, its older name for SM3, or tpm_alg_<hex id>, the
-// name of a bank whose algorithm the kernel does not map.
+// name of a bank whose algorithm the kernel does not map. Nothing as above.
 std::optional<HashAlg> HashFromName(std::string_view name);
 
 // The digest size of any algorithm the kernel has a name for, PCR bank or not;
@@ -56,10 +60,16 @@ struct Digest {
   bool operator==(const Digest& other) const;
 };
 
-// An incremental hash that can be used again after Finish().
+// An incremental hash that can be used again after Finish(). It throws
+// std::runtime_error if OpenSSL fails, for which memory must have ended.
 class Hasher {
  public:
   explicit Hasher(HashAlg alg);
+  Hasher(const Hasher& other);
+  Hasher(Hasher&& other) noexcept = default;
+  Hasher& operator=(const Hasher& other);
+  Hasher& operator=(Hasher&& other) noexcept = default;
+  ~Hasher() = default;
 
   void Update(ByteView bytes);
   // Returns the digest of what was added since creation or the last Finish().
@@ -69,11 +79,12 @@ class Hasher {
   HashAlg alg() const { return alg_; }
 
  private:
-  // The largest of nettle's contexts; hash.cc checks that.
-  static constexpr size_t kContextSize = 352;
+  struct FreeContext {
+    void operator()(evp_md_ctx_st* context) const;
+  };
 
   HashAlg alg_;
-  alignas(std::max_align_t) std::array<std::byte, kContextSize> context_;
+  std::unique_ptr<evp_md_ctx_st, FreeContext> context_;
 };
 
 // Of bytes that are all there.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "log/record_format.h"
 
@@ -35,7 +36,7 @@ Replay::Replay(const std::vector<Bank>& banks) {
     for (uint32_t pcr = 0; pcr < kMaxPcr; ++pcr) {
       state.pcrs[pcr] = ResetValue(bank.alg, pcr);
     }
-    banks_.push_back(state);
+    banks_.push_back(std::move(state));
   }
 }
 

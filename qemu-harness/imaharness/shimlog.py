@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read the log of the shim around swtpm (shim/tpm_shim.c says what a line is)."""
+"""A TPM whose commands are logged, and its log (shim/tpm_shim.c says what a line is)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import paths, process
+from .tpm import TpmSpec
+
+_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
 
 GET_RANDOM = 0x17B
 PCR_READ = 0x17E
@@ -100,7 +106,7 @@ class Series:
     hold: int  # nanoseconds from the beginning of IMA's read to the end of the extend
 
 
-def snapshots(commands: Sequence[Command], aggregates: Mapping[bytes, str], ima_pcr: int = 10) -> Iterator[Series]:
+def snapshots(commands: Sequence[Command], aggregates: Set[bytes], ima_pcr: int = 10) -> Iterator[Series]:
     """Cut COMMANDS into snapshots, each of which ends with the extend of its record.
 
     AGGREGATES holds the digests that snapshot_aggregate records extend.
@@ -123,3 +129,18 @@ def snapshots(commands: Sequence[Command], aggregates: Mapping[bytes, str], ima_
             early += 1
         elif c.code == PCR_EXTEND and early:
             foreign_early += 1
+
+
+def build_shim() -> Path:
+    """The library to be preloaded into swtpm."""
+    shim = paths.BUILD / "shim" / "tpm_shim.so"
+    shim.parent.mkdir(parents=True, exist_ok=True)
+    process.output(["gcc", *_FLAGS, "-o", shim, paths.HARNESS / "shim" / "tpm_shim.c", "-ldl"])
+    return shim
+
+
+def shimmed_tpm(banks: Sequence[str], log: Path, delay_ms: int = 0) -> TpmSpec:
+    """A TPM whose commands are logged to LOG, and take DELAY_MS longer."""
+    log.unlink(missing_ok=True)
+    env = {"IMA_SHIM_LOG": str(log), "IMA_SHIM_DELAY_MS": str(delay_ms)}
+    return TpmSpec(banks=banks, preload=build_shim(), env=env)
