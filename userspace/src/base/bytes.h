@@ -39,6 +39,8 @@ inline uint32_t LoadU32(ByteView bytes, ByteOrder order) {
 }
 // The first `bytes.size()` (1, 2, 4 or 8) bytes as an integer.
 uint64_t LoadUint(ByteView bytes, ByteOrder order);
+// As the libraries of the TPM and of OpenSSL take bytes.
+inline const uint8_t* Raw(ByteView bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
 void AppendU32(uint32_t value, ByteOrder order, Bytes* out);
 void AppendBytes(ByteView bytes, Bytes* out);
 

@@ -11,8 +11,6 @@
 namespace imasnap {
 namespace {
 
-const uint8_t* Raw(ByteView bytes) { return reinterpret_cast<const uint8_t*>(bytes.data()); }
-
 Error Malformed(const char* what, std::string problem) {
   return MakeError(ErrorCode::kMalformed, fmt::format("is no {}: {}", what, problem));
 }

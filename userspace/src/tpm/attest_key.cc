@@ -63,10 +63,6 @@ Error Unfit(const std::string& problem) {
                    fmt::format("is no attestation key that can be relied on: {}", problem));
 }
 
-const unsigned char* Raw(ByteView bytes) {
-  return reinterpret_cast<const unsigned char*>(bytes.data());
-}
-
 BnPtr ToNumber(ByteView bytes) {
   return BnPtr(BN_bin2bn(Raw(bytes), static_cast<int>(bytes.size()), nullptr));
 }
