@@ -127,6 +127,8 @@ def _enter(root: Path, step: Step) -> list[str]:
     script = "\n".join(
         [
             "set -e",
+            # A mount point, which 'unshare --mount' wants to find at /.
+            f"mount --bind {shlex.quote(str(root))} {shlex.quote(str(root))}",
             f"mount -t proc proc {shlex.quote(str(root))}/proc",
             f"mount --rbind /dev {shlex.quote(str(root))}/dev",
             f"mount -t sysfs -o ro sysfs {shlex.quote(str(root))}/sys",

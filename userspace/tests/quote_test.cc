@@ -377,8 +377,8 @@ TEST_F(QuoteTest, JsonHasTheQuoteInHex) {
   evidence.nonce = *FromHex(kNonce);
   const auto checked = CheckQuote(evidence);
   ASSERT_TRUE(checked.ok()) << checked.error().ToString();
-  EXPECT_EQ(checked->ak_id, json["ak_id"]);
-  EXPECT_EQ(checked->attestation.clock.reset_count, json["clock"]["reset_count"]);
+  EXPECT_EQ(json["ak_id"], checked->ak_id);
+  EXPECT_EQ(json["clock"]["reset_count"], checked->attestation.clock.reset_count);
 }
 
 // The manual page that has the JSON of a command.

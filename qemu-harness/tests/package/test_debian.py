@@ -25,11 +25,11 @@ _DOC = "./usr/share/doc/ima-snapshot"
 _MAN = "./usr/share/man"
 _COMPLETIONS = "./usr/share/bash-completion/completions"
 
-# All files, with their modes.
+# All files, with their modes. Debian 12 has the units in /lib, which is the same directory.
 _FILES = {
     "./etc/ima-snapshot.conf": "-rw-r--r--",
-    "./lib/systemd/system/ima-snapshot-view.service": "-rw-r--r--",
-    "./lib/systemd/system/ima-snapshotd.service": "-rw-r--r--",
+    "./usr/lib/systemd/system/ima-snapshot-view.service": "-rw-r--r--",
+    "./usr/lib/systemd/system/ima-snapshotd.service": "-rw-r--r--",
     "./usr/bin/ima-snapshot": "-rwxr-xr-x",
     "./usr/lib/sysusers.d/ima-snapshot.conf": "-rw-r--r--",
     "./usr/lib/tmpfiles.d/ima-snapshot.conf": "-rw-r--r--",
@@ -103,7 +103,8 @@ class Contents(unittest.TestCase):
         listed = process.output(["dpkg-deb", "--contents", built()]).splitlines()
         columns = [line.split(maxsplit=5) for line in listed]
         self.assertEqual({line[1] for line in columns}, {"root/root"})
-        self.assertEqual({c[5]: c[0] for c in columns if not c[5].endswith("/")}, _FILES)
+        found = {c[5].replace("./lib/", "./usr/lib/"): c[0] for c in columns if not c[5].endswith("/")}
+        self.assertEqual(found, _FILES)
         self.assertIn("./etc/ima-snapshot.conf.d/", [c[5] for c in columns])
 
     def test_the_version_is_the_projects(self) -> None:

@@ -14,7 +14,7 @@ std::string SizeText(uint64_t bytes) {
   if (bytes < kStep) {
     return Counted(bytes, "byte");
   }
-  double size = static_cast<double>(bytes);
+  auto size = static_cast<double>(bytes);
   const char* unit = "";
   for (const char* larger : {"kB", "MB", "GB", "TB", "PB", "EB"}) {
     size /= kStep;
