@@ -10,7 +10,10 @@
 #include "store/session.h"
 #include "verify/checkpoint.h"
 #include "verify/copied_store.h"
+#include "verify/fixed_pcrs.h"
+#include "verify/quoted_digest.h"
 #include "verify/seen_quotes.h"
+#include "verify/tpm_pcrs.h"
 #include "verify/verify.h"
 
 namespace imasnap::cli {
@@ -40,21 +43,28 @@ Result<PcrValues> ReadPcrFiles(const Context& context, const VerifyArguments& ar
   return all;
 }
 
-Result<std::unique_ptr<PcrReader>> OpenPcrs(const Context& context,
-                                            const VerifyArguments& arguments,
-                                            const std::optional<CheckedQuote>& quote) {
+// What the log is compared with.
+struct Compared {
+  std::unique_ptr<PcrReader> tpm;
+  std::unique_ptr<Comparison> comparison;  // null: nothing
+};
+
+Result<Compared> OpenComparison(const Context& context, const VerifyArguments& arguments,
+                                const std::optional<CheckedQuote>& quote) {
+  Compared compared;
   if (arguments.tpm) {
-    return context.host.open_tpm(context.options.tcti);
+    IMASNAP_ASSIGN(compared.tpm, context.host.open_tpm(context.options.tcti));
+    compared.comparison = std::make_unique<TpmPcrs>(compared.tpm.get());
+    return compared;
   }
   IMASNAP_ASSIGN(PcrValues given, ReadPcrFiles(context, arguments));
   if (quote) {
     IMASNAP_ASSIGN(QuotedPcrs quoted, PcrsOf(*quote, given));
-    return std::unique_ptr<PcrReader>(std::make_unique<QuotedPcrReader>(std::move(quoted)));
+    compared.comparison = std::make_unique<QuotedDigest>(std::move(quoted));
+  } else if (!arguments.pcr_files.empty()) {
+    compared.comparison = std::make_unique<FixedPcrs>(std::move(given));
   }
-  if (arguments.pcr_files.empty()) {
-    return std::unique_ptr<PcrReader>();
-  }
-  return std::unique_ptr<PcrReader>(std::make_unique<FixedPcrs>(std::move(given)));
+  return compared;
 }
 
 Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments) {
@@ -108,7 +118,7 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
                                    .ignore_reset_count = arguments.quote.ignore_reset_count}));
     }
   }
-  IMASNAP_ASSIGN(const std::unique_ptr<PcrReader> pcrs, OpenPcrs(context, arguments, quote));
+  IMASNAP_ASSIGN(const Compared compared, OpenComparison(context, arguments, quote));
   IMASNAP_ASSIGN(Log log, OpenLog(context, arguments));
   bool reset_count_checked = false;
   if (quote) {
@@ -126,7 +136,7 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
                               .ima_pcrs = arguments.ima_pcr,
                               .identity = log.identity,
                               .progress = context.env.on_progress};
-  IMASNAP_ASSIGN(VerifyReport report, VerifyLog(log.parts, pcrs.get(), options));
+  IMASNAP_ASSIGN(VerifyReport report, VerifyLog(log.parts, compared.comparison.get(), options));
 
   Status saved;
   if (stateful && report.checkpoint) {

@@ -17,7 +17,7 @@ namespace imasnap::testing {
 
 inline constexpr const char* kFile = "/state";
 
-inline Result<VerifyReport> VerifyFrom(World* world, PcrReader* pcrs, const Checkpoint* from) {
+inline Result<VerifyReport> VerifyFrom(World* world, const With& with, const Checkpoint* from) {
   const Environment env = world->Env();
   IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
   LogIdentity identity{
@@ -25,7 +25,7 @@ inline Result<VerifyReport> VerifyFrom(World* world, PcrReader* pcrs, const Chec
   if (view.session) {
     identity = IdentityOf(*view.session->info);
   }
-  return VerifyLog(PartsOf(env, view), pcrs,
+  return VerifyLog(PartsOf(env, view), with.get(),
                    {.from = from, .state_file = kFile, .identity = identity});
 }
 

@@ -21,7 +21,7 @@ class CheckpointMemoryTest : public CheckpointTest {
     const auto view = OpenLogView(env);
     EXPECT_TRUE(view.ok());
     const auto report =
-        VerifyLog(PartsOf(env, *view), &world_.tpm,
+        VerifyLog(PartsOf(env, *view), testing::With(&world_.tpm).get(),
                   {.from = &state_, .state_file = testing::kFile, .identity = identity});
     EXPECT_TRUE(report.ok()) << report.error().ToString();
     EXPECT_EQ(report->checkpoint->segment, 3U);

@@ -27,7 +27,7 @@ Result<VerifyReport> VerifyFrom(World* world, const Checkpoint* from) {
   const Environment env = world->Env();
   IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
   return VerifyLog(
-      PartsOf(env, view), &world->tpm,
+      PartsOf(env, view), testing::With(&world->tpm).get(),
       {.from = from, .state_file = kFile, .identity = IdentityOf(*view.session->info)});
 }
 

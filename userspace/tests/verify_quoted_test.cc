@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "checkpoint_fixture.h"
-#include "tpm/quote_check.h"
+#include "verify/quoted_digest.h"
 
 namespace imasnap {
 namespace {
@@ -17,7 +17,7 @@ using testing::VerifyFrom;
 using testing::World;
 
 // Of these PCRs with these values; `given` are those that come with the quote.
-QuotedPcrReader Quote(const PcrSelection& selection, PcrValues values, const PcrValues& given) {
+QuotedDigest Quote(const PcrSelection& selection, PcrValues values, const PcrValues& given) {
   Bytes all;
   for (const BankSelection& bank : selection) {
     for (const uint32_t pcr : bank.pcrs) {
@@ -28,15 +28,15 @@ QuotedPcrReader Quote(const PcrSelection& selection, PcrValues values, const Pcr
   quote.attestation.selection = selection;
   const Digest digest = testing::HashOf(HashAlg::kSha256, all);
   quote.attestation.pcr_digest.assign(digest.view().begin(), digest.view().end());
-  return QuotedPcrReader(PcrsOf(quote, given).value());
+  return QuotedDigest(PcrsOf(quote, given).value());
 }
 
-QuotedPcrReader Quote(const std::string& selection, const PcrValues& values,
-                      const PcrValues& given = {}) {
+QuotedDigest Quote(const std::string& selection, const PcrValues& values,
+                   const PcrValues& given = {}) {
   return Quote(ParsePcrSelection(selection).value(), values, given);
 }
 
-void ExpectCannotCheck(World* world, QuotedPcrReader quote, const std::string& why) {
+void ExpectCannotCheck(World* world, QuotedDigest quote, const std::string& why) {
   const auto report = world->Verify(&quote);
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
@@ -50,8 +50,7 @@ TEST(VerifyQuotedTest, MatchesWhereTheLogWasQuoted) {
   const PcrValues values = world.kernel.Pcrs();
   world.kernel.Measure(NgRecord("/later"));
   for (const bool all_given : {false, true}) {
-    QuotedPcrReader quote =
-        Quote("sha256:10,11+sha1:10,11", values, all_given ? values : PcrValues());
+    QuotedDigest quote = Quote("sha256:10,11+sha1:10,11", values, all_given ? values : PcrValues());
     const auto report = world.Verify(&quote);
     ASSERT_TRUE(report.ok()) << report.error().ToString();
     EXPECT_FALSE(report->finding);
@@ -64,10 +63,10 @@ TEST(VerifyQuotedTest, MatchesWhereTheLogWasQuoted) {
 TEST(VerifyQuotedTest, ARecordOfAPcrThatIsNotSelectedEndsTheProof) {
   World world;
   const PcrValues values = world.kernel.Pcrs();
-  QuotedPcrReader first = Quote("sha256:10", values);
+  QuotedDigest first = Quote("sha256:10", values);
   ASSERT_EQ(world.Verify(&first)->matched_record, 1U);
   world.kernel.Measure(NgRecord("/claimed", 11));
-  QuotedPcrReader again = Quote("sha256:10", values);
+  QuotedDigest again = Quote("sha256:10", values);
   const auto report = world.Verify(&again);
   ASSERT_TRUE(report.ok()) << report.error().ToString();
   EXPECT_EQ(report->matched_record, 1U);
@@ -82,7 +81,7 @@ TEST(VerifyQuotedTest, PcrThatTheLogDoesNotExtendNeedsItsValue) {
   values["sha256"][16] = Digest::Filled(32, std::byte{7});
   ExpectCannotCheck(&world, Quote("sha256:10,16", values),
                     "the log does not extend sha256 PCR 16: give its value");
-  QuotedPcrReader given = Quote("sha256:10,16", values, {{"sha256", {{16, values["sha256"][16]}}}});
+  QuotedDigest given = Quote("sha256:10,16", values, {{"sha256", {{16, values["sha256"][16]}}}});
   EXPECT_EQ(world.Verify(&given)->matched_record, world.kernel.total());
   ExpectCannotCheck(&world, Quote("sha256:16", values, {{"sha256", {{16, values["sha256"][16]}}}}),
                     "no PCR that the log extends");
@@ -98,8 +97,7 @@ TEST(VerifyQuotedTest, BankThatCannotBeReplayedNeedsItsValues) {
   values["tpm_alg_7f"][10] = Digest::Filled(32, std::byte{7});
   ExpectCannotCheck(&world, Quote(selection, values, {}),
                     "bank tpm_alg_7f cannot be replayed here: give the values");
-  QuotedPcrReader given =
-      Quote(selection, values, {{"tpm_alg_7f", {{10, values["tpm_alg_7f"][10]}}}});
+  QuotedDigest given = Quote(selection, values, {{"tpm_alg_7f", {{10, values["tpm_alg_7f"][10]}}}});
   EXPECT_EQ(world.Verify(&given)->matched_record, world.kernel.total());
 }
 
@@ -112,7 +110,7 @@ TEST_F(QuotedCheckpointTest, AQuoteOfWhereTheStateEndsMatchesThere) {
     there[std::string(HashName(state.bank.alg))] = state.pcrs;
   }
   for (const bool all_given : {false, true}) {
-    QuotedPcrReader quote = Quote("sha256:10,11", there, all_given ? there : PcrValues());
+    QuotedDigest quote = Quote("sha256:10,11", there, all_given ? there : PcrValues());
     const auto report = VerifyFrom(&world_, &quote, &state_);
     ASSERT_TRUE(report.ok()) << report.error().ToString();
     EXPECT_FALSE(report->finding);

@@ -91,7 +91,6 @@ TEST(VerifyTest, RecordsBeyondThePcrsOfTheTpmAreAMismatch) {
    public:
     explicit Frozen(PcrValues values) : values_(std::move(values)) {}
     Result<PcrValues> Read(const std::vector<uint32_t>&) override { return values_; }
-    bool live() const override { return true; }
 
    private:
     PcrValues values_;

@@ -90,10 +90,10 @@ Result<Bytes> World::Cat(const CatOptions& options) {
   return out;
 }
 
-Result<VerifyReport> World::Verify(PcrReader* pcrs) {
+Result<VerifyReport> World::Verify(const With& with) {
   const Environment env = Env();
   IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
-  return VerifyLog(PartsOf(env, view), pcrs);
+  return VerifyLog(PartsOf(env, view), with.get());
 }
 
 ::testing::AssertionResult World::IsWhole() {

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,8 @@
 #include "store/log_writer.h"
 #include "store/session.h"
 #include "tpm/pcr_values.h"
+#include "verify/fixed_pcrs.h"
+#include "verify/tpm_pcrs.h"
 #include "verify/verify.h"
 
 namespace imasnap::testing {
@@ -27,13 +30,27 @@ class FakeTpm : public PcrReader {
  public:
   explicit FakeTpm(FakeKernel* kernel) : kernel_(kernel) {}
   Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
-  bool live() const override { return true; }
   // Records measured before and after each read, as by a busy machine.
   int measured_before_read = 0;
   int measured_after_read = 0;
 
  private:
   FakeKernel* kernel_;
+};
+
+// What a log is verified with: a comparison, a TPM, or nothing.
+class With {
+ public:
+  With(std::nullptr_t) {}
+  With(Comparison* comparison) : comparison_(comparison) {}
+  With(PcrReader* tpm) : tpm_(tpm), comparison_(tpm != nullptr ? &tpm_ : nullptr) {}
+  With(const With&) = delete;
+  With& operator=(const With&) = delete;
+  Comparison* get() const { return comparison_; }
+
+ private:
+  TpmPcrs tpm_{nullptr};
+  Comparison* comparison_ = nullptr;
 };
 
 enum class Kind { kSnapshot, kStaging };
@@ -70,7 +87,7 @@ struct World {
   void DieBefore(const std::string& call, int skip = 0);
   Result<Session> Repair();
   Result<Bytes> Cat(const CatOptions& options = {});
-  Result<VerifyReport> Verify(PcrReader* pcrs);
+  Result<VerifyReport> Verify(const With& with);
   // The stitched log is every record since boot, once, and replays to the PCRs.
   ::testing::AssertionResult IsWhole();
   std::string SegmentPath(uint64_t number) const { return kBoot1 + "/" + SegmentName(number); }

@@ -157,9 +157,4 @@ Result<PcrValues> ParsePcrText(std::string_view text, const std::string& file) {
   return parser.Finish();
 }
 
-Result<PcrValues> FixedPcrs::Read(const std::vector<uint32_t>& pcrs) {
-  static_cast<void>(pcrs);  // all of them; the caller looks at what it needs
-  return values_;
-}
-
 }  // namespace imasnap

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// PCR values from outside the log: what a replay is compared with.
+// PCR values: of a TPM, or of a file.
 #ifndef IMASNAP_TPM_PCR_VALUES_H_
 #define IMASNAP_TPM_PCR_VALUES_H_
 
@@ -18,17 +18,12 @@ namespace imasnap {
 // Bank (the kernel's name of its algorithm) to PCR to value.
 using PcrValues = std::map<std::string, std::map<uint32_t, Digest>>;
 
-struct QuotedPcrs;
-
+// What reads PCRs: a TPM, or a test's fake.
 class PcrReader {
  public:
   virtual ~PcrReader() = default;
-  // The values of these PCRs in every bank, all of one moment.
+  // The values of these PCRs in every bank, all of one moment. Each call reads again.
   virtual Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) = 0;
-  // Whether another Read() may give later values.
-  virtual bool live() const = 0;
-  // The values are only known by a digest over them (quote_check.h).
-  virtual const QuotedPcrs* quoted() const { return nullptr; }
 };
 
 // Reads the text of a PCR file in one of these forms, told by its lines:
@@ -39,17 +34,6 @@ class PcrReader {
 //                    SHA algorithm with a digest of that length
 // Strict; errors name `file` and the line.
 Result<PcrValues> ParsePcrText(std::string_view text, const std::string& file);
-
-// Values that do not change.
-class FixedPcrs : public PcrReader {
- public:
-  explicit FixedPcrs(PcrValues values) : values_(std::move(values)) {}
-  Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
-  bool live() const override { return false; }
-
- private:
-  PcrValues values_;
-};
 
 }  // namespace imasnap
 

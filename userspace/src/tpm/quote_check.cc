@@ -8,7 +8,7 @@
 namespace imasnap {
 namespace {
 
-// Whatever is wrong with what was sent in as a quote, it is none.
+// A malformed quote is a mismatch.
 template <typename T>
 Result<T> OrMismatch(Result<T> result, const std::string& file) {
   if (!result.ok()) {
@@ -111,15 +111,6 @@ Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given) {
     out.authentic = true;
   }
   return out;
-}
-
-Result<PcrValues> QuotedPcrReader::Read(const std::vector<uint32_t>& pcrs) {
-  static_cast<void>(pcrs);
-  PcrValues values = quoted_.given;
-  for (const BankSelection& bank : quoted_.selection) {
-    values[bank.name()];
-  }
-  return values;
 }
 
 }  // namespace imasnap

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Verifies a quote, step by step: signature, form, nonce, boot; then says what
-// a log must replay to. No TPM is needed.
+// Verifies a quote, step by step: signature, form, nonce, boot. The result gives
+// what a log must replay to. No TPM is needed.
 #ifndef IMASNAP_TPM_QUOTE_CHECK_H_
 #define IMASNAP_TPM_QUOTE_CHECK_H_
 
@@ -60,19 +60,6 @@ struct QuotedPcrs {
 // `given` may have values of other PCRs too, which are ignored; if it has all
 // that the quote selects they must have its digest (kMismatch).
 Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given);
-
-// For VerifyLog().
-class QuotedPcrReader : public PcrReader {
- public:
-  explicit QuotedPcrReader(QuotedPcrs quoted) : quoted_(std::move(quoted)) {}
-  // The values given, and every bank of the selection.
-  Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
-  bool live() const override { return false; }
-  const QuotedPcrs* quoted() const override { return &quoted_; }
-
- private:
-  QuotedPcrs quoted_;
-};
 
 }  // namespace imasnap
 

@@ -29,7 +29,6 @@ class Tpm : public PcrReader {
   // TPM2_PCR_Read of all allocated banks; read again until no PCR was extended
   // between the commands (pcrUpdateCounter, TPM 2.0 Part 3).
   Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
-  bool live() const override { return true; }
 
   // The PCRs of the active banks.
   Result<PcrSelection> Allocated();

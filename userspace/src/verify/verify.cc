@@ -7,20 +7,19 @@
 #include <set>
 
 #include "store/completeness.h"
+#include "verify/comparison.h"
 #include "verify/verify_pass.h"
 
 namespace imasnap {
 namespace {
 
-// The banks to begin with: those of the PCRs, else those of the store's
-// metadata, else the two that every verifier looks at.
-Result<std::vector<Bank>> FirstBanks(const std::vector<LogPart>& parts, PcrReader* pcrs) {
+// The banks to begin with: those of the comparison and of the store's metadata. Without
+// any, the two that every verifier looks at.
+Result<std::vector<Bank>> FirstBanks(const std::vector<LogPart>& parts, Comparison* comparison) {
   std::set<std::string> names;
-  if (pcrs != nullptr) {
-    IMASNAP_ASSIGN(const PcrValues values, pcrs->Read({}));
-    for (const auto& [name, values_of_bank] : values) {
-      names.insert(name);
-    }
+  if (comparison != nullptr) {
+    IMASNAP_ASSIGN(const std::vector<std::string> compared, comparison->BankNames());
+    names.insert(compared.begin(), compared.end());
   }
   for (const LogPart& part : parts) {
     if (part.info) {
@@ -41,14 +40,14 @@ Result<std::vector<Bank>> FirstBanks(const std::vector<LogPart>& parts, PcrReade
   return banks;
 }
 
-// From a state: its banks are those of the log, and how they are padded is known.
-Result<VerifyReport> VerifyRest(const std::vector<LogPart>& parts, PcrReader* pcrs,
+// From a state, which has all banks of the log, and how they are padded.
+Result<VerifyReport> VerifyRest(const std::vector<LogPart>& parts, Comparison* comparison,
                                 const VerifyOptions& options) {
   std::vector<Bank> banks;
   for (const Checkpoint::BankState& state : options.from->banks) {
     banks.push_back(state.bank);
   }
-  VerifyPass pass(parts, pcrs, Replay(banks), options);
+  VerifyPass pass(parts, comparison, Replay(banks), options);
   IMASNAP_ASSIGN(VerifyReport report, pass.Run());
   if (!pass.missing_banks().empty()) {
     return StateRefused(options.state_file, fmt::format("has no PCRs of bank {}",
@@ -66,19 +65,19 @@ Error Finding::ToError() const {
   return error;
 }
 
-Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcrs,
+Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, Comparison* comparison,
                                const VerifyOptions& options) {
   const uint64_t verified_before = options.from != nullptr ? options.from->records : 0;
   IMASNAP_RETURN_IF_ERROR(CheckNotDiscarded(parts, verified_before + 1));
   if (verified_before > 0) {
-    return VerifyRest(parts, pcrs, options);
+    return VerifyRest(parts, comparison, options);
   }
-  IMASNAP_ASSIGN(std::vector<Bank> banks, FirstBanks(parts, pcrs));
+  IMASNAP_ASSIGN(std::vector<Bank> banks, FirstBanks(parts, comparison));
   std::optional<VerifyReport> best;
   // Each round adds a bank or pads one; twice the number of algorithms is more
   // than either can take.
   for (size_t round = 0; round < 2 * kHashAlgCount + 2; ++round) {
-    VerifyPass pass(parts, pcrs, Replay(banks), options);
+    VerifyPass pass(parts, comparison, Replay(banks), options);
     IMASNAP_ASSIGN(VerifyReport report, pass.Run());
     if (!pass.missing_banks().empty()) {
       banks.insert(banks.end(), pass.missing_banks().begin(), pass.missing_banks().end());
@@ -86,7 +85,7 @@ Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, PcrReader* pcr
     }
     if (best && report.finding && report.finding->bank == best->finding->bank &&
         report.finding->record <= best->finding->record) {
-      return std::move(*best);  // padding did not help: the first answer stands
+      return std::move(*best);  // padding did not help: keep the first answer
     }
     if (!report.finding || !report.finding->pcr) {
       return report;

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "verify/comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
+namespace imasnap {
+
+bool ComparedPcrs::HasAllPcrs(const Replay& replay) const {
+  return (replay.used() & ~pcrs_) == 0 &&
+         std::ranges::all_of(ima_pcrs_, [&](uint32_t pcr) { return replay.Used(pcr); });
+}
+
+Error ComparedPcrs::MissingPcr(const Replay& replay) const {
+  for (const uint32_t pcr : ima_pcrs_) {
+    if (!replay.Used(pcr)) {
+      return MakeError(ErrorCode::kCannotCheck,
+                       fmt::format("the log does not extend PCR {}, which IMA measures to; "
+                                   "--ima-pcr names those that it must extend",
+                                   pcr));
+    }
+  }
+  return MakeError(
+      ErrorCode::kCannotCheck,
+      fmt::format("the log extends PCR {}, and the PCRs to compare with do not have it "
+                  "in a bank that can be replayed here: they do not prove its records",
+                  std::countr_zero(replay.used() & ~pcrs_)));
+}
+
+std::vector<BankReport> ReportBanks(const Replay& replay, bool before) {
+  std::vector<BankReport> banks;
+  for (size_t i = 0; i < replay.banks(); ++i) {
+    BankReport& bank = banks.emplace_back();
+    bank.name = HashName(replay.bank(i).alg);
+    bank.padded_sha1 = replay.bank(i).padded_sha1;
+    for (const uint32_t pcr : replay.UsedPcrs()) {
+      bank.pcrs.emplace(pcr, before ? replay.ValueBefore(i, pcr) : replay.Value(i, pcr));
+    }
+  }
+  return banks;
+}
+
+void ReportGivenPcr(const Replay& replay, size_t bank, uint32_t pcr, const Digest* value,
+                    BankReport* report) {
+  if (replay.Used(pcr)) {
+    report->compared.insert(pcr);
+  } else if (value != nullptr && !(*value == ResetValue(replay.bank(bank).alg, pcr))) {
+    report->not_replayed.insert(pcr);
+  }
+}
+
+}  // namespace imasnap
