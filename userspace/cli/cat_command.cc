@@ -55,7 +55,7 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
                      "--json goes with neither --ascii nor --hash; leave one out");
   }
   IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
-  if (view.match == SessionMatch::kSameGap) {
+  if (view.gap) {
     return FileError(ErrorCode::kMismatch, view.live_path,
                      "does not go on from the last segment stored; 'ima-snapshot show live' shows "
                      "what is there");

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "log/aggregate.h"
 #include "log/log_reader.h"
 
 namespace imasnap {
@@ -94,23 +93,24 @@ Status Growth::CheckChain(const std::string& name, uint64_t at) const {
   StateSource source(next_, at);
   LogReader reader(source, {}, name);
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
-  if (record == nullptr || !IsAggregate(*record)) {
-    if (!closed_) {
+  const FirstRecord first(*record);
+  switch (LinkTo(*before_, first)) {
+    case Link::kClosed:
+    case Link::kUnchained:
       return {};
-    }
-    return FileError(
-        ErrorCode::kMismatch, name,
-        fmt::format("begins with {}, not with the aggregate that closed the segment before it",
-                    record == nullptr ? "nothing" : Printable(record->event_name())));
+    case Link::kNoAggregate:
+      return FileError(
+          ErrorCode::kMismatch, name,
+          fmt::format("begins with {}, not with the aggregate that closed the segment before it",
+                      Printable(first.event)));
+    case Link::kOtherAggregate:
+      break;
   }
-  IMASNAP_ASSIGN(const Aggregate aggregate, AggregateFromRecord(*record));
-  if (!(aggregate.segment_hash == *before_)) {
-    return FileError(ErrorCode::kMismatch, name,
-                     fmt::format("begins with the aggregate of attempt {}, whose Segment_Hash is "
-                                 "not that of the segment before it",
-                                 aggregate.attempt));
-  }
-  return {};
+  IMASNAP_ASSIGN(const Aggregate aggregate, *first.aggregate);
+  return FileError(ErrorCode::kMismatch, name,
+                   fmt::format("begins with the aggregate of attempt {}, whose Segment_Hash or "
+                               "attempt is not that of the segment before it",
+                               aggregate.attempt));
 }
 
 Status Growth::AddSegment(const LogPart& part) {
@@ -143,11 +143,7 @@ Status Growth::AddSegment(const LogPart& part) {
                      "does not have the SHA-256 that its metadata records");
   }
   IMASNAP_RETURN_IF_ERROR(CheckChain(part.path, begin));
-  before_.reset();
-  if (!part.info || part.info->attempt != kNoAttempt) {
-    before_ = digest;  // else staging took it, and no aggregate closed it
-  }
-  closed_ = part.info && part.info->attempt != kNoAttempt;
+  before_ = part.info ? KeyOf(*part.info) : SegmentKey{std::nullopt, info.size, digest};
   next_.segments.push_back(part.segment);
   next_.kernel_begin = end;
   moved_ = true;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "store/continuity.h"
 #include "store/environment.h"
 #include "store/log_parts.h"
 #include "view/log_state.h"
@@ -47,10 +48,8 @@ class Growth {
   Bytes open_;  // the bytes of the last stride, which is not full
   Bytes unwritten_;
   std::shared_ptr<File> spool_;
-  // SHA-256 of the segment that ends at kernel_begin, if it was added now.
-  std::optional<Digest> before_;
-  bool closed_ = false;  // an aggregate closed it, as its metadata say
-  bool moved_ = false;   // kernel_begin
+  std::optional<SegmentKey> before_;  // the segment that ends at kernel_begin, if it was added now
+  bool moved_ = false;                // kernel_begin
 };
 
 }  // namespace imasnap

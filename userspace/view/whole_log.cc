@@ -162,7 +162,7 @@ void WholeLog::Unlock(LogView* view) {
 
 Status WholeLog::ReadAll(std::optional<uint64_t> total) {
   IMASNAP_ASSIGN(LogView view, OpenView());
-  if (view.match == SessionMatch::kSameGap) {
+  if (view.gap) {
     return FileError(ErrorCode::kMismatch, view.live_path,
                      "does not go on from the last segment stored: records were removed by "
                      "something that does not keep to the lock protocol");

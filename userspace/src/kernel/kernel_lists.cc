@@ -33,7 +33,7 @@ Status KernelLists::Spool() {
   return {};
 }
 
-Result<KernelHead> KernelLists::Compare(const std::optional<SegmentKey>& last) {
+Status KernelLists::Rewind() {
   if (spooled_) {
     if (staged_) {
       IMASNAP_RETURN_IF_ERROR(staged_->Rewind());
@@ -43,18 +43,7 @@ Result<KernelHead> KernelLists::Compare(const std::optional<SegmentKey>& last) {
     IMASNAP_RETURN_IF_ERROR(Reopen());
   }
   read_ = true;
-  KernelHead head;
-  if (staged_) {
-    // Everything there was is staged together: what begins there ends there.
-    IMASNAP_ASSIGN(static_cast<LiveHead&>(head),
-                   CompareWithLive(*staged_, kernel_.staged_path(), last));
-    head.staged = !head.empty;
-    if (head.staged) {
-      return head;
-    }
-  }
-  IMASNAP_ASSIGN(static_cast<LiveHead&>(head), CompareWithLive(*live_, kernel_.live_path(), last));
-  return head;
+  return {};
 }
 
 Result<std::unique_ptr<File>> KernelLists::TakeStaged() {

@@ -6,17 +6,12 @@
 #define IMASNAP_KERNEL_KERNEL_LISTS_H_
 
 #include <memory>
-#include <optional>
 #include <utility>
 
 #include "base/result.h"
 #include "kernel/kernel_log.h"
 
 namespace imasnap {
-
-struct KernelHead : LiveHead {
-  bool staged = false;  // something is staged: what was compared begins there
-};
 
 class KernelLists {
  public:
@@ -27,10 +22,14 @@ class KernelLists {
   // Copies both to files without names and closes the kernel's, because
   // nothing can be staged while one of those is open.
   Status Spool();
-  // Lets go of both; Compare() opens them again.
+  // Lets go of both; Rewind() opens them again.
   void Close();
-  // As CompareWithLive(), from where the first of the two begins.
-  Result<KernelHead> Compare(const std::optional<SegmentKey>& last);
+  // Puts both at their beginning.
+  Status Rewind();
+  // Null if the kernel has no staging.
+  File* staged() const { return staged_.get(); }
+  File& live() const { return *live_; }
+  const KernelLog& kernel() const { return kernel_; }
 
   // At its beginning; null when nothing is staged. Only after Spool().
   Result<std::unique_ptr<File>> TakeStaged();

@@ -12,19 +12,6 @@ namespace {
 constexpr int kTries = 20;
 constexpr std::chrono::milliseconds kBetweenTries{50};
 
-// The record's aggregate, if it closes the segment.
-std::optional<Aggregate> Closing(const Record& record, const SegmentKey& segment) {
-  if (!IsAggregate(record) || segment.attempt == kNoAttempt) {
-    return std::nullopt;
-  }
-  auto aggregate = AggregateFromRecord(record);
-  if (!aggregate.ok() || aggregate->attempt != segment.attempt.value_or(aggregate->attempt) ||
-      !(aggregate->segment_hash == segment.sha256)) {
-    return std::nullopt;
-  }
-  return *aggregate;
-}
-
 }  // namespace
 
 const char* BackendName(Backend backend) {
@@ -123,55 +110,6 @@ Result<std::unique_ptr<File>> KernelLog::OpenStaged() const {
 
 Result<std::unique_ptr<File>> KernelLog::OpenForStaging() const {
   return OpenPatiently(staged_path(), OpenMode::kReadWrite);
-}
-
-Result<LiveHead> CompareWithLive(ByteSource& live, const std::string& live_name,
-                                 const std::optional<SegmentKey>& last) {
-  LiveHead head;
-  LogReader reader(live, {}, live_name, LogReader::Check::kFraming);
-  IMASNAP_ASSIGN(const Record* record, reader.Next());
-  if (record == nullptr) {
-    return head;
-  }
-  head.empty = false;
-  head.first_event = record->event_name();
-  if (IsAggregate(*record)) {
-    auto aggregate = AggregateFromRecord(*record);
-    if (aggregate.ok()) {
-      head.first_aggregate = *aggregate;
-    }
-  }
-  if (!last) {
-    return head;
-  }
-  head.closing = Closing(*record, *last);
-  if (head.closing) {
-    head.start = LiveStart::kAfterSegment;
-    return head;
-  }
-  Hasher hasher(HashAlg::kSha256);
-  while (reader.bytes() <= last->bytes) {
-    hasher.Update(record->raw);
-    if (reader.bytes() == last->bytes) {
-      if (!(hasher.Finish() == last->sha256)) {
-        return head;
-      }
-      IMASNAP_ASSIGN(record, reader.Next());
-      head.ends = record == nullptr;
-      if (record != nullptr) {
-        head.closing = Closing(*record, *last);
-      }
-      if (head.closing || last->attempt.value_or(kNoAttempt) == kNoAttempt) {
-        head.start = LiveStart::kContainsSegment;
-      }
-      return head;
-    }
-    IMASNAP_ASSIGN(record, reader.Next());
-    if (record == nullptr) {
-      return head;
-    }
-  }
-  return head;
 }
 
 }  // namespace imasnap

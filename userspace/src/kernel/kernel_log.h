@@ -12,7 +12,6 @@
 
 #include "base/file_system.h"
 #include "base/result.h"
-#include "log/aggregate.h"
 
 namespace imasnap {
 
@@ -67,36 +66,6 @@ class KernelLog {
   std::string directory_;
   Pause pause_;
 };
-
-// How a segment is found again: by its bytes and the aggregate that closed it.
-struct SegmentKey {
-  // Nothing: not known, any will do, or none. 0: none, it was taken by staging.
-  std::optional<uint64_t> attempt;
-  uint64_t bytes = 0;
-  Digest sha256;
-};
-
-// Where the kernel's list begins, seen from the last segment stored.
-enum class LiveStart {
-  kAfterSegment,     // with the aggregate that closed it: it was purged
-  kContainsSegment,  // with the segment itself and that aggregate, if one closed
-                     // it: not purged
-  kUnrelated,        // neither
-};
-
-struct LiveHead {
-  LiveStart start = LiveStart::kUnrelated;
-  bool empty = true;
-  std::string first_event;                   // of the first record
-  std::optional<Aggregate> first_aggregate;  // if the first record is one
-  std::optional<Aggregate> closing;          // what closed the segment, if found
-  bool ends = false;                         // kContainsSegment: nothing comes after the segment
-};
-
-// Reads as much of the list (from its beginning) as the answer needs. Without a
-// `last` segment the start is kUnrelated.
-Result<LiveHead> CompareWithLive(ByteSource& live, const std::string& live_name,
-                                 const std::optional<SegmentKey>& last);
 
 }  // namespace imasnap
 

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include "snapshot/staging.h"
-#include "store/session.h"
+#include "store/continuity.h"
 
 namespace imasnap {
 namespace {
@@ -31,19 +31,17 @@ Status RemoveLeftovers(const Environment& env, Session* session, Notes* notes) {
 // Whether `later` begins with all records of `earlier`, which was stored, but
 // not purged, when `later` was taken.
 Result<bool> Holds(FileSystem& fs, const Segment& later, const Segment& earlier) {
-  if (!earlier.info ||
-      (earlier.info->attempt == kNoAttempt && earlier.info->state != SegmentState::kStored)) {
+  if (!earlier.info) {
     return false;
   }
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(later.path, OpenMode::kRead));
-  IMASNAP_ASSIGN(const LiveHead head, CompareWithLive(*file, later.path, KeyOf(*earlier.info)));
-  return head.start == LiveStart::kContainsSegment;
+  return Contains(*file, later.path, *earlier.info);
 }
 
 // A segment whose metadata did not get written: the kernel's list says which
 // aggregate closed it, if one did, its own records whether it supersedes the
 // one before.
-Status Adopt(const Environment& env, const LiveHead& head, Session* session, Notes* notes) {
+Status Adopt(const Environment& env, const ListHead& head, Session* session, Notes* notes) {
   Segment& segment = session->segments.back();
   IMASNAP_ASSIGN(SegmentInfo info, DescribeSegment(env.fs, segment));
   const size_t count = session->segments.size();
@@ -146,9 +144,9 @@ Status ContinueSession(const Environment& env, Session* session, bool carried_ov
 }
 
 // The records since cold boot that are gone from the kernel, as far as it says so.
-Result<uint64_t> RecordsGone(const KernelLog& kernel, const KernelHead& head) {
-  if (head.first_aggregate) {
-    return head.first_aggregate->record_count;
+Result<uint64_t> RecordsGone(const KernelLog& kernel, const ListHead& head) {
+  if (head.first && head.first->aggregate && head.first->aggregate->ok()) {
+    return (*head.first->aggregate)->record_count;
   }
   // In this order: one that is measured in between must not seem to be gone.
   IMASNAP_ASSIGN(const std::optional<uint64_t> total, kernel.Counter("runtime_measurements_total"));
@@ -157,7 +155,7 @@ Result<uint64_t> RecordsGone(const KernelLog& kernel, const KernelHead& head) {
 }
 
 // For a session that has no segment: what is gone from the kernel should be in another.
-Status CheckNothingGone(const Environment& env, const KernelHead& head, Notes* notes) {
+Status CheckNothingGone(const Environment& env, const ListHead& head, Notes* notes) {
   IMASNAP_ASSIGN(const uint64_t gone, RecordsGone(env.kernel(), head));
   if (gone == 0) {
     return {};
@@ -176,12 +174,6 @@ Status CheckNothingGone(const Environment& env, const KernelHead& head, Notes* n
                        "boot, set allow_gap = true; nothing was done");
 }
 
-// Whether a session would be closed, and some day removed, for want of the count.
-bool OnlyTheTpmTells(const BootEvidence& evidence) {
-  return evidence.same_machine && evidence.reset_count_then && !evidence.reset_count_now &&
-         evidence.last && evidence.last->attempt == kNoAttempt;
-}
-
 // Whether the segment's bytes are those that its metadata say.
 Result<bool> IsIntact(FileSystem& fs, const Segment& segment) {
   if (!segment.has_data || !segment.info) {
@@ -198,11 +190,11 @@ Result<bool> IsIntact(FileSystem& fs, const Segment& segment) {
 // Brings the last segment to a state that the next snapshot can go on from.
 class LastSegment {
  public:
-  LastSegment(const Environment& env, const BootEvidence& evidence, const KernelHead& head,
+  LastSegment(const Environment& env, const std::optional<SegmentKey>& key, const ListHead& head,
               Recovered* out, Notes* notes)
-      : env_(env), evidence_(evidence), head_(head), out_(out), notes_(notes) {}
+      : env_(env), key_(key), head_(head), out_(out), notes_(notes) {}
 
-  Status Settle(SessionMatch match, Backend backend);
+  Status Settle(Continuation found, Backend backend);
 
  private:
   Segment& last() { return out_->session.segments.back(); }
@@ -210,8 +202,8 @@ class LastSegment {
   Status SettleInKernel();
 
   const Environment& env_;
-  const BootEvidence& evidence_;
-  const KernelHead& head_;
+  const std::optional<SegmentKey>& key_;
+  const ListHead& head_;
   Recovered* out_;
   Notes* notes_;
 };
@@ -231,7 +223,7 @@ Status LastSegment::SettleInKernel() {
     IMASNAP_ASSIGN(intact, IsIntact(env_.fs, last()));
   }
   if (deletable && intact) {
-    IMASNAP_ASSIGN(const bool deleted, DeleteStagedSegment(env_.kernel(), *evidence_.last, notes_));
+    IMASNAP_ASSIGN(const bool deleted, DeleteStagedSegment(env_.kernel(), *key_, notes_));
     if (!deleted) {
       return FileError(ErrorCode::kFailed, env_.kernel().staged_path(),
                        "was changed by another program meanwhile; try again");
@@ -247,23 +239,23 @@ Status LastSegment::SettleInKernel() {
   return {};
 }
 
-Status LastSegment::Settle(SessionMatch match, Backend backend) {
+Status LastSegment::Settle(Continuation found, Backend backend) {
   if (out_->session.segments.empty()) {
     return {};
   }
-  const bool still = StillInKernel(evidence_, head_);
-  const bool by_staging = !head_.closing && (still || backend == Backend::kStaging);
-  if (!last().info && last().has_data && evidence_.last && (head_.closing || by_staging)) {
+  const bool contained = found == Continuation::kContains;
+  const bool by_staging = !head_.closing && (contained || backend == Backend::kStaging);
+  if (!last().info && last().has_data && key_ && (head_.closing || by_staging)) {
     IMASNAP_RETURN_IF_ERROR(Adopt(env_, head_, &out_->session, notes_));
   }
-  if (match == SessionMatch::kSameGap) {
+  if (found == Continuation::kGap) {
     notes_->push_back(fmt::format(
         "the kernel's list does not go on from segment {}: it begins with {}; "
         "records between them are not in the store",
-        SegmentName(last().number), head_.empty ? "nothing" : Printable(head_.first_event)));
+        SegmentName(last().number), head_.first ? Printable(head_.first->event) : "nothing"));
     return {};
   }
-  if (still) {
+  if (contained) {
     return SettleInKernel();
   }
   if (last().info && last().info->state == SegmentState::kStored) {
@@ -314,7 +306,7 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   IMASNAP_ASSIGN(KernelLists lists, KernelLists::Open(env.kernel()));
   IMASNAP_ASSIGN(std::optional<Session> newest, store.LoadNewest());
   if (!newest) {
-    IMASNAP_ASSIGN(const KernelHead head, lists.Compare(std::nullopt));
+    IMASNAP_ASSIGN(const ListHead head, ReadHead(&lists, std::nullopt));
     out.staged = head.staged;
     IMASNAP_RETURN_IF_ERROR(CheckNothingGone(env, head, notes));
     IMASNAP_ASSIGN(out.session, NewSession(env, 1, notes));
@@ -323,22 +315,22 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   Session& session = *newest;
   IMASNAP_RETURN_IF_ERROR(store.SyncSession(session));
   IMASNAP_RETURN_IF_ERROR(RemoveLeftovers(env, &session, notes));
-  IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(env.fs, session));
-  const BootEvidence evidence = EvidenceOf(env, session, key);
-  IMASNAP_ASSIGN(const KernelHead head, lists.Compare(ToFind(evidence)));
+  IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(env.fs, session.segments));
+  const BootClues clues = CluesOf(env, session);
+  IMASNAP_ASSIGN(const ListHead head, ReadHead(&lists, key));
   lists.Close();
   out.staged = head.staged;
-  const SessionMatch match = MatchSession(evidence, head);
-  if (match == SessionMatch::kOtherBoot && OnlyTheTpmTells(evidence)) {
+  const Continuation found = ContinuationOf(clues, key, head);
+  if (found == Continuation::kOtherBoot && NeedsResetCount(clues, key)) {
     return FileError(ErrorCode::kFailed, session.directory,
                      "was taken by staging, so that only the TPM's reset count tells whether it is "
                      "of this boot, and the TPM does not answer; nothing was done, try again. If "
                      "there is no TPM any more, move the directory out of the store");
   }
-  if (match == SessionMatch::kOtherBoot || session.segments.empty()) {
+  if (found == Continuation::kOtherBoot || session.segments.empty()) {
     IMASNAP_RETURN_IF_ERROR(CheckNothingGone(env, head, notes));
   }
-  if (match == SessionMatch::kOtherBoot && (session.info || !session.segments.empty())) {
+  if (found == Continuation::kOtherBoot && (session.info || !session.segments.empty())) {
     IMASNAP_RETURN_IF_ERROR(CloseSession(env, session));
     notes->push_back(fmt::format("session {} is of an earlier boot; session {} begins",
                                  SegmentName(session.id), SegmentName(session.id + 1)));
@@ -346,11 +338,11 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
     return out;
   }
   out.session = std::move(session);
-  const bool carried_over = !evidence.same_run && StillInKernel(evidence, head);
+  const bool carried_over = !clues.same_run && found == Continuation::kContains;
   IMASNAP_RETURN_IF_ERROR(ContinueSession(env, &out.session, carried_over));
   IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
   static_cast<void>(failed);  // noted, and tried again by the next
-  IMASNAP_RETURN_IF_ERROR(LastSegment(env, evidence, head, &out, notes).Settle(match, backend));
+  IMASNAP_RETURN_IF_ERROR(LastSegment(env, key, head, &out, notes).Settle(found, backend));
   return out;
 }
 

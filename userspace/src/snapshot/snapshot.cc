@@ -9,6 +9,7 @@
 #include "snapshot/recovery.h"
 #include "snapshot/snapshot_source.h"
 #include "snapshot/staging.h"
+#include "store/continuity.h"
 #include "store/segment_writer.h"
 #include "store/session.h"
 
@@ -196,9 +197,9 @@ Status Taker::CheckSuperseded(const std::string& temporary) {
     return {};
   }
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, env_.fs.OpenFile(temporary, OpenMode::kRead));
-  IMASNAP_ASSIGN(const LiveHead head,
-                 CompareWithLive(*file, temporary, KeyOf(*at_.session.segments.back().info)));
-  if (head.start != LiveStart::kContainsSegment) {
+  IMASNAP_ASSIGN(const bool contained,
+                 Contains(*file, temporary, *at_.session.segments.back().info));
+  if (!contained) {
     return FileError(ErrorCode::kFailed, kernel_.live_path(),
                      fmt::format("does not begin with the records of segment {} any more: another "
                                  "program removed them meanwhile; nothing was purged, try again",

@@ -6,7 +6,7 @@
 #include <cerrno>
 
 #include "log/log_reader.h"
-#include "store/store.h"
+#include "store/continuity.h"
 
 namespace imasnap {
 
@@ -94,9 +94,8 @@ Status SnapshotSource::Purge(const SegmentInfo& segment, std::vector<std::string
   // Interrupted, or failed after the records had gone: the list knows.
   const auto purged = [&]() -> Result<bool> {
     IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel_.OpenLive());
-    IMASNAP_ASSIGN(const LiveHead head,
-                   CompareWithLive(*live, kernel_.live_path(), KeyOf(segment)));
-    return head.start == LiveStart::kAfterSegment;
+    IMASNAP_ASSIGN(const ListHead head, ReadHead(*live, kernel_.live_path(), KeyOf(segment)));
+    return head.place == SegmentPlace::kBefore;
   };
   const auto gone = purged();
   if (gone.ok() && *gone) {

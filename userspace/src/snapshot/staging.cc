@@ -85,8 +85,8 @@ Status StagingSource::Purge(const SegmentInfo& segment, std::vector<std::string>
 Result<bool> DeleteStagedSegment(const KernelLog& kernel, const SegmentKey& key,
                                  std::vector<std::string>* notes) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, kernel.OpenForStaging());
-  IMASNAP_ASSIGN(const LiveHead head, CompareWithLive(*file, kernel.staged_path(), key));
-  if (head.start != LiveStart::kContainsSegment || !head.ends) {
+  IMASNAP_ASSIGN(const ListHead head, ReadHead(*file, kernel.staged_path(), key));
+  if (head.place != SegmentPlace::kInList || !head.ends) {
     return false;
   }
   IMASNAP_RETURN_IF_ERROR(DeleteStaged(*file, notes));

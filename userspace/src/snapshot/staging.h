@@ -14,6 +14,7 @@
 
 #include "kernel/kernel_log.h"
 #include "snapshot/source.h"
+#include "store/continuity.h"
 
 namespace imasnap {
 

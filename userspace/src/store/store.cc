@@ -305,6 +305,4 @@ Result<uint64_t> RecordsBefore(FileSystem& fs, const Session& session,
   return records;
 }
 
-SegmentKey KeyOf(const SegmentInfo& info) { return {info.attempt, info.bytes, info.sha256}; }
-
 }  // namespace imasnap

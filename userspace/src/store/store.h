@@ -11,7 +11,6 @@
 
 #include "base/file_system.h"
 #include "base/result.h"
-#include "kernel/kernel_log.h"
 #include "store/metadata.h"
 
 namespace imasnap {
@@ -96,9 +95,6 @@ Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment);
 // The records since cold boot up to the last segment, leaving out `superseded`.
 Result<uint64_t> RecordsBefore(FileSystem& fs, const Session& session,
                                std::optional<uint64_t> superseded);
-
-// What finds the segment in the kernel's list: from its metadata.
-SegmentKey KeyOf(const SegmentInfo& info);
 
 }  // namespace imasnap
 

@@ -5,20 +5,11 @@
 
 #include <algorithm>
 
-#include "log/aggregate.h"
 #include "log/log_reader.h"
-#include "store/store.h"
+#include "store/continuity.h"
 
 namespace imasnap {
 namespace {
-
-// What tells the first record of a part.
-struct FirstRecord {
-  Digest raw;
-  Digest data;
-  std::string event;
-  bool aggregate = false;
-};
 
 // Nothing for a part that is empty or damaged at its beginning.
 Result<std::optional<FirstRecord>> ReadFirst(const LogPart& part) {
@@ -31,12 +22,7 @@ Result<std::optional<FirstRecord>> ReadFirst(const LogPart& part) {
   if (!record.ok() || *record == nullptr) {
     return std::optional<FirstRecord>();
   }
-  FirstRecord first;
-  first.raw = HashBytes(HashAlg::kSha256, (*record)->raw);
-  first.data = HashBytes(HashAlg::kSha256, (*record)->template_data);
-  first.event = (*record)->event_name();
-  first.aggregate = IsAggregate(**record);
-  return std::optional<FirstRecord>(std::move(first));
+  return std::optional<FirstRecord>(**record);
 }
 
 // What is known on both sides must be the same.
@@ -73,7 +59,7 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
   const LogPart& front = parts.front();
   if (!front.missing && !front.discarded && !front.missing_before) {
     IMASNAP_ASSIGN(const std::optional<FirstRecord> first, ReadFirst(front));
-    if (first && from.first_record.size != 0 && !(first->raw == from.first_record)) {
+    if (first && from.first_record.size != 0 && !(first->sha256 == from.first_record)) {
       return StateRefused(state_file, fmt::format("is of another boot: {} begins with another "
                                                   "record than the log that was verified",
                                                   front.path));
@@ -106,7 +92,9 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
     return Boundary{index, false};
   }
   IMASNAP_ASSIGN(const std::optional<FirstRecord> first, ReadFirst(*found));
-  if (!first || (first->aggregate && first->data == from.aggregate)) {
+  const SegmentKey last = {
+      .attempt = from.attempt, .sha256 = from.segment_sha256, .aggregate = from.aggregate};
+  if (!first || LinkTo(last, *first) == Link::kClosed) {
     const bool after_it = index > 0 && parts[index - 1].segment == from.segment;
     return Boundary{index, first.has_value() && after_it};
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "store/continuity.h"
 #include "store/log_parts.h"
 
 namespace imasnap {
@@ -43,64 +44,33 @@ Result<Session> FindSession(FileSystem& fs, const std::string& directory,
   return store.Load(chosen);
 }
 
-// What the list says of a segment. A damaged one says nothing: verification finds
-// where it is.
-Result<LiveHead> HeadOf(FileSystem& fs, const std::string& live,
-                        const std::optional<SegmentKey>& key) {
-  IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(live, OpenMode::kRead));
-  auto head = CompareWithLive(*file, live, key);
-  if (!head.ok() && head.error().code == ErrorCode::kMalformed) {
-    LiveHead damaged;
-    damaged.empty = false;
-    return damaged;
-  }
-  return head;
-}
-
-// The bytes of one that staging took and the kernel deleted can come again.
-bool MayBeUnpurged(const Segment& segment) {
-  return !segment.info || segment.info->attempt != kNoAttempt ||
-         segment.info->state == SegmentState::kStored;
-}
-
-// Takes away the last segment if the list still holds its records, of which `start`
-// tells, and with it the one that it supersedes, where only its metadata, which is
-// lost, would have named that.
-Status LeaveOutUnpurged(FileSystem& fs, const std::string& live, LiveStart start,
-                        std::vector<Segment>* segments) {
-  if (start != LiveStart::kContainsSegment || !MayBeUnpurged(segments->back())) {
-    return {};
-  }
-  const bool described = segments->back().info.has_value();
-  segments->pop_back();
-  if (described || segments->empty() || !segments->back().info ||
-      !MayBeUnpurged(segments->back())) {
-    return {};
-  }
-  IMASNAP_ASSIGN(const LiveHead before, HeadOf(fs, live, KeyOf(*segments->back().info)));
-  if (before.start == LiveStart::kContainsSegment) {
-    segments->pop_back();
-  }
-  return {};
-}
-
-// Brings `view` to what comes before the list `live`.
+// Removes from `view` the segments that the list `live` contains. Whether the two belong
+// together is for verification to find out.
 Status MeetLive(FileSystem& fs, const std::string& live, LogView* view) {
   IMASNAP_ASSIGN(const FileInfo info, fs.Stat(live));
   if (info.type != FileType::kRegular) {
     return FileError(ErrorCode::kCannotCheck, live, "is not a regular file");
   }
   view->live_path = live;
-  IMASNAP_ASSIGN(const std::optional<SegmentKey> key, LastKey(fs, *view->session));
-  IMASNAP_ASSIGN(const LiveHead head, HeadOf(fs, live, key));
-  const uint64_t attempt = key ? key->attempt.value_or(kNoAttempt) : kNoAttempt;
-  if (head.empty && attempt != kNoAttempt) {
+  bool empty = false;
+  // A damaged list contains nothing: verification reports where it is damaged.
+  const auto find = [&](const std::optional<SegmentKey>& segment) -> Result<ListHead> {
+    IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(live, OpenMode::kRead));
+    auto head = ReadHead(*file, live, segment);
+    empty = head.ok() && !head->first;
+    const bool damaged = !head.ok() && head.error().code == ErrorCode::kMalformed;
+    return damaged ? Result<ListHead>(ListHead()) : head;
+  };
+  IMASNAP_RETURN_IF_ERROR(LeaveOutContained(fs, {}, find, &view->segments));
+  const bool described = !view->segments.empty() && view->segments.back().info;
+  const uint64_t attempt = described ? view->segments.back().info->attempt : kNoAttempt;
+  if (empty && attempt != kNoAttempt) {
     return FileError(ErrorCode::kCannotCheck, live,
                      fmt::format("is empty: the aggregate of attempt {}, which closed segment {}, "
                                  "must be its first record",
                                  attempt, SegmentName(view->segments.back().number)));
   }
-  return LeaveOutUnpurged(fs, live, head.start, &view->segments);
+  return {};
 }
 
 }  // namespace
