@@ -115,6 +115,39 @@ TEST(StagedCheckpointTest, NextRunReadsOnlyWhatIsNew) {
   EXPECT_EQ(damaged->finding->record, state.records + 1);
 }
 
+// The kernel measures a file after its empty list was read to the end.
+class MeasuringTpm : public testing::FakeTpm {
+ public:
+  explicit MeasuringTpm(testing::FakeKernel* kernel) : FakeTpm(kernel), kernel_(kernel) {}
+  Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override {
+    if (!pcrs.empty() && !measured_) {  // else it only asks for the banks
+      measured_ = true;
+      kernel_->MeasureFiles(1);
+    }
+    return FakeTpm::Read(pcrs);
+  }
+
+ private:
+  testing::FakeKernel* kernel_;
+  bool measured_ = false;
+};
+
+TEST(StagedCheckpointTest, ARecordThatFollowsAnEmptyListLeavesTheBoundary) {
+  World world(testing::Kind::kStaging);
+  world.kernel.MeasureFiles(8);
+  ASSERT_TRUE(world.Take().ok());
+  MeasuringTpm tpm(&world.kernel);
+  const auto first = VerifyFrom(&world, &tpm, nullptr);
+  ASSERT_TRUE(first.ok()) << first.error().ToString();
+  EXPECT_EQ(first->live_records, 1U);
+  ASSERT_TRUE(first->checkpoint);
+  EXPECT_EQ(first->checkpoint->segment_sha256, world.Info(1).sha256);
+  const auto next = VerifyFrom(&world, &world.tpm, &*first->checkpoint);
+  ASSERT_TRUE(next.ok()) << next.error().ToString();
+  EXPECT_FALSE(next->finding);
+  EXPECT_EQ(next->records_before, world.kernel.total() - 1);
+}
+
 TEST_F(CheckpointTest, WithoutPcrsFromOutsideThereIsNone) {
   auto report = VerifyFrom(&world_, nullptr, &state_);
   ASSERT_TRUE(report.ok());

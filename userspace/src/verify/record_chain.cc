@@ -154,6 +154,9 @@ void RecordChain::BeginReading(size_t first) {
 bool RecordChain::BeginPart(size_t index) {
   index_ = index;
   first_record_ = report_.records + 1;
+  if (sha256_) {
+    previous_sha256_ = sha256_;
+  }
   if (!CheckPresent()) {
     return false;
   }
@@ -356,9 +359,7 @@ Status RecordChain::Add(const Record& record) {
     return {};
   }
   ++report_.records;
-  if (part().segment == 0) {
-    ++report_.live_records;
-  }
+  report_.live_records += part().segment == 0 ? 1 : 0;
   return {};
 }
 
@@ -390,11 +391,9 @@ void RecordChain::CheckInfo(const Digest& sha256) {
 }
 
 void RecordChain::EndPart() {
-  previous_sha256_ = reader_->hash();
-  CheckInfo(*previous_sha256_);
-  if (part().segment != 0 && !has_finding()) {
-    ++report_.segments;
-  }
+  sha256_ = reader_->hash();
+  CheckInfo(*sha256_);
+  report_.segments += part().segment != 0 && !has_finding() ? 1 : 0;
 }
 
 }  // namespace imasnap

@@ -89,6 +89,7 @@ class RecordChain {
 
   size_t index_ = 0;  // of the part
   std::optional<DigestPipeline> reader_;
+  std::optional<Digest> sha256_;           // of the part, once its end was read
   std::optional<Digest> previous_sha256_;  // of the part before
   std::optional<uint64_t> last_attempt_;
   uint64_t first_record_ = 0;         // of the part
