@@ -2,6 +2,7 @@
 #include "tpm/pcr_selection.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
