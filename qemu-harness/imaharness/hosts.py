@@ -79,6 +79,7 @@ class Ended:
     status: int
     seconds: int
     last_line: str
+    built_mb: int  # build/ after it, without downloads, in MB
 
 
 @dataclass
@@ -161,7 +162,9 @@ def run_step(root: Path, step: Step, log: Path) -> Ended:
     with log.open("wb") as out:
         done = subprocess.run(_enter(root, step), stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
     seconds = round(time.monotonic() - began)
-    return Ended(step.command, step.user, done.returncode, seconds, last_line(log.read_text(errors="replace")))
+    built = process.output(["du", "-sm", root / step.tree.lstrip("/") / "build"])  # the downloads were mounted there
+    ended = last_line(log.read_text(errors="replace"))
+    return Ended(step.command, step.user, done.returncode, seconds, ended, int(built.split()[0]))
 
 
 def _tools(root: Path) -> dict[str, str]:
@@ -204,14 +207,14 @@ def run_host(suite: str, steps: Sequence[Step], run: Callable[[Path, Step, Path]
 def table(hosts: Mapping[str, Host]) -> str:
     """The results as Markdown."""
     lines = ["<!-- SPDX-License-Identifier: GPL-2.0-or-later -->", "# Last runs of `make hosts`", ""]
-    lines += ["| host | when, commit | step | result | time | last line |", "| --- | --- | --- | --- | --- | --- |"]
+    lines += ["| host | when, commit | step | result | time | size of build/ | last line |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for host in hosts.values():
         for ended in host.steps.values():
             who = "" if ended.user == "root" else " as an ordinary user"
             result = "ok" if ended.status == 0 else f"exit {ended.status}"
             lines.append(
                 f"| {host.suite} | {host.date}, {host.commit} | `{ended.command}`{who} | {result}"
-                f" | {ended.seconds // 60}:{ended.seconds % 60:02} | {ended.last_line} |"
+                f" | {ended.seconds // 60}:{ended.seconds % 60:02} | {ended.built_mb} MB | {ended.last_line} |"
             )
     lines += ["", "Tools of each host:", ""]
     lines += [f"- {h.suite}: {', '.join(f'{k} {v}' for k, v in h.tools.items())}" for h in hosts.values()]

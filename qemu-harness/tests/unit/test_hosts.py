@@ -28,9 +28,9 @@ class Conclusion(support.TemporaryDirectory):
     def test_a_host_is_good_only_if_every_step_is_and_one_ran(self) -> None:
         host = Host("trixie", "abc", "2026-01-01")
         self.assertFalse(host.ok)
-        host.steps["demo"] = Ended("make demo", "root", 0, 61, "done")
+        host.steps["demo"] = Ended("make demo", "root", 0, 61, "done", 3)
         self.assertTrue(host.ok)
-        host.steps["check"] = Ended("make check", "root", 2, 5, "1 passed, 1 failed, 0 skipped")
+        host.steps["check"] = Ended("make check", "root", 2, 5, "1 passed, 1 failed, 0 skipped", 3)
         self.assertFalse(host.ok)
         self.assertIn("check FAILED (2)", host.line())
 
@@ -39,25 +39,26 @@ class Conclusion(support.TemporaryDirectory):
 
         def run(root: Path, step: Step, log: Path) -> Ended:
             ran.append(step.name)
-            return Ended(step.command, step.user, 1, 0, "")
+            return Ended(step.command, step.user, 1, 0, "", 3)
 
         with mock.patch.object(hosts, "make_root", lambda suite: self.tmp), mock.patch.object(hosts, "_tools", lambda root: {}):
             host = hosts.run_host("trixie", PLANS["trixie"], run)
         self.assertEqual(ran, ["demo", "check", "user-demo", "user-check"])
         self.assertFalse(host.ok)
 
-    def test_a_command_that_fails_gives_its_status(self) -> None:
+    def test_a_command_that_fails_gives_its_status_and_what_it_left(self) -> None:
         with mock.patch.object(hosts, "_enter", lambda root, step: ["bash", "-c", step.command]):
-            (self.tmp / "root" / "ima").mkdir(parents=True)
+            (self.tmp / "root" / "ima" / "build").mkdir(parents=True)
+            (self.tmp / "root" / "ima" / "build" / "image").write_bytes(bytes(2_500_000))
             ended = hosts.run_step(self.tmp, Step("check", "echo text; exit 7"), self.tmp / "log")
-        self.assertEqual((ended.status, ended.last_line), (7, "text"))
+        self.assertEqual((ended.status, ended.last_line, ended.built_mb), (7, "text", 3))
 
 
 class Record(support.TemporaryDirectory):
     def test_a_round_replaces_the_row_of_its_host_alone(self) -> None:
         file = self.tmp / "hosts.json"
         for suite, commit in (("sid", "one"), ("trixie", "one"), ("sid", "two")):
-            hosts.record(Host(suite, commit, "2026-01-01", {"demo": Ended("make demo", "root", 0, 1, "x")}), file)
+            hosts.record(Host(suite, commit, "2026-01-01", {"demo": Ended("make demo", "root", 0, 1, "x", 3)}), file)
         kept = json.loads(file.read_text())
         self.assertEqual({name: host["commit"] for name, host in kept.items()}, {"trixie": "one", "sid": "two"})
         self.assertEqual(len([line for line in (self.tmp / "hosts.md").read_text().splitlines() if "`make demo`" in line]), 2)
@@ -65,5 +66,5 @@ class Record(support.TemporaryDirectory):
     def test_steps_of_the_same_commit_are_kept(self) -> None:
         file = self.tmp / "hosts.json"
         for name in ("demo", "check"):
-            hosts.record(Host("sid", "one", "2026-01-01", {name: Ended(name, "root", 0, 1, "x")}), file)
+            hosts.record(Host("sid", "one", "2026-01-01", {name: Ended(name, "root", 0, 1, "x", 3)}), file)
         self.assertEqual(list(json.loads(file.read_text())["sid"]["steps"]), ["demo", "check"])
