@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Decide between KVM and TCG.
+"""Choose between KVM and TCG.
 
-/dev/kvm may exist and yet hang every guest in its firmware, so 'auto' believes
-it only after a guest has run; the answer is kept until the host boots again.
+/dev/kvm may exist and yet hang every guest in its firmware. So 'auto' boots a
+guest with KVM once before it chooses KVM. The result is kept until the host reboots.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PROBE_SECONDS = 15
 
 
 def _probe(kernel: Path) -> bool:
-    """Whether KERNEL, given no root file system, panics and so ends QEMU in time."""
+    """Boot KERNEL with KVM; it has no root file system, so it should panic and end QEMU in time."""
     argv = [qemu.program(), "-nodefaults", "-display", "none", "-no-reboot", "-m", "256M"]
     argv += [*qemu.accel_options("kvm"), "-kernel", str(kernel), "-append", "panic=-1"]
     try:
@@ -45,7 +45,7 @@ def _boot_id() -> str:
 
 
 def _known() -> str | None:
-    """What 'auto' found since the host booted."""
+    """The result of 'auto' if it needs no probe."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     if _answer_file().exists():
@@ -57,11 +57,11 @@ def _known() -> str | None:
 
 def _check(wanted: str) -> None:
     if wanted not in CHOICES:
-        raise UsageError(f"no accelerator {wanted!r}; there are {', '.join(CHOICES)}")
+        raise UsageError(f"unknown accelerator {wanted!r}; choose from {', '.join(CHOICES)}")
 
 
 def foreseen(wanted: str) -> str:
-    """What choose() answers if a probe that it would have to make succeeds."""
+    """What choose() returns; if that needs a probe, assume that the probe succeeds."""
     _check(wanted)
     return (_known() or "kvm") if wanted == "auto" else wanted
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Fetch one package of another Debian suite without touching the system's apt.
+"""Download a package of another Debian suite without touching the system's apt.
 
-The mirror is the one that this machine's apt is configured with; lists and
-cache are private, only keys, proxies and credentials are the system's.
+Mirrors, keys, proxies and credentials are those of the system's apt. The package
+lists and the cache are private.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 def mirrors() -> list[str]:
-    """The Debian archives that apt is configured with, security archives left out."""
+    """The Debian archives in apt's configuration, without security archives."""
     lines = process.output(
         [
             "apt-get",
@@ -27,7 +27,7 @@ def mirrors() -> list[str]:
             "Created-By: Packages",
         ]
     ).splitlines()
-    found: dict[str, bool] = {}  # an ordered set; the value says whether Debian signed it
+    found: dict[str, bool] = {}  # in order; the value is whether its origin is Debian
     for line in lines:
         uri, _, rest = line.partition(" ")
         suite, _, origin = rest.partition(" ")
@@ -38,7 +38,7 @@ def mirrors() -> list[str]:
 
 
 def download(package: str, suite: str, into: Path) -> Path:
-    """Download PACKAGE of SUITE into INTO and return the file; HarnessError if it can't be had."""
+    """Download PACKAGE of SUITE into INTO and return the file; HarnessError if that fails."""
     if shutil.which("apt-get") is None:
         raise HarnessError("this machine has no apt-get")
     state = into / "apt"

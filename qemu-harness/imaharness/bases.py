@@ -13,7 +13,7 @@ class Base:
     """One supported kernel and where its source is published."""
 
     name: str
-    version: str  # the release that the series was made on
+    version: str  # the release that the series is based on
     debian_suites: tuple[str, ...]  # suites that may hold linux-source-<series>
 
     @property
@@ -45,8 +45,8 @@ DEFAULT_BASE = "v7.3"
 
 
 def find_base(name: str) -> Base:
-    """The base called NAME; UsageError names those that exist."""
+    """The base called NAME; UsageError lists the known ones."""
     try:
         return BASES[name]
     except KeyError:
-        raise UsageError(f"no base {name!r}; there are {', '.join(BASES)}") from None
+        raise UsageError(f"unknown base {name!r}; choose from {', '.join(BASES)}") from None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Find the first patch of the series after which a guest fails.
+"""Find the first patch of the series that makes a guest fail.
 
-The kernel without the series comes first, then each patch in order: it is
-applied, the kernel is built and booted, and a command runs in the guest. The
-first patch that does not apply or build, whose kernel does not boot, or with
-which the command fails, is named.
+Test the kernel without the series first. Then apply each patch in order, build
+and boot the kernel, and run a command in the guest. Report the first patch that
+does not apply or build, whose kernel does not boot, or with which the command
+fails.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from .stepped import SteppedTree
 
 _QUICK = image.Copy(paths.GUEST / "scenarios/quick.sh", "/scenarios/quick.sh")
 _EPILOG = """
-Without COMMAND the lists are read and counted and, if there is a snapshot file,
-a snapshot is taken. COMMAND runs in the guest, as with 'vm run'.
+COMMAND runs in the guest, as with 'vm run'. The default command reads and counts
+the lists and, if there is a snapshot file, takes a snapshot.
 
-exit status: 0 if all are good, 1 if one fails, 125 if the harness did.
+exit status: 0 if all are good, 1 if one fails, 125 if the harness fails.
 """
 
 
 @dataclass(frozen=True)
 class Bad:
-    """A state that failed; no patch: the kernel without the series."""
+    """A state that failed. Without a patch, it is the kernel without the series."""
 
     patch: Path | None
     reason: str
@@ -50,7 +50,7 @@ def _number(patch: Path) -> int:
 
 
 def _boot_complaint(tree: SteppedTree, command: Sequence[str]) -> str:
-    """How the command failed in a guest of the present state, '' if it did not."""
+    """Run the command in a guest of the current state. Return how it failed, or ''."""
     spec = GuestSpec(
         command=command or ["sh", _QUICK.dest],
         kernel=tree.image,
@@ -63,7 +63,7 @@ def _boot_complaint(tree: SteppedTree, command: Sequence[str]) -> str:
         return ""
     if result.outcome is Outcome.EXITED:
         said = (result.stdout + result.stderr).decode(errors="replace").strip()
-        return f"the command ends with exit {result.status}\n{said}".rstrip()
+        return f"the command exits with {result.status}\n{said}".rstrip()
     return f"the guest fails: {result.explain()}"
 
 
@@ -76,7 +76,7 @@ def _complaint(tree: SteppedTree, patch: Path | None, command: Sequence[str]) ->
 
 
 def first_bad(tree: SteppedTree, command: Sequence[str], first: int) -> Bad | None:
-    """Walk through the states; those before patch number FIRST (0: none of them) are taken for good."""
+    """Test each state in order. Those before patch number FIRST are assumed to be good (0: test all)."""
     states: list[Path | None] = [None, *tree.series]
     for patch in states:
         if patch is not None:
@@ -96,7 +96,7 @@ def first_bad(tree: SteppedTree, command: Sequence[str], first: int) -> Bad | No
 
 
 def run(base: Base, ksrc: Path | None, command: Sequence[str], first: int) -> int:
-    """Print what first_bad() found; the exit status."""
+    """Print what first_bad() finds. Return the exit status."""
     if not source.patches(base):
         raise HarnessError(f"no patches in {paths.patch_dir(base.name)}")
     with stepped.stepped(base, ksrc) as tree:
@@ -112,9 +112,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="bisect-series", description=__doc__, epilog=_EPILOG, formatter_class=raw)
     p.add_argument("--base", default=os.environ.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
     p.add_argument("--ksrc", default=os.environ.get("KSRC") or None, type=Path, metavar="TREE",
-                   help="a kernel git tree of your own, to whose HEAD the series is fitted")  # fmt: skip
+                   help="a kernel git tree of your own; the series is fitted to its HEAD")  # fmt: skip
     p.add_argument("--from", dest="first", default=0, type=int, metavar="N",
-                   help="begin with patch N; those before it are applied and taken for good")  # fmt: skip
+                   help="start with patch N; those before it are applied and assumed to be good")  # fmt: skip
     p.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...")
     return p
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""'make check': run the suites, write their results, close with one line of counts."""
+"""'make check': run the suites, write their results, end with one line of counts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _package(base: Base, ksrc: Path | None) -> list[Suite]:
 
 def _kernel(base: Base, ksrc: Path | None) -> list[Suite]:
     if given.image() is not None:
-        return _skipped("kernel", "KERNEL= gives an image, and no kernel is built")
+        return _skipped("kernel", "KERNEL= names an image, so no kernel is built")
     return [kernel_check.run(base, ksrc)]
 
 
@@ -70,8 +70,8 @@ def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
     return [pyunit.run("e2e", _TESTS / "e2e", _TESTS)]
 
 
-# In the order that finds mistakes soonest. The second item says whether the
-# suite needs the series.
+# In the order that finds mistakes soonest. The second item is whether the suite
+# needs the series.
 SUITES: dict[str, tuple[Runner, bool]] = {
     "lint": (_lint, False),
     "userspace": (_userspace, False),
@@ -86,9 +86,9 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "e2e": (_e2e, True),
     "threads": (_threads, False),
 }
-# Tests of the suite userspace once more, in a build of their own that takes minutes.
+# Repeats tests of the suite userspace, in a separate build that takes minutes.
 ON_DEMAND = ("threads",)
-# Those that boot the image of KERNEL=.
+# The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e")
 
 
@@ -99,7 +99,7 @@ def _skipped(name: str, reason: str) -> list[Suite]:
 
 
 def run_one(name: str, base: Base, ksrc: Path | None) -> list[Suite]:
-    """One suite by name; what keeps it from running at all is a failed test of it."""
+    """Run one suite. If it cannot run at all, that is a failed test."""
     runner, needs_series = SUITES[name]
     if needs_series and not source.patches(base):
         return _skipped(name, f"kernel-patches/{base.name} has no patches")
@@ -115,7 +115,7 @@ def run_one(name: str, base: Base, ksrc: Path | None) -> list[Suite]:
 
 
 def _image(file: Path) -> Suite:
-    """Whether the image that was given can run a guest; what it lacks is printed."""
+    """Check that the image of KERNEL= can run a guest, and print what it lacks."""
     suite = Suite("image")
     began = time.monotonic()
     try:
@@ -140,8 +140,8 @@ def _tell(suite: Suite) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="check", description="Run the test suites.",
                                      epilog="With KERNEL=BZIMAGE in the environment, kunit, selftests and e2e boot"
-                                     " that image, and no kernel is built.")  # fmt: skip
-    suites = f"of {', '.join(SUITES)}; default: all but {', '.join(ON_DEMAND)}"
+                                     " that image and no kernel is built.")  # fmt: skip
+    suites = f"one or more of {', '.join(SUITES)}; default: all but {', '.join(ON_DEMAND)}"
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=suites)
     parser.add_argument("--base", default=os.environ.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
     parser.add_argument("--ksrc", default=os.environ.get("KSRC") or None, type=Path)
@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.ksrc is not None:
         os.environ["KSRC"] = str(args.ksrc)  # the end-to-end tests read it there
     if unknown := [s for s in args.suites if s not in SUITES]:
-        parser.error(f"no suite {', '.join(unknown)}; there are {', '.join(SUITES)}")
+        parser.error(f"unknown suite {', '.join(unknown)}; choose from {', '.join(SUITES)}")
     try:
         base = find_base(args.base)
         image = given.image()
@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in names:
         print(f"== {name}", flush=True)
         runs = usable or name not in _BOOT
-        for suite in run_one(name, base, args.ksrc) if runs else _skipped(name, "the image of KERNEL= cannot run it"):
+        for suite in run_one(name, base, args.ksrc) if runs else _skipped(name, "the image of KERNEL= cannot run a guest"):
             done.append(suite)
             _tell(suite)
         report.write(done, results)

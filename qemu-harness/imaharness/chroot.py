@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Bare Debian systems in directories, to install packages into and to build in."""
+"""Minimal Debian systems in directories, to build in and to install packages into."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _TOOLS = ("mmdebstrap", "unshare", "chroot", "tar")
 
 
 def missing() -> str:
-    """Why there can be no such directory here; empty when there can."""
+    """Why this machine cannot make a chroot; empty if it can."""
     if os.geteuid() != 0:
         return "a chroot needs root"
     if absent := [tool for tool in _TOOLS if shutil.which(tool) is None]:
         return f"{', '.join(absent)} is not installed"
     if _release().get("ID") != "debian":
-        return "this machine runs no Debian"
+        return "this machine does not run Debian"
     return ""
 
 
@@ -37,7 +37,7 @@ def _release() -> dict[str, str]:
 
 
 def _network_options() -> list[str]:
-    """How this machine's apt reaches its mirrors: proxies and the like."""
+    """The settings with which this machine's apt reaches its mirrors, for example proxies."""
     lines = process.output(["apt-config", "dump", "Acquire"]).splitlines()
     return [f"--aptopt={line}" for line in lines if line.startswith(("Acquire::http", "Acquire::Retries"))]
 
@@ -47,7 +47,7 @@ def bootstrap(suite: str, variant: str, packages: Sequence[str], into: Path, log
     partial = into.with_name(f"{os.getpid()}.{into.name}")
     signed_by = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
     options = [f"--variant={variant}", f"--include={','.join(packages)}", *_network_options()]
-    # A frozen mirror's lists of sid are out of date by their own word. Signatures are checked all the same.
+    # On a frozen mirror, the lists of sid have expired. Signatures are still checked.
     options.append('--aptopt=Acquire::Check-Valid-Until "false";')
     complaints = []
     for mirror in apt.mirrors():
@@ -67,7 +67,7 @@ def bootstrap(suite: str, variant: str, packages: Sequence[str], into: Path, log
 
 
 def tarball(packages: list[str]) -> Path:
-    """This machine's own suite with PACKAGES as a tar file, made once and kept in build/downloads."""
+    """A tar file of this machine's Debian release with PACKAGES, made once and kept in build/downloads."""
     suite = _release()["VERSION_CODENAME"]
     key = hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:12]
     made = paths.DOWNLOADS / f"chroot-{suite}-{key}.tar"
@@ -80,7 +80,7 @@ def tarball(packages: list[str]) -> Path:
 
 
 class Chroot:
-    """A directory with such a system; what runs in it ends with the command that started it."""
+    """A directory with such a system. Processes in it end with the command that started them."""
 
     def __init__(self, root: Path, archive: Path) -> None:
         self.root = root
@@ -88,7 +88,7 @@ class Chroot:
         process.output(["tar", "-C", root, "--numeric-owner", "-xf", archive])
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
-        """ARGV inside, its output and errors as one text; /proc is there, services are not."""
+        """Run ARGV inside, with /proc and without services. 'stdout' has its output and its errors."""
         apart = ["unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={self.root}/proc"]
         return subprocess.run(
             [*apart, "chroot", str(self.root), *argv],
@@ -102,7 +102,7 @@ class Chroot:
         )
 
     def install(self, deb: Path) -> None:
-        """Install the package DEB; HarnessError with what dpkg says when it fails."""
+        """Install the package DEB. If that fails, HarnessError has dpkg's output."""
         shutil.copy(deb, self.path("/tmp"))
         done = self.run("dpkg", "--install", f"/tmp/{deb.name}")
         if done.returncode != 0:

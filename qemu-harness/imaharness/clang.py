@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The release of clang's checkers that the tree is kept clean for: each release finds and formats otherwise."""
+"""The release of clang's tools that the tree is checked with; others format and warn differently."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def major(version_text: str) -> int:
 
 
 def unsuitable(tool: str) -> str:
-    """Why TOOL cannot judge this tree here; empty if it can."""
+    """Why this machine's TOOL cannot check the tree; empty if it can."""
     if shutil.which(tool) is None:
         return f"{tool} is not installed"
     here = major(process.output([tool, "--version"]))
-    return "" if here == VERSION else f"the tree is kept clean for {tool} {VERSION}; this is {tool} {here}"
+    return "" if here == VERSION else f"the tree is checked with {tool} {VERSION}; this is {tool} {here}"

@@ -16,13 +16,13 @@ from .guest import GuestSpec, Outcome, Sink, run_guest
 
 _EXIT_STATUS = f"""
 exit status of 'run':
-  the command's own; {EXIT_TIMEOUT} after a time-out; {EXIT_HARNESS} when the harness failed, the
-  guest ended without telling a status, or the kernel reported trouble on its
-  console (panic, oops, BUG, WARNING, lockdep, KASAN, kmemleak ...), whatever
-  the command said.
+  the command's own; {EXIT_TIMEOUT} after a time-out; {EXIT_HARNESS} if the harness failed, the
+  guest ended without reporting a status, or the kernel reported trouble on its
+  console (panic, oops, BUG, WARNING, lockdep, KASAN, kmemleak ...), even if the
+  command succeeded.
 
-environment (options win over it):
-  BASE, KSRC, KERNEL (instead of the flavour 'patched'), ACCEL, TPM, TPM_IF, BANKS, V
+environment (options override it):
+  BASE, KSRC, KERNEL (replaces the flavour 'patched'), ACCEL, TPM, TPM_IF, BANKS, V
 """
 
 _EXAMPLES = """
@@ -59,34 +59,34 @@ def _add_kernel_options(p: argparse.ArgumentParser) -> None:
     group.add_argument("--stock", action="store_true", help="short for --flavour stock")
     group.add_argument("--debug", action="store_true", help="short for --flavour debug, or stock-debug with --stock")
     group.add_argument("--ksrc", default=env.get("KSRC") or None, type=Path, metavar="TREE",
-                       help="a kernel git tree: its HEAD is the base, and the series is fitted to it by"
-                       " 'git am --3way'; the tree itself is not touched")  # fmt: skip
+                       help="a kernel git tree: its HEAD is the base, and 'git am --3way' fits the series to it;"
+                       " the tree itself is not changed")  # fmt: skip
 
 
 def _add_guest_options(p: argparse.ArgumentParser) -> None:
     env = os.environ
     group = p.add_argument_group("guest")
-    group.add_argument("--kernel", type=Path, metavar="BZIMAGE", help="boot this image, build nothing")
+    group.add_argument("--kernel", type=Path, metavar="BZIMAGE", help="boot this image and build no kernel")
     group.add_argument("--append", action="append", default=[], metavar="TEXT", help="add to the kernel's command line")
     group.add_argument("--memory", type=int, default=1024, metavar="MIB")
     group.add_argument("--smp", type=int, default=2, metavar="N")
     group.add_argument("--accel", choices=accel.CHOICES, default=env.get("ACCEL") or "auto")
     group.add_argument("--copy", type=image.parse_copy, action="append", default=[], metavar="FILE[:DEST]",
-                       help="bring a file (a program with its libraries) or a directory")  # fmt: skip
+                       help="copy a file (a program with its libraries) or a directory into the guest")  # fmt: skip
     group.add_argument("--env", type=_assignment, action="append", default=[], metavar="NAME=VALUE",
                        help="set in the command's environment")  # fmt: skip
     group.add_argument("--policy", type=Path, metavar="FILE", help="load this IMA policy before the command")
     group.add_argument("--disk", metavar="SIZE|FILE[:SIZE]", help="an ext4 disk at /disk; a named file is kept")
-    group.add_argument("--kexec", action="store_true", help="give the guest its bzImage and initrd in /boot")
-    group.add_argument("--out", type=Path, metavar="DIR", help="where what the command writes to /out goes")
+    group.add_argument("--kexec", action="store_true", help="put the guest's own bzImage and initrd into /boot")
+    group.add_argument("--out", type=Path, metavar="DIR", help="the host directory for what the command writes to /out")
     group.add_argument("--timeout", type=float, default=300.0, metavar="S")
-    group.add_argument("--kill-on", metavar="TEXT", help="pull the plug when the command prints TEXT (exit 0)")
-    group.add_argument("--name", default="run", help="part of the name of the results' directory")
+    group.add_argument("--kill-on", metavar="TEXT", help="cut the guest's power when the command prints TEXT (exit 0)")
+    group.add_argument("--name", default="run", help="part of the name of the results directory")
     group = p.add_argument_group("TPM")
     group.add_argument("--tpm", choices=tpm.VERSIONS, default=env.get("TPM") or "2.0")
     group.add_argument("--tpm-if", choices=tpm.INTERFACES, default=env.get("TPM_IF") or "tis")
     group.add_argument("--banks", type=_banks, default=_banks(env.get("BANKS") or "sha256"), metavar="ALG,...",
-                       help=f"active PCR banks, of {', '.join(tpm.BANKS)}")  # fmt: skip
+                       help=f"active PCR banks, one or more of {', '.join(tpm.BANKS)}")  # fmt: skip
     group.add_argument("--tpm-state", type=Path, metavar="DIR", help="keep the TPM's state here between runs")
     group.add_argument("--swtpm-preload", type=Path, metavar="LIB", help="LD_PRELOAD this into swtpm")
     group.add_argument("--swtpm-env", type=_assignment, action="append", default=[], metavar="NAME=VALUE")
@@ -97,22 +97,22 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="vm", description="Boot a guest with a software TPM and run a command in it.",
                                   epilog=_EXAMPLES, formatter_class=raw)  # fmt: skip
     verbs = top.add_subparsers(dest="verb", required=True)
-    run = verbs.add_parser("run", help="run a command; its exit status is this program's",
+    run = verbs.add_parser("run", help="run a command in a guest and exit with its status",
                            epilog=_EXIT_STATUS, formatter_class=raw)  # fmt: skip
     _add_kernel_options(run)
     _add_guest_options(run)
     run.add_argument("--quiet", action="store_true", help="only the command's own output")
     run.add_argument("--dry-run", action="store_true",
-                     help="print the swtpm and QEMU command lines, one a line, and start, build and make nothing")  # fmt: skip
+                     help="print the swtpm and QEMU command lines, one per line; build and start nothing")  # fmt: skip
     run.add_argument("command", nargs=argparse.REMAINDER, metavar="-- COMMAND...")
     shell = verbs.add_parser("shell", help="an interactive shell in the guest; 'exit' ends it")
     _add_kernel_options(shell)
     _add_guest_options(shell)
-    build = verbs.add_parser("kernel", help="build a kernel and print where its image is")
+    build = verbs.add_parser("kernel", help="build a kernel and print the path of its image")
     _add_kernel_options(build)
-    tree = verbs.add_parser("source", help="unpack a base's plain source and print where it is")
+    tree = verbs.add_parser("source", help="unpack the source of a base and print its path")
     _add_kernel_options(tree)
-    fitted = verbs.add_parser("patches", help="print the patch files of the series, with KSRC as they fit that tree")
+    fitted = verbs.add_parser("patches", help="print the paths of the patches; with KSRC, those fitted to that tree")
     _add_kernel_options(fitted)
     return top
 
@@ -124,7 +124,7 @@ def _flavour(args: argparse.Namespace) -> str:
 
 
 def _given_image(args: argparse.Namespace) -> Path | None:
-    """--kernel, or KERNEL where the flavour is the one that it stands for."""
+    """--kernel, else KERNEL if the flavour is 'patched', which it replaces."""
     if args.kernel is not None:
         return Path(args.kernel)
     return given.image() if _flavour(args) == "patched" else None

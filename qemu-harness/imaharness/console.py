@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Watch a guest's console for what a kernel says when something is wrong with it."""
+"""Watch a guest's console for the kernel's reports of trouble."""
 
 from __future__ import annotations
 
 import re
 
-# Each is a report that fails a run, whatever the command's exit status was. The
-# kernel's time stamp and caller (printk.time, PRINTK_CALLER) may stand before it.
+# Each of these reports fails a run, even if the command succeeded. The kernel's
+# time stamp and caller (printk.time, PRINTK_CALLER) may precede it.
 _PREFIX = r"^(?:<\d+>)?(?:\[ *\d+\.\d+\])? ?(?:\[ *[TC]\d+\])? ?"
 _LINE_START = (
     r"Kernel panic - not syncing",
@@ -34,7 +34,7 @@ _PANIC = re.compile(_PREFIX + r"Kernel panic - not syncing")
 
 
 class ConsoleWatcher:
-    """Takes the console as it comes, in pieces of any size; keeps the lines that report trouble."""
+    """Reads the console in pieces of any size and keeps the lines that report trouble."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -47,7 +47,7 @@ class ConsoleWatcher:
             self._line(line)
 
     def close(self) -> None:
-        """The console ended: what stands there without a newline is a line too."""
+        """The console ended: check the last line even if it has no newline."""
         if self._rest:
             self._line(self._rest)
             self._rest = b""

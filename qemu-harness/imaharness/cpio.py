@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 
 class CpioWriter:
-    """Entries in the order given; parents are made as they are needed; owner is root."""
+    """Writes entries in the order given and adds missing parents; root owns all of them."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
@@ -26,7 +26,7 @@ class CpioWriter:
                 self._entry(path, stat.S_IFDIR | (mode if depth == len(parts) else 0o755), b"")
 
     def file(self, name: str, data: bytes, mode: int = 0o644) -> None:
-        """Add regular file NAME with DATA; a second file of the same name wins in the guest."""
+        """Add regular file NAME with DATA. If two files have the same name, the guest gets the second."""
         self._parents(name)
         self._entry(name.strip("/"), stat.S_IFREG | mode, data)
 

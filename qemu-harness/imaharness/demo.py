@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""'make demo': run the snapshot cycle in a guest and tell it as it happens.
+"""'make demo': run the snapshot cycle in a guest and print each step.
 
-guest/scenarios/demo.sh does it and says when a step is done; every figure here
-is of this run. What does not come out as it should ends the demo with exit 1.
+guest/scenarios/demo.sh runs the cycle and reports when a step is done. All figures
+are from this run. If a step has the wrong result, the demo exits with 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SCENARIOS = paths.GUEST / "scenarios"
 
 
 class DemoError(HarnessError):
-    """Something did not come out as it should."""
+    """A step had the wrong result."""
 
 
 def _size(count: float) -> str:
@@ -66,7 +66,7 @@ class List:
 
 
 class Narrator:
-    """Takes the guest's output as it comes and tells each step."""
+    """Reads the guest's output while it runs and prints each step."""
 
     def __init__(self, out: Path, tpm_log: Path, banks: Sequence[str]) -> None:
         self._out = out
@@ -89,7 +89,7 @@ class Narrator:
                 step: Callable[[dict[str, str]], None] = getattr(self, f"_on_{words[1]}")
                 try:
                     step(dict(word.split("=", 1) for word in words[2:]))
-                except DemoError as e:  # told when the guest has ended
+                except DemoError as e:  # raised after the guest has ended
                     self.error = e
 
     def _text(self, name: str) -> str:
@@ -185,7 +185,7 @@ class Narrator:
 
 
 def _kernel(base: Base, ksrc: Path | None) -> Path:
-    """The image that was given, or the one of the base with the series; says which."""
+    """The image of KERNEL=, or that of the base with the series; prints which."""
     if (file := given.image()) is not None:
         _say(f"   The image is {file} ({_size(file.stat().st_size)}), built elsewhere.")
         return file
@@ -198,7 +198,7 @@ def _kernel(base: Base, ksrc: Path | None) -> Path:
 
 
 def tell(base: Base, ksrc: Path | None, accelerator: str, wanted: TpmSpec, first: int, more: int) -> None:
-    """Run the demo; DemoError or HarnessError where it goes wrong."""
+    """Run the demo; DemoError or HarnessError if it fails."""
     began = time.monotonic()
     _heading(f"A kernel with snapshots of the measurement list ({base.name})")
     bzimage = _kernel(base, ksrc)
@@ -246,15 +246,15 @@ def _positive(text: str) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     env = os.environ
-    parser = argparse.ArgumentParser(prog="demo", description="Tell the snapshot cycle as it happens in a guest.")
+    parser = argparse.ArgumentParser(prog="demo", description="Run the snapshot cycle in a guest and print each step.")
     parser.add_argument("--base", default=env.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
     parser.add_argument("--ksrc", default=env.get("KSRC") or None, type=Path, metavar="TREE")
     parser.add_argument("--accel", choices=accel.CHOICES, default=env.get("ACCEL") or "auto")
     parser.add_argument("--tpm-if", choices=INTERFACES, default=env.get("TPM_IF") or "tis")
     parser.add_argument("--banks", default=env.get("BANKS") or "sha256", metavar="ALG,...",
-                        help=f"active PCR banks, of {', '.join(BANKS)}")  # fmt: skip
-    parser.add_argument("--files", type=_positive, default=20000, help="measured before the first snapshot")
-    parser.add_argument("--more", type=_positive, default=5000, help="measured before the second")
+                        help=f"active PCR banks, one or more of {', '.join(BANKS)}")  # fmt: skip
+    parser.add_argument("--files", type=_positive, default=20000, help="how many files are measured before the first snapshot")
+    parser.add_argument("--more", type=_positive, default=5000, help="how many files are measured before the second")
     args = parser.parse_args(argv)
     try:
         wanted = TpmSpec(env.get("TPM") or "2.0", args.tpm_if, args.banks.split(","))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An ext4 disk for the guest's /disk: a size for a fresh one, a file's name to keep it."""
+"""An ext4 disk for the guest's /disk: a size makes a new one, a file's name keeps it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def size_of(text: str) -> int | None:
-    """The bytes that '64M' or '1G' name; None if TEXT is no size."""
+    """The bytes in a size such as '64M' or '1G'; None if TEXT is not a size."""
     found = re.fullmatch(r"(\d+)([KMG]?)", text)
     return int(found.group(1)) * _UNITS[found.group(2)] if found else None
 
 
 def locate(wanted: str, directory: Path) -> tuple[Path, int]:
-    """The file that WANTED (FILE, FILE:SIZE or SIZE) names, and its size if it has to be made."""
+    """The file that WANTED (FILE, FILE:SIZE or SIZE) names, and its size if it does not exist yet."""
     name, colon, size = wanted.rpartition(":")
     if colon and (size_bytes := size_of(size)) is not None:
         return Path(name).absolute(), size_bytes
@@ -30,12 +30,12 @@ def locate(wanted: str, directory: Path) -> tuple[Path, int]:
 
 
 def prepare(wanted: str, directory: Path) -> Path:
-    """The disk that WANTED asks for, made and formatted if it is not there."""
+    """The disk that WANTED asks for; make and format it if it does not exist."""
     file, size_bytes = locate(wanted, directory)
     if file.exists():
         return file
     if size_bytes < 1 << 20:
-        raise UsageError(f"--disk {wanted}: a disk has 1M at least")
+        raise UsageError(f"--disk {wanted}: a disk needs at least 1M")
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as out:
         out.truncate(size_bytes)
@@ -44,6 +44,6 @@ def prepare(wanted: str, directory: Path) -> Path:
 
 
 def holding(directory: Path, image: Path, size: str) -> Path:
-    """An ext4 disk of SIZE in the file IMAGE with all that is in DIRECTORY, as it is there."""
+    """Make IMAGE an ext4 disk of SIZE with the contents of DIRECTORY."""
     process.output(["/sbin/mkfs.ext4", "-q", "-d", directory, image, size])
     return image

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command lines that a run would start, without starting or making anything."""
+"""The command lines of a run, without starting or creating anything."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from . import accel, disk, kernel, paths, qemu, tpm
 from .bases import find_base
 from .guest import GuestSpec, check, machine_of
 
-# What only a run knows: the names of its directories, and the numbers of open sockets.
+# Placeholders for what only a run knows: its temporary directory, its open sockets.
 _SCRATCH = Path("/tmp/ima-tpm-XXXXXXXX")
 _FDS = {name: number for number, name in enumerate(("console", *qemu.PORTS), 3)}
 
 
 def command_lines(spec: GuestSpec) -> list[str]:
-    """One line a program, in the order in which they start, quoted for a shell.
+    """One line per program, in the order in which they start, quoted for a shell.
 
-    With ACCEL=auto the lines are those of KVM if the device can be opened and no
-    probe is known to have failed.
+    With ACCEL=auto the lines are for KVM if /dev/kvm can be opened and no earlier
+    probe failed.
     """
     check(spec)
     lines = []

@@ -8,8 +8,8 @@ EXIT_HARNESS = 125
 
 
 class HarnessError(Exception):
-    """The harness could not do its part; the text is for a person."""
+    """The harness failed; the text is for the user."""
 
 
 class UsageError(HarnessError):
-    """What was asked for makes no sense; nothing was started."""
+    """The request makes no sense; nothing was started."""

@@ -17,7 +17,7 @@ from .report import Status, Suite
 _CORPUS = userspace.SOURCE / "fuzz" / "corpus"
 _WORK = paths.BUILD / "fuzz"
 _PREFIX = "fuzz_"
-# What a target of 'make check' does: so many inputs, the same each time.
+# Inputs per target in 'make check'; the fixed seed makes them the same each time.
 _RUNS = 2000
 
 
@@ -28,7 +28,7 @@ class Target:
 
     @property
     def directory(self) -> Path:
-        """Where what breaks it is kept."""
+        """Where the inputs that break it are kept."""
         return _WORK / self.name
 
 
@@ -39,7 +39,7 @@ def targets(build: Path) -> list[Target]:
 
 
 def command(target: Target, found: Path, bound: Sequence[str]) -> list[str | Path]:
-    """The program's command line. FOUND gets the inputs that reach something new."""
+    """The program's command line. FOUND gets the inputs that reach new code."""
     return [
         target.program,
         *bound,
@@ -54,7 +54,7 @@ def command(target: Target, found: Path, bound: Sequence[str]) -> list[str | Pat
 
 
 def _fuzz(target: Target, found: Path, bound: Sequence[str]) -> str:
-    """Run TARGET; what it complained of, or nothing."""
+    """Run TARGET. Return its complaint, or ''."""
     if not any((_CORPUS / target.name).glob("*")):
         return f"there is no corpus in {_CORPUS / target.name}"
     found.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _fuzz(target: Target, found: Path, bound: Sequence[str]) -> str:
 
 
 def run() -> Suite:
-    """A short run of each target, which begins with the corpus alone and a fixed seed."""
+    """Run each target for a short time, from the corpus alone and with a fixed seed."""
     suite = Suite("fuzz")
     for target in targets(sanitizers.build()):
         found = target.directory / "check"
@@ -86,9 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="fuzz", description="Fuzz each target in turn. New inputs and crashes stay under build/fuzz."
     )
     parser.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
-    parser.add_argument("--seconds", type=int, default=60, help="for each target; default: 60")
+    parser.add_argument("--seconds", type=int, default=60, help="time for each target; default: 60")
     args = parser.parse_args(argv)
-    if args.seconds < 1:  # 0 would be without end
+    if args.seconds < 1:  # libFuzzer takes 0 as no limit
         parser.error("--seconds must be at least 1")
     try:
         known = {t.name: t for t in targets(sanitizers.build())}
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"fuzz: {e}", file=sys.stderr)
         return 1
     if unknown := [name for name in args.targets if name not in known]:
-        parser.error(f"no target {', '.join(unknown)}; there are {', '.join(known)}")
+        parser.error(f"unknown target {', '.join(unknown)}; choose from {', '.join(known)}")
     broken = 0
     for name in args.targets or known:
         print(f"fuzz: {name} for {args.seconds} s", flush=True)
@@ -113,6 +113,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def final_stats(log: str) -> list[str]:
-    """The lines of libFuzzer's log that tell how much was done."""
+    """The statistics in libFuzzer's log that show how much was done."""
     wanted = ("stat::number_of_executed_units", "stat::average_exec_per_sec", "stat::new_units_added")
     return [" ".join(line.removeprefix("stat::").split()) for line in log.splitlines() if line.startswith(wanted)]

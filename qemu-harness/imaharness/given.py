@@ -21,11 +21,11 @@ _IMA = "/sys/kernel/security/ima"
 
 @dataclass(frozen=True)
 class Feature:
-    """Something that tests need of a kernel."""
+    """A feature that tests need in a kernel."""
 
-    test: str  # a shell command that succeeds in a guest which has it
+    test: str  # a shell command that succeeds in a guest that has it
     words: str
-    symbols: tuple[str, ...]  # the options that give it
+    symbols: tuple[str, ...]  # the options that enable it
 
 
 FEATURES: Mapping[str, Feature] = {
@@ -43,7 +43,7 @@ FEATURES: Mapping[str, Feature] = {
     "fuse": Feature("grep -qw fuse /proc/filesystems", "FUSE", ("FUSE_FS",)),
     "cgroups": Feature("grep -qw cgroup2 /proc/filesystems", "control groups, which systemd needs", ("CGROUPS",)),
 }
-# How a guest that cannot run the harness's init ends, by what its console says last.
+# Last words on the console of a guest that cannot run the harness's init, and the options that it lacks.
 _SIGNS = (
     (r"harness: the virtio ports did not come", "VIRTIO_MENU PCI VIRTIO_PCI VIRTIO_CONSOLE SYSFS DEVTMPFS"),
     (r"unable to mount root|cannot open root device|no filesystem could mount", "BLK_DEV_INITRD TMPFS DEVTMPFS"),
@@ -83,13 +83,13 @@ class Facts:
         reason = f"KERNEL= has no {feature.words} ({options})"
         if name not in self.features:
             return reason
-        # Some things only the configuration shows.
+        # Only the configuration shows whether kexec carries the list.
         if name == "kexec" and self.config is not None and self.config.get("CONFIG_IMA_KEXEC", "n") != "y":
             return reason
         return None
 
     def missing(self) -> list[Missing]:
-        """What the fragments of the harness's own kernel ask for and this one does not have."""
+        """The options of the harness's own kernel that this one does not have."""
         if self.config is None:
             return []
         fragments = kernel.fragment_files(kernel.FLAVOURS["patched"])
@@ -102,25 +102,25 @@ class Facts:
 
 
 def image() -> Path | None:
-    """The image that KERNEL names; UsageError if there is none."""
+    """The image that KERNEL names; UsageError if the file does not exist."""
     name = os.environ.get("KERNEL")
     if not name:
         return None
     file = Path(name).expanduser().absolute()
     if not file.is_file():
-        raise UsageError(f"KERNEL={name}: no such file; it has to be a bzImage")
+        raise UsageError(f"KERNEL={name}: no such file; it must be a bzImage")
     return file
 
 
 def flavour_reason(flavour: str) -> str | None:
-    """Why a test on that flavour cannot run on the image that was given, if one was."""
+    """Why a test of that flavour cannot run on the image of KERNEL=; None if it can or KERNEL is not set."""
     if flavour == "patched" or image() is None:
         return None
-    return f"it needs the flavour {flavour!r}; KERNEL= gives one image, and no kernel is built"
+    return f"it needs the flavour {flavour!r}; KERNEL= names an image, so no kernel is built"
 
 
 def reason_against(flavour: str, features: Iterable[str]) -> str | None:
-    """Why a test that needs FLAVOUR and FEATURES cannot run on the image that was given, if one was."""
+    """Why a test that needs FLAVOUR and FEATURES cannot run on the image of KERNEL=; None as above."""
     file = image()
     if file is None:
         return None
@@ -131,11 +131,11 @@ def reason_against(flavour: str, features: Iterable[str]) -> str | None:
 
 
 def purposes_of(fragments: Iterable[Path]) -> dict[str, str]:
-    """By symbol, the comment that its fragment has before it, or before a line further up."""
+    """For each symbol the nearest comment above it in its fragment."""
     found: dict[str, str] = {}
     for fragment in fragments:
         comment: list[str] = []
-        ended = True  # the next comment is another one
+        ended = True  # the next comment line starts a new comment
         for line in fragment.read_text().splitlines():
             if symbol := re.match(r"(?:# )?(CONFIG_\w+)(?:=| is not set)", line):
                 found[symbol.group(1)] = " ".join(comment)
@@ -161,7 +161,7 @@ def parse(text: str) -> Facts:
 
 
 def likely_options(console: str) -> str:
-    """The options that a kernel most likely lacks which left this console and no result."""
+    """The options that a kernel most likely lacks if this is its console and it gave no result."""
     if not console.strip():
         return f"It printed nothing on the serial console. Is it a bzImage for x86-64? {_options(_SILENT)}"
     for sign, options in _SIGNS:
@@ -171,7 +171,7 @@ def likely_options(console: str) -> str:
 
 
 def _options(names: str) -> str:
-    return f"These options have to be built in: {', '.join(f'CONFIG_{n}' for n in names.split())}"
+    return f"These options must be built in: {', '.join(f'CONFIG_{n}' for n in names.split())}"
 
 
 def _unusable(file: Path, result: GuestResult) -> HarnessError:
@@ -181,7 +181,7 @@ def _unusable(file: Path, result: GuestResult) -> HarnessError:
 
 @cache
 def facts(file: Path) -> Facts:
-    """Boot the image once and look; HarnessError with the likely options if it cannot run a guest."""
+    """Boot the image once and inspect it. If it cannot run a guest, HarnessError names the likely options."""
     command = ["sh", "-c", _script()]
     spec = GuestSpec(command, kernel=file, accel=os.environ.get("ACCEL") or "auto", timeout=_BOOT_SECONDS, name="image")
     result = run_guest(spec)
@@ -194,7 +194,7 @@ def facts(file: Path) -> Facts:
 
 
 def describe(file: Path, found: Facts) -> list[str]:
-    """For a person: what the image is and what it lacks."""
+    """For the user: what the image is and what it lacks."""
     lines = [f"image: {file} is Linux {found.release}"]
     lines += [f"image: {reason}" for name in FEATURES if (reason := found.reason_against(name)) is not None]
     if found.config is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boot a guest, run one command in it, say how it ended.
+"""Boot a guest, run one command in it, report how it ended.
 
     result = run_guest(GuestSpec(command=["sh", "-c", "exit 3"]))
     result.status        # 3
@@ -41,8 +41,8 @@ class Outcome(Enum):
     EXITED = "the command ended"
     CONSOLE = "the kernel reported trouble on the console"
     TIMEOUT = "time-out"
-    KILLED = "ended by the harness at the text asked for"
-    DIED = "the guest ended without telling its command's status"
+    KILLED = "the harness killed the guest at the requested text"
+    DIED = "the guest ended without reporting its command's status"
     FAILED = "the guest could not start its command"
 
 
@@ -68,7 +68,7 @@ class GuestSpec:
     disk: str | None = None
     kexec: bool = False  # give the guest its own kernel and initramfs in /boot
     terminal: bool = False
-    kill_on: str | None = None  # pull the plug when this text is on the command's output
+    kill_on: str | None = None  # cut the guest's power when the command prints this text
     name: str = "run"
 
 
@@ -77,7 +77,7 @@ class GuestResult:
     """How a run ended and what it left."""
 
     outcome: Outcome
-    status: int | None  # the command's own, None if it never told
+    status: int | None  # the command's own; None if it was not reported
     reports: list[str]
     stdout: bytes
     stderr: bytes
@@ -100,7 +100,7 @@ class GuestResult:
         return 0 if self.outcome is Outcome.KILLED else EXIT_HARNESS
 
     def explain(self) -> str:
-        """One line for a person, and the reports if there were any."""
+        """One line for the user, and the kernel's reports if there were any."""
         text = self.outcome.value + (f": {self.reason}" if self.reason else "")
         return "\n".join([f"{text} (console: {self.directory / 'console.log'})", *self.reports[:10]])
 
@@ -114,16 +114,16 @@ def new_run_directory(name: str) -> Path:
             return directory
         except FileExistsError:
             continue
-    raise HarnessError(f"{paths.RESULTS} is full of runs called {stem}")
+    raise HarnessError(f"{paths.RESULTS} has too many runs called {stem}")
 
 
 def check(spec: GuestSpec) -> None:
-    """UsageError for what no guest can be."""
+    """Raise UsageError if no guest can be like SPEC."""
     spec.tpm.check()
     if not spec.command:
         raise UsageError("no command to run in the guest")
     if spec.timeout <= 0 or spec.memory_mib < 128 or spec.smp < 1:
-        raise UsageError("time-out, memory (128 MiB at least) and CPUs must be positive")
+        raise UsageError("the time-out and the number of CPUs must be positive, and memory at least 128 MiB")
     if spec.kernel is not None and not spec.kernel.is_file():
         raise UsageError(f"no kernel image {spec.kernel}")
     if spec.policy is not None and not spec.policy.is_file():
@@ -131,7 +131,7 @@ def check(spec: GuestSpec) -> None:
 
 
 class _Channel:
-    """One stream from the guest: kept in a file and in memory, handed on as it comes."""
+    """One stream from the guest: kept in a file and in memory, and passed on at once."""
 
     def __init__(self, log: Path, sink: Sink | None) -> None:
         self.host, self.guest = socket.socketpair()
@@ -141,7 +141,7 @@ class _Channel:
         self.data = bytearray()
 
     def receive(self) -> bool:
-        """Take what there is; False at the end of the stream."""
+        """Read what has arrived; False at the end of the stream."""
         try:
             data = self.host.recv(1 << 16)
         except BlockingIOError:
@@ -173,7 +173,7 @@ def machine_of(
     tpm_socket: Path | None,
     disk_file: Path | None,
 ) -> qemu.Machine:
-    """The machine for SPEC; BOOT has the initrd, FDS the console's socket and those of the ports."""
+    """The machine for SPEC. BOOT has the initrd; FDS has the sockets of the console and the ports."""
     shares = {"harness_out": (out, False)}
     if spec.kexec:
         shares["harness_boot"] = (boot, True)
@@ -245,7 +245,7 @@ class _Run:
         return started
 
     def follow(self, deadline: float) -> Outcome | None:
-        """Pump the streams until QEMU has closed them; an Outcome if the harness cut it short."""
+        """Read the streams until QEMU closes them; an Outcome if the harness must end the guest before."""
         wanted = None if self.spec.kill_on is None else self.spec.kill_on.encode()
         with selectors.DefaultSelector() as ready:
             for channel in self.channels.values():
@@ -262,7 +262,7 @@ class _Run:
         return None
 
     def outcome(self, cut_short: Outcome | None) -> tuple[Outcome, int | None, str]:
-        """What happened, by rank: a report on the console outranks everything."""
+        """What happened. A report on the console takes precedence over everything else."""
         self.watcher.close()
         words = self.channels["status"].data.decode(errors="replace").split("\n")[0].split(" ", 1)
         told, rest = words[0], words[1] if len(words) > 1 else ""
@@ -289,9 +289,9 @@ def _bzimage(spec: GuestSpec) -> Path:
 def run_guest(spec: GuestSpec, stdout: Sink | None = None, stderr: Sink | None = None) -> GuestResult:
     """Boot SPEC's kernel, run its command, wait for the end; the sinks get the output live.
 
-    Raises UsageError before anything is started when SPEC cannot be, and
-    HarnessError when a part of the host fails; what goes wrong in the guest is
-    told by the result.
+    Raises UsageError before anything is started if SPEC makes no sense, and
+    HarnessError if something on the host fails. The result reports what goes wrong
+    in the guest.
     """
     check(spec)
     bzimage = _bzimage(spec)

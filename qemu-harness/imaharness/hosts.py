@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""'make hosts': both README commands from nothing in chroots of several Debian releases.
+"""'make hosts': run both README commands in new chroots of several Debian releases.
 
-Each host is made anew in build/hosts/<suite>/root and gets a clone of the commit that is checked out.
-It shares build/downloads and a ccache with the other hosts, nothing else. What the steps print is kept
-in build/hosts/<suite>/<step>.log, how they ended in qemu-harness/results/hosts.{json,md}.
+Each host is a new chroot, build/hosts/<suite>/root, with a clone of the commit that is checked out.
+It shares only build/downloads and a ccache with the other hosts. build/hosts/<suite>/<step>.log has
+the output of a step, qemu-harness/results/hosts.{json,md} the results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CCACHE = HOSTS / "ccache"
 RESULTS = paths.HARNESS / "results" / "hosts.json"
 _USER = "builder"
 _CLOSING_LINE = re.compile(r"^\d+ passed, \d+ failed, \d+ skipped$", re.MULTILINE)
-# What a person would compare: each prints its version in its first lines.
+# The tools whose versions are worth comparing. Each command prints one in its first lines.
 _TOOLS = {
     "gcc": "gcc --version",
     "clang": "clang --version",
@@ -59,9 +59,9 @@ class Step:
 
 _DEMO = Step("demo", "make demo")
 _CHECK = Step("check", "make check")
-# On the development release, what a user of the programs and of the kernel meets.
+# On the development release, only the suites that matter to users of the programs and the kernel.
 _CHECK_PROGRAMS = Step("check", "make check SUITES='lint userspace harness selftests e2e'")
-# The steps before have installed all packages.
+# The steps before these have installed all packages.
 _AS_USER = (Step("user-demo", "make demo", _USER), Step("user-check", "make check", _USER))
 PLANS: Mapping[str, Sequence[Step]] = {
     "bookworm": (_DEMO, _CHECK),
@@ -84,7 +84,7 @@ class Ended:
 
 @dataclass
 class Host:
-    """How a round in one host ended."""
+    """The results of one host."""
 
     suite: str
     commit: str
@@ -97,7 +97,7 @@ class Host:
         return bool(self.steps) and all(step.status == 0 for step in self.steps.values())
 
     def line(self) -> str:
-        """The one line about this host."""
+        """A summary in one line."""
         steps = "; ".join(
             f"{name} {'ok' if e.status == 0 else f'FAILED ({e.status})'} in {e.seconds // 60} min {e.seconds % 60} s"
             + (f", {e.last_line}" if _CLOSING_LINE.match(e.last_line) else "")
@@ -115,7 +115,7 @@ def last_line(log: str) -> str:
 
 
 def first_version(text: str) -> str:
-    """The version in what a tool prints."""
+    """The version in a tool's output."""
     found = re.search(r"\d+(?:\.\d+)*", re.sub(r"\(.*?\)", "", text))
     return found[0] if found else "unknown"
 
@@ -128,7 +128,7 @@ def _enter(root: Path, step: Step) -> list[str]:
     script = "\n".join(
         [
             "set -e",
-            # A mount point, which 'unshare --mount' wants to find at /.
+            # 'unshare --mount' inside the chroot needs / to be a mount point.
             f"mount --bind {shlex.quote(str(root))} {shlex.quote(str(root))}",
             f"mount -t proc proc {shlex.quote(str(root))}/proc",
             f"mount --rbind /dev {shlex.quote(str(root))}/dev",
@@ -154,7 +154,7 @@ def _clone(root: Path, step: Step) -> None:
 
 
 def run_step(root: Path, step: Step, log: Path) -> Ended:
-    """Run STEP in a clone of its user's; its output goes to LOG."""
+    """Run STEP in its user's clone; its output goes to LOG."""
     if step.user != "root" and not (root / "home" / step.user).exists():
         process.output(["chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", step.user])
     _clone(root, step)
@@ -162,7 +162,7 @@ def run_step(root: Path, step: Step, log: Path) -> Ended:
     with log.open("wb") as out:
         done = subprocess.run(_enter(root, step), stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
     seconds = round(time.monotonic() - began)
-    built = process.output(["du", "-sm", root / step.tree.lstrip("/") / "build"])  # the downloads were mounted there
+    built = process.output(["du", "-sm", root / step.tree.lstrip("/") / "build"])  # downloads are unmounted now, so not counted
     ended = last_line(log.read_text(errors="replace"))
     return Ended(step.command, step.user, done.returncode, seconds, ended, int(built.split()[0]))
 
@@ -177,7 +177,7 @@ def _tools(root: Path) -> dict[str, str]:
 
 
 def make_root(suite: str) -> Path:
-    """A new machine: the release, git and make, and nothing else."""
+    """Make a chroot with only the release, git and make."""
     top = HOSTS / suite
     root = top / "root"
     if root.exists():
@@ -185,14 +185,14 @@ def make_root(suite: str) -> Path:
     top.mkdir(parents=True, exist_ok=True)
     for shared in (CCACHE, paths.DOWNLOADS):
         shared.mkdir(parents=True, exist_ok=True)
-    CCACHE.chmod(0o777)  # an ordinary user's compiler keeps its objects there, too
+    CCACHE.chmod(0o777)  # ordinary users write to it, too
     chroot.bootstrap(suite, "minbase", ["git", "make"], root, top / "bootstrap.log")
     (root / "ccache").mkdir()
     return root
 
 
 def run_host(suite: str, steps: Sequence[Step], run: Callable[[Path, Step, Path], Ended] = run_step) -> Host:
-    """Make the host SUITE and run STEPS in it; a step that failed does not stop the next."""
+    """Make the host SUITE and run STEPS in it; a failed step does not stop the next."""
     commit = process.output(["git", "rev-parse", "--short=12", "HEAD"], cwd=paths.ROOT).strip()
     host = Host(suite, commit, time.strftime("%Y-%m-%d"))
     print(f"{suite}: installing a bare system, logs in {HOSTS / suite}", flush=True)
@@ -231,7 +231,7 @@ def _load(file: Path) -> dict[str, Host]:
 
 
 def record(host: Host, file: Path = RESULTS) -> None:
-    """Put HOST's results into FILE in place of those of another commit, and write the table beside it."""
+    """Write HOST's results to FILE, replacing those of another commit, and write the table beside it."""
     hosts = _load(file)
     if host.suite in hosts and hosts[host.suite].commit == host.commit:
         host.steps = {**hosts[host.suite].steps, **host.steps}
@@ -244,14 +244,14 @@ def record(host: Host, file: Path = RESULTS) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="hosts", description="Run both README commands in chroots of Debian releases.")
-    parser.add_argument("hosts", nargs="*", metavar="HOST", default=list(PLANS), help=f"of {', '.join(PLANS)}; default: all")
-    parser.add_argument("--steps", metavar="STEP,...", help="only these: demo, check, user-demo, user-check")
+    parser.add_argument("hosts", nargs="*", metavar="HOST", default=list(PLANS), help=f"{', '.join(PLANS)}; default: all")
+    parser.add_argument("--steps", metavar="STEP,...", help="run only these: demo, check, user-demo, user-check")
     args = parser.parse_args(argv)
     if unknown := [h for h in args.hosts if h not in PLANS]:
-        parser.error(f"no host {', '.join(unknown)}; there are {', '.join(PLANS)}")
+        parser.error(f"unknown host {', '.join(unknown)}; choose from {', '.join(PLANS)}")
     only = args.steps.split(",") if args.steps else None
     if unknown := [s for s in only or () if s not in {step.name for plan in PLANS.values() for step in plan}]:
-        parser.error(f"no step {', '.join(unknown)}")
+        parser.error(f"unknown step {', '.join(unknown)}")
     if reason := chroot.missing():
         print(f"hosts: {reason}", file=sys.stderr)
         return 1

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Make the guest's initramfs: busybox, the tools of the tests, and what one run brings.
+"""Make the guest's initramfs: busybox, the tools of the tests, and the files of one run.
 
-The part that every run shares is kept in build/images under the digest of
-what is in it; the run's own part (the project's programs, --copy, the
-command) is a second archive behind it, which the kernel unpacks over the first.
+The part that all runs share is kept in build/images under a digest of its inputs.
+The run's own part (the project's programs, --copy, the command) is a second archive
+behind it, which the kernel unpacks over the first.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from . import paths, process, userspace
 from .cpio import CpioWriter
 from .errors import HarnessError, UsageError
 
-# Programs that every guest has when the host has them, beside busybox.
+# Programs that every guest gets, besides busybox, if the host has them.
 _TOOLS = ("evmctl", "tpm2", "kexec", "getfattr", "setfattr")
 # tpm2-tools are one program under many names.
 _TPM2_NAMES = ("tpm2_pcrread", "tpm2_pcrextend", "tpm2_quote", "tpm2_checkquote",
@@ -49,7 +49,7 @@ class Copy:
 
 @dataclass
 class Contents:
-    """What one run has on top of the shared image."""
+    """What one run adds to the shared image."""
 
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -58,13 +58,13 @@ class Contents:
 
 
 def parse_copy(text: str) -> Copy:
-    """FILE[:DEST]; without DEST programs go on the path and other files to the command's directory."""
+    """Parse FILE[:DEST]. Without DEST, programs go to the PATH and other files to the command's directory."""
     name, colon, dest = text.partition(":")
     source = Path(name)
     if not source.exists():
         raise UsageError(f"--copy {text}: no such file")
     if colon and not dest.startswith("/"):
-        raise UsageError(f"--copy {text}: the place in the guest must be absolute")
+        raise UsageError(f"--copy {text}: the path in the guest must be absolute")
     if not colon:
         runs = source.is_file() and os.access(source, os.X_OK)
         dest = f"{GUEST_BIN if runs else GUEST_HOME}/{source.name}"
@@ -79,9 +79,9 @@ def is_elf(file: Path) -> bool:
 
 
 def libraries(program: Path) -> dict[str, Path]:
-    """The shared libraries of PROGRAM, the loader among them: guest path to host file."""
+    """The shared libraries of PROGRAM and its loader: guest path to host file."""
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
-    if done.returncode != 0:  # static, or no ELF file
+    if done.returncode != 0:  # static, or not an ELF file
         return {}
     if missing := re.findall(r"^\s*(\S+) => not found", done.stdout, re.MULTILINE):
         raise HarnessError(f"{program} needs {', '.join(missing)}, which this machine does not have")
@@ -90,7 +90,7 @@ def libraries(program: Path) -> dict[str, Path]:
 
 
 def _library_named(name: str) -> dict[str, Path]:
-    """A library that nothing links with, and those that it needs itself."""
+    """A library that is loaded at run time, and the libraries that it needs."""
     for line in process.output(["/sbin/ldconfig", "-p"]).splitlines():
         entry, arrow, place = line.strip().partition(" => ")
         if arrow and entry.split()[0] == name and "x86-64" in entry:
@@ -113,7 +113,7 @@ def _busybox() -> Path:
 
 
 def _shared_files() -> dict[str, Path]:
-    """Guest path to host file, for all that the shared image takes from the host."""
+    """Guest path to host file, for all files that the shared image takes from the host."""
     files = {"/bin/busybox": _busybox(), "/init": paths.GUEST / "init"}
     search = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     tools = [Path(p) for t in _TOOLS if (p := shutil.which(t, path=search))]
@@ -133,7 +133,7 @@ def _digest(files: Mapping[str, Path]) -> str:
 
 
 def shared_image() -> Path:
-    """The archive that all runs share, made when something in it changed."""
+    """The archive that all runs share, made again if one of its files changed."""
     files = _shared_files()
     archive = paths.IMAGES / f"{_digest(files)}.cpio"
     if archive.exists():
@@ -160,7 +160,7 @@ def shared_image() -> Path:
 
 
 def project_programs() -> dict[str, Path]:
-    """The project's own programs that are built: name to file."""
+    """The project's programs that have been built: name to file."""
     found: dict[str, Path] = {}
     for name in userspace.PROGRAMS:
         candidates = [

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read, check and replay measurement lists, from the format's description alone.
+"""Read, check and replay measurement lists.
 
-The tests' own opinion on a log: it shares nothing with the program under test.
-The format is the kernel's (ima_measurements_show() in security/integrity/ima):
+This implementation is for the tests and shares nothing with the program under test.
+The kernel defines the format (ima_measurements_show() in security/integrity/ima):
 
     u32 PCR, template digest, u32 length + template name,
     u32 length + template data (for 'ima': 20 bytes of digest, u32 length + name)
@@ -18,16 +18,16 @@ from dataclasses import dataclass
 
 AGGREGATE = "snapshot_aggregate"
 PCRS = 24
-_IMA_NAME_BYTES = 256  # what the 'ima' template's digest pads a name to
+_IMA_NAME_BYTES = 256  # the digest of the 'ima' template pads names to this length
 
 
 class LogError(Exception):
-    """The bytes are no measurement list; the text says where."""
+    """The bytes are not a measurement list; the text says where."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record; NUMBER counts from 1, OFFSET is that of its first byte."""
+    """One record. NUMBER counts from 1; OFFSET is the offset of its first byte."""
 
     number: int
     offset: int
@@ -58,7 +58,7 @@ class _Cursor:
 
     def take(self, size: int) -> bytes:
         if self.at + size > len(self.data):
-            raise LogError(f"{self.where}: {size} bytes wanted at offset {self.base + self.at}, the end is near")
+            raise LogError(f"{self.where}: {size} bytes expected at offset {self.base + self.at}, but the data ends")
         self.at += size
         return self.data[self.at - size : self.at]
 
@@ -93,7 +93,7 @@ def records(log: bytes, digest_size: int = 20) -> Iterator[Record]:
         try:
             template = cursor.take(cursor.number()).decode("ascii")
         except UnicodeDecodeError as e:
-            raise LogError(f"record {number}: template name at offset {begin} is no text") from e
+            raise LogError(f"record {number}: template name at offset {begin} is not ASCII") from e
         fields: tuple[bytes, ...]
         if template == "ima":
             file_digest = cursor.take(20)
@@ -125,7 +125,7 @@ def reset_value(algorithm: str, pcr: int) -> bytes:
 
 
 class Replay:
-    """The PCRs of some banks as a log makes them."""
+    """The PCRs of some banks after replaying a log."""
 
     def __init__(self, algorithms: Iterable[str]) -> None:
         self.banks = {a: [reset_value(a, pcr) for pcr in range(PCRS)] for a in algorithms}
@@ -137,13 +137,13 @@ class Replay:
 
 
 def wrong_digests(log: Iterable[Record]) -> list[int]:
-    """The numbers of the records whose SHA-1 header is not the digest of what they hold."""
+    """The numbers of the records whose SHA-1 digest does not match their data."""
     return [r.number for r in log if not r.violation and template_digest(r, "sha1") != r.digest]
 
 
 @dataclass(frozen=True)
 class Aggregate:
-    """What a snapshot_aggregate says; a PCR that it does not list has its reset value."""
+    """The contents of a snapshot_aggregate. A PCR that it does not list has its reset value."""
 
     attempt: int
     pcrs: Mapping[tuple[str, int], bytes]
@@ -164,7 +164,7 @@ _GRAMMAR = re.compile(
 
 
 def aggregate(record: Record) -> Aggregate:
-    """Parse a snapshot_aggregate and check d-ng; LogError where it breaks its grammar."""
+    """Parse a snapshot_aggregate and check d-ng; LogError if it breaks the grammar."""
     where = f"record {record.number}"
     algorithm, _, digest = record.fields[0].partition(b":\0")
     buffer = record.fields[2]
@@ -172,7 +172,7 @@ def aggregate(record: Record) -> Aggregate:
         raise LogError(f"{where}: d-ng is not the digest of the buffer")
     found = _GRAMMAR.fullmatch(buffer.decode("ascii"))
     if found is None:
-        raise LogError(f"{where}: not the grammar of an aggregate: {buffer!r}")
+        raise LogError(f"{where}: breaks the grammar of an aggregate: {buffer!r}")
     pcrs: dict[tuple[str, int], bytes] = {}
     banks: list[str] = []
     for bank in found["banks"].split(";")[:-1]:
@@ -182,7 +182,7 @@ def aggregate(record: Record) -> Aggregate:
             name, pcr_text, value = entry.split(":")
             pcr = int(pcr_text.removeprefix("PCR"))
             if not last < pcr < PCRS:
-                raise LogError(f"{where}: {name} PCR {pcr} after {last}")
+                raise LogError(f"{where}: {name} PCR {pcr} follows PCR {last}")
             last = pcr
             names.add(name)
             pcrs[name, pcr] = bytes.fromhex(value[2:])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Configure and build the kernels: flavours of one base, each built when its inputs change."""
+"""Configure and build kernels: flavours of a base, each built again if its inputs change."""
 
 from __future__ import annotations
 
@@ -21,18 +21,17 @@ from .errors import HarnessError, UsageError
 _BASE_FRAGMENTS = ("base", "ima", "kunit")
 _IMAGE = Path("arch/x86/boot/bzImage")
 OBJECTS = source.OBJECTS
-# A rebuild of the same text gives the same bytes, and ccache can share objects
-# between flavours.
+# The same source gives the same bytes, and ccache can share objects between flavours.
 _REPRODUCIBLE = {
     "KBUILD_BUILD_TIMESTAMP": "2026-01-01",
     "KBUILD_BUILD_USER": "ima",
     "KBUILD_BUILD_HOST": "harness",
     "CCACHE_NOHASHDIR": "1",
-    # In depend mode ccache does not see what .incbin brings in, and would hand
-    # out the kernel of an earlier build. Its own cache, then, without such objects.
+    # In depend mode ccache does not notice changes in files that .incbin includes, and
+    # would return an earlier kernel. The namespace hides objects stored in that mode.
     "CCACHE_NODEPEND": "1",
     "CCACHE_NAMESPACE": "ima-harness",
-    "CCACHE_SLOPPINESS": "locale",  # which the kernel's messages at compile time do not follow
+    "CCACHE_SLOPPINESS": "locale",  # ignored, because it does not change the objects
 }
 
 
@@ -49,7 +48,7 @@ class Flavour:
 FLAVOURS = {
     f.name: f
     for f in (
-        Flavour("patched", True, ("snapshot",), "the series, its feature on"),
+        Flavour("patched", True, ("snapshot",), "the series with CONFIG_IMA_SNAPSHOT=y"),
         Flavour("stock", False, (), "the same configuration without the series"),
         Flavour("nosnapshot", True, ("nosnapshot",), "the series with CONFIG_IMA_SNAPSHOT=n"),
         Flavour("nostaging", True, ("snapshot", "nostaging"), "the series with IMA_STAGING=n"),
@@ -61,11 +60,11 @@ FLAVOURS = {
 
 
 def find_flavour(name: str) -> Flavour:
-    """The flavour called NAME; UsageError names those that exist."""
+    """The flavour called NAME; UsageError lists the known ones."""
     try:
         return FLAVOURS[name]
     except KeyError:
-        raise UsageError(f"no flavour {name!r}; there are {', '.join(FLAVOURS)}") from None
+        raise UsageError(f"unknown flavour {name!r}; choose from {', '.join(FLAVOURS)}") from None
 
 
 def source_dir(base: Base, series: bool) -> Path:
@@ -73,16 +72,16 @@ def source_dir(base: Base, series: bool) -> Path:
 
 
 def object_dir(base: Base, flavour: Flavour) -> Path:
-    """Right below the source, which kbuild then calls '..' in every command.
+    """Directly below the source, so that kbuild calls the source '..' in every command.
 
-    So the objects of one flavour can be the start of another, also in a
-    copied source tree, and make sees for itself what has to be made again.
+    Another flavour can then start from a copy of these objects, even in a copied
+    source tree, and make rebuilds only what differs.
     """
     return source_dir(base, flavour.series) / f"{OBJECTS}{flavour.name}"
 
 
 def image_file(base: Base, flavour: Flavour) -> Path:
-    """Where the flavour's bzImage is when it is built."""
+    """Where the build puts the flavour's bzImage."""
     return object_dir(base, flavour) / _IMAGE
 
 
@@ -102,7 +101,7 @@ def parse_config(text: str) -> dict[str, str]:
 
 
 def requested(fragments: list[Path]) -> dict[str, str]:
-    """What the fragments ask for, the last one winning."""
+    """The values that the fragments ask for; later fragments override earlier ones."""
     wanted: dict[str, str] = {}
     for fragment in fragments:
         wanted.update(parse_config(fragment.read_text()))
@@ -110,14 +109,14 @@ def requested(fragments: list[Path]) -> dict[str, str]:
 
 
 def unmet(fragments: list[Path], config: Path) -> list[str]:
-    """The symbols of the fragments that CONFIG, the kernel's own answer, does not give."""
+    """The settings of the fragments that CONFIG, the final configuration, does not have."""
     final = requested([config])
     return [f"{k}={v}" for k, v in requested(fragments).items() if final.get(k, "n") != v]
 
 
 @contextmanager
 def _locked(base: Base, name: str) -> Iterator[None]:
-    """Two harnesses at once must not build in one tree."""
+    """Keep two harnesses from building in the same tree."""
     top = paths.KERNELS / base.name
     top.mkdir(parents=True, exist_ok=True)
     with (top / name).open("w") as lock:
@@ -144,7 +143,7 @@ def merge(tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:
 
 
 def configure(tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:
-    """Configure OBJ; HarnessError names what the kernel does not grant."""
+    """Configure OBJ; HarnessError names the settings that the kernel refuses."""
     merge(tree, obj, fragments, log)
     if missing := unmet(fragments, obj / ".config"):
         raise HarnessError(f"the kernel's configuration refuses {', '.join(missing)}; see {log}")
@@ -181,13 +180,13 @@ def _move_tools(origin: Path, obj: Path) -> None:
 
 
 def copy_objects(origin: Path, obj: Path) -> None:
-    """Start OBJ as a copy of the objects of another directory like it.
+    """Start OBJ as a copy of another object directory.
 
-    Host tools keep absolute names in their dependencies; left as they are,
-    objtool would be made again, and because of it every object.
+    The dependency files of host tools have absolute paths. If these stayed, make would
+    rebuild objtool and therefore every object.
     """
     process.output(["cp", "-a", origin, obj])
-    # Absolute, or relative through ccache.
+    # The path is absolute, or relative if ccache rewrote it.
     own_name = re.compile(rf"/{re.escape(origin.name)}(?![\w-])")
     for folder in ("tools", "scripts", "arch/x86/tools"):
         for file in (obj / folder).rglob(".*"):
@@ -200,14 +199,14 @@ def copy_objects(origin: Path, obj: Path) -> None:
 
 
 def _seed(base: Base, flavour: Flavour, obj: Path) -> None:
-    """Start OBJ from the objects of the nearest flavour that is built."""
+    """Start OBJ from the objects of the most similar flavour that has been built."""
     if obj.exists():
         return
     slow = "debug" in flavour.fragments
     near = sorted(FLAVOURS.values(), key=lambda f: f.series != flavour.series)
     for other in near:
         origin = object_dir(base, other)
-        # Objects of a tree with more in it are no start for one with less.
+        # Objects built with the series cannot start a tree without it.
         if (
             ("debug" in other.fragments) == slow
             and (flavour.series or not other.series)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Prove each patch of a series by itself, in order.
+"""Check each patch of a series, in order.
 
-For every patch: it applies without fuzz; the whole kernel links; the folders
-that the series touches give no warning with W=1 and sparse that they did not
-give before the patch; checkpatch --strict has nothing to say. The last kernel
-boots. What passed is remembered under the digest of all that went into it.
+Each patch must apply without fuzz, and the whole kernel must link. W=1 and sparse
+must give no new warning in the folders that the series touches, and checkpatch
+--strict none at all. The last kernel must boot. What passed is remembered under a
+digest of its inputs.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from .guest import GuestSpec, run_guest
 from .report import Status, Suite
 from .stepped import SteppedTree
 
-# Types of checkpatch that are not asked for, each with its reason.
+# The types of checkpatch that are ignored, each with its reason.
 IGNORED_TYPES = {
     "FILE_PATH_CHANGES": "MAINTAINERS is updated once, by the patch that adds the documentation",
     "UNKNOWN_COMMIT_ID": "'Fixes:' names commits of upstream's history, which no release tarball holds",
 }
 _SPARSE_FLAGS = f"-include {paths.CONFIGS / 'sparse.h'}"
-_FEW_FILES = 60  # a folder with more is checked file by file
+_FEW_FILES = 60  # in a folder with more, only the touched files are checked
 
 
 class _Checker:
-    """What is known of the states of a stepped tree, and the checks that find it out."""
+    """Checks the states of a stepped tree and remembers which are good."""
 
     def __init__(self, tree: SteppedTree) -> None:
         self.tree = tree
@@ -45,12 +45,12 @@ class _Checker:
             json.loads(self._memory_file.read_text()) if self._memory_file.exists() else {}
         )
         self._key = tree.settings.copy()
-        for how in (Path(__file__), Path(stepped.__file__), paths.CONFIGS / "sparse.h"):  # checked otherwise, anew
+        for how in (Path(__file__), Path(stepped.__file__), paths.CONFIGS / "sparse.h"):  # a changed check runs again
             self._key.update(how.read_bytes())
         self.known: warnings_log.Warnings = {}
 
     def targets(self) -> list[str]:
-        """What W=1 and sparse look at: small folders whole, files of large ones by name."""
+        """What W=1 and sparse check: whole folders if small, else only the touched files."""
         found: set[str] = set()
         for name in self.tree.touched:
             file = Path(name)
@@ -64,7 +64,7 @@ class _Checker:
         return sorted(found)
 
     def enter(self, patch: Path | None) -> bool:
-        """Note the next state; True if it is known to be good."""
+        """Go to the next state; True if it is known to be good."""
         if patch is not None:
             self._key.update(patch.read_bytes())
         known = self._memory.get(self._key.hexdigest())
@@ -78,14 +78,14 @@ class _Checker:
         self._memory_file.write_text(json.dumps(self._memory))
 
     def build(self, last: bool) -> None:
-        """Link the whole kernel in this state; HarnessError with the compiler's words."""
+        """Link the whole kernel in this state; HarnessError has the compiler's output."""
         self.tree.build("bzImage" if last else "vmlinux", last)
 
     def warnings(self, last: bool) -> list[str]:
-        """Compile and check what the series touches; the warnings that were not there before."""
+        """Compile and check what the series touches. Return the new warnings."""
         if not self.warned.exists():
             kernel.copy_objects(self.tree.objects, self.warned)
-            for name in self.targets():  # make everything there anew, warnings on
+            for name in self.targets():  # rebuild everything there, with warnings
                 for obj in self.warned.glob(f"{name}*.o" if name.endswith("/") else name):
                     obj.unlink()
         log = self.tree.top / "warnings.log"
@@ -94,15 +94,15 @@ class _Checker:
         options = ["W=1", "C=1", "-Otarget", "CHECK=sparse", f"CF={_SPARSE_FLAGS}"]
         kernel.make(self.tree.src, self.warned, [*options, *self.targets()], log)
         text = log.read_text(errors="replace")
-        if "C=1 specified, but" in text:  # make goes on without it
-            raise HarnessError(f"this kernel does not take this sparse; see {log}")
+        if "C=1 specified, but" in text:  # make continues without sparse
+            raise HarnessError(f"this kernel rejects the installed sparse; see {log}")
         after = warnings_log.by_object(text)
         found = warnings_log.new(self.known, after)
         self.known = {**self.known, **after}
         return found
 
     def checkpatch(self, patch: Path) -> str:
-        """What checkpatch says against PATCH, '' if nothing."""
+        """The complaints of checkpatch about PATCH, or ''."""
         done = subprocess.run(
             [
                 self.tree.src / "scripts/checkpatch.pl",
@@ -114,7 +114,7 @@ class _Checker:
                 patch,
             ],
             cwd=self.tree.src,
-            env={**os.environ, "GIT_DIR": "/nonexistent"},  # the tree has no history to look into
+            env={**os.environ, "GIT_DIR": "/nonexistent"},  # the tree has no history
             capture_output=True,
             text=True,
             check=False,

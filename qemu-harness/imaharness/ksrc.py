@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read a kernel git tree of the user's own and fit the series to it.
+"""Read the user's kernel git tree and fit the series to it.
 
-Nothing is written to that tree or to its repository. The work is done in a
-repository of the harness's own, which borrows the objects of the user's by
-.git/objects/info/alternates: it has its own index, branches, configuration and
-hooks, and can be deleted at any time.
+Nothing is written to that tree or to its repository. The harness works in a
+temporary repository with its own index, branches, configuration and hooks. That
+repository reads the user's objects through .git/objects/info/alternates.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class Hunk:
 
 
 def _clean_environment() -> dict[str, str]:
-    """The environment without what git sets for its hooks: 'make check' may run in one."""
+    """The environment without git's variables: 'make check' may run in a git hook."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     return {**kept, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
 
@@ -108,14 +107,14 @@ def open_tree(path: Path) -> KernelTree:
 
 
 def has_changes(tree: KernelTree) -> bool:
-    """Whether tracked files differ from HEAD; a bare repository has none."""
+    """Whether tracked files differ from HEAD; always False for a bare repository."""
     status = ["-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no"]
     done = _git(tree.path, *status, env=_clean_environment())
     return done.returncode == 0 and bool(done.stdout)
 
 
 class _Repository:
-    """A repository in DIRECTORY that has TREE's objects and nobody's configuration."""
+    """A repository in DIRECTORY with TREE's objects, without user or system configuration."""
 
     def __init__(self, tree: KernelTree, directory: Path) -> None:
         self.tree = tree
@@ -150,7 +149,7 @@ class _Repository:
 
 
 def _quoted(path: Path) -> str:
-    """PATH as a line of info/alternates, which takes C quotes."""
+    """PATH quoted as in C, for info/alternates."""
     return '"' + str(path).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -162,14 +161,14 @@ def _repository(tree: KernelTree, near: Path) -> Iterator[_Repository]:
 
 
 def export(tree: KernelTree, into: Path) -> None:
-    """Write the files of the commit to INTO, which has to be empty."""
+    """Write the files of the commit to INTO, which must be empty."""
     with _repository(tree, into.parent) as repository:
         repository.run("read-tree", tree.commit)
         repository.run("checkout-index", "--all", "--quiet", f"--prefix={into}/")
 
 
 def hunks(patch_text: str) -> list[Hunk]:
-    """The hunks of a patch in order; the name is that of the file before the patch, if there was one."""
+    """The hunks of a patch in order, each with the file's old name, or its new one if it is a new file."""
     found: list[Hunk] = []
     file, number = "", 0
     lines = patch_text.splitlines(keepends=True)
@@ -196,7 +195,7 @@ def hunks(patch_text: str) -> list[Hunk]:
 
 
 def old_blobs(patch_text: str) -> dict[str, tuple[str, str]]:
-    """By file, the abbreviated id and the mode of what the patch changes; new files are left out."""
+    """For each file that the patch changes, the abbreviated id of its old blob and its mode. New files are left out."""
     found: dict[str, tuple[str, str]] = {}
     mode = "100644"
     file = ""
@@ -213,11 +212,11 @@ def old_blobs(patch_text: str) -> dict[str, tuple[str, str]]:
 
 
 def _seed(repository: _Repository, patches: Sequence[Path], touched: set[str]) -> set[str]:
-    """Make each version of a file that a patch was made on known to the repository.
+    """Add each version of a file that a patch was made on to the repository.
 
-    A 3-way merge needs the file as it was before the patch, and only the first
-    patch of a file finds that in the user's repository. Returns the files whose
-    first version is missing there.
+    A 3-way merge needs the file as it was before the patch. The user's repository
+    has that only for the first patch of a file. Returns the files whose first
+    version is missing there.
     """
     first: dict[str, tuple[str, str]] = {}
     for patch in patches:
@@ -293,15 +292,15 @@ def _complaint(repository: _Repository, patch: Path, lacking: set[str], said: st
 
 
 def fit(tree: KernelTree, patches: Sequence[Path], touched: set[str], into: Path) -> list[str]:
-    """Apply PATCHES to the commit by 'git am --3way'; INTO gets each as it applies there.
+    """Apply PATCHES to the commit by 'git am --3way', and write the fitted patches to INTO.
 
-    Returns the names of patches that the commit has already. HarnessError names
+    Returns the names of patches that the commit already has. HarnessError names
     the patch, the files and the hunks that conflict.
     """
     with _repository(tree, into.parent) as repository:
         lacking = _seed(repository, patches, touched)
-        # Only the files of the series are checked out; a commit without parents
-        # needs nothing of a history that may be cut off.
+        # Check out only the files of the series. A commit without parents works in
+        # a shallow clone, too.
         top = repository.run("rev-parse", f"{tree.commit}^{{tree}}").strip()
         commit = repository.run("commit-tree", "-m", "The tree without the series", top).strip()
         repository.run("config", "core.sparseCheckout", "true")

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Parse KTAP, the kernel's dialect of TAP (Documentation/dev-tools/ktap.rst).
 
-Both forms of nesting are understood: indentation, as KUnit and current
-kselftests write it, and the '# ' prefix that old kselftest runners put in
-front of a nested program's output. Text that is no KTAP is diagnostics of the
-test that it stands before. What a crash leaves is seen: a plan with fewer
-results than it promised, a nested plan whose parent never ended, no plan at all.
+Nested results are indented, as in KUnit and current kselftests, or have the '# '
+prefix of old kselftest runners. Other text is diagnostics of the test that follows
+it. What a crash leaves is reported as a problem: fewer results than planned, a
+nested test that never ended, no results at all.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ class _Level:
 
 
 class Document:
-    """What one run printed: its results and what is wrong with it as a whole."""
+    """The output of one run: its results, and the problems of the output as a whole."""
 
     def __init__(self, text: str) -> None:
         self.problems: list[str] = []
@@ -99,7 +98,7 @@ class Document:
         )
 
     def _enter(self, depth: int) -> None:
-        """Make DEPTH the open level: deeper opens one, shallower closes some."""
+        """Make DEPTH the current level: open a deeper one, or close levels down to it."""
         while len(self._levels) > 1 and depth < self._levels[-1].depth:
             self._close_level()
         if depth > self._levels[-1].depth:

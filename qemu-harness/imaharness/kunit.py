@@ -24,7 +24,7 @@ done
 
 
 def parse(text: str, suite: Suite) -> None:
-    """Add what debugfs told to SUITE: one KTAP document after each mark."""
+    """Add the results from debugfs to SUITE: one KTAP document after each mark."""
     parts = re.split(rf"^{_MARK}(.*)$", text, flags=re.MULTILINE)
     for name, document in zip(parts[1::2], parts[2::2], strict=True):
         Document(document).add_to(suite, "" if name in document else f"{name}.")
@@ -33,7 +33,7 @@ def parse(text: str, suite: Suite) -> None:
 
 
 def run(base: Base, ksrc: Path | None = None, flavour: str = "patched") -> Suite:
-    """Every KUnit suite that the flavour has."""
+    """Run every KUnit suite of the flavour."""
     suite = Suite("kunit")
     if (reason := given.reason_against(flavour, ["kunit"])) is not None:
         suite.add("kunit", Status.SKIP, reason)

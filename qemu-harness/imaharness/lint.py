@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checks of the text itself: shell, Python, C++ formatting, manuals, licence lines."""
+"""Checks of the source text: shell, Python, C++ formatting, manuals, licence lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NO_LICENCE_LINE = {".patch", ".json", ".bin", ".ima", ".pem", ".der", ".txt", "
 
 
 def tracked_files() -> list[Path]:
-    """All files of the repository that are not ignored, committed or not yet."""
+    """All files of the repository that are not ignored, committed or not."""
     listed = process.output(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=paths.ROOT
     )
@@ -69,7 +69,7 @@ def _mypy(directory: str, *options: str) -> list[str | Path]:
     ]
 
 
-# Each directory of tests has modules of the same names.
+# The directories of tests are checked one by one: they have modules with the same names.
 _TYPES = {
     "imaharness bench": [*_mypy("imaharness"), paths.HARNESS / "bench"],
     **{f"tests/{name}": _mypy(f"tests/{name}", "--explicit-package-bases") for name in ("unit", "package", "e2e")},
@@ -96,7 +96,7 @@ def _add(suite: Suite, name: str, complaint: str) -> None:
 
 
 def _judge(suite: Suite, name: str, argv: Sequence[str | Path]) -> None:
-    """Add what the tool ARGV says; without the tool it is skipped."""
+    """Add the result of the tool ARGV; skip it if the tool is not installed."""
     if shutil.which(argv[0]) is None:
         suite.add(name, Status.SKIP, f"{argv[0]} is not installed")
     else:
@@ -104,7 +104,7 @@ def _judge(suite: Suite, name: str, argv: Sequence[str | Path]) -> None:
 
 
 def run() -> Suite:
-    """All checks; a tool that is not here skips with its name."""
+    """Run all checks; a check whose tool is not installed is skipped."""
     suite = Suite("lint")
     files = tracked_files()
     for script in shell_scripts(files):

@@ -18,7 +18,7 @@ NAME = "ima-snapshot"
 
 
 def version() -> str:
-    """The version that CMakeLists.txt gives the project; the changelog has to have it too."""
+    """The version in CMakeLists.txt; HarnessError if the changelog does not begin with it."""
     found = re.search(r"^project\(ima-snapshot VERSION (\S+)", (_SOURCE / "CMakeLists.txt").read_text(), re.M)
     if found is None:
         raise HarnessError("userspace/CMakeLists.txt: project() gives no version")
@@ -32,7 +32,7 @@ def version() -> str:
 
 
 def _files() -> list[Path]:
-    """What git does not ignore, committed or not: what is built is what is in the tree."""
+    """All files that git does not ignore, committed or not: the package is built from the tree as it is."""
     return [file for file in lint.tracked_files() if file.is_relative_to(_SOURCE)]
 
 
@@ -52,7 +52,7 @@ def _digest() -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Without tests, which 'make check' runs, and without a package of debugging symbols."""
+    """Build without tests, which 'make check' runs, and without debug symbols."""
     env = {
         "DEB_BUILD_OPTIONS": f"nocheck noautodbgsym parallel={len(os.sched_getaffinity(0))}",
         "DEB_BUILD_PROFILES": "nocheck",
@@ -60,7 +60,7 @@ def _environment() -> dict[str, str]:
     }
     if shutil.which("ccache"):
         env["CMAKE_CXX_COMPILER_LAUNCHER"] = "ccache"
-        # debhelper gives a build another HOME.
+        # debhelper changes HOME, so ccache would not find its directory.
         env["CCACHE_DIR"] = process.output(["ccache", "--get-config", "cache_dir"]).strip()
     return env
 
@@ -82,13 +82,13 @@ def build(verbose: bool = False) -> Path:
     process.logged(["dpkg-buildpackage", "-us", "-uc"], log=log, cwd=tree, env=_environment(), verbose=verbose)
     deb = DEB_BUILD / f"{NAME}_{number}_{architecture()}.deb"
     if not deb.is_file():
-        raise HarnessError(f"dpkg-buildpackage made no {deb}; see {log}")
+        raise HarnessError(f"dpkg-buildpackage did not make {deb}; see {log}")
     shutil.rmtree(tree)
     return deb
 
 
 def built() -> Path:
-    """The package of the tree as it is, which is built unless it is there."""
+    """The package of the tree as it is, built if necessary."""
     deb = DEB_BUILD / f"{NAME}_{version()}_{architecture()}.deb"
     stamp = DEB_BUILD / "stamp"
     wanted = _digest()
@@ -100,13 +100,13 @@ def built() -> Path:
 
 
 def dependencies(deb: Path) -> list[str]:
-    """What a system must have before DEB is installed: the first choice of each dependency, and systemd."""
+    """The packages that DEB needs: the first alternative of each dependency, and systemd."""
     listed = process.output(["dpkg-deb", "--field", deb, "Depends"])
     return sorted({"systemd", *(re.split(r"[ |(:]", item.strip())[0] for item in listed.split(","))})
 
 
 def repack(deb: Path, number: str, replace: dict[str, str], into: Path) -> Path:
-    """The package once more as version NUMBER, the text of some of its files replaced."""
+    """A copy of the package with version NUMBER and with new text in some files."""
     tree = into / f"repack-{number}"
     process.output(["dpkg-deb", "--raw-extract", deb, tree])
     control = tree / "DEBIAN" / "control"

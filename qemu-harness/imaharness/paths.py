@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where things are: everything that is made goes under one build directory."""
+"""The project's directories. Everything that is built goes below one of them."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def start(
     env: Mapping[str, str] | None = None,
     terminal: bool = False,
 ) -> subprocess.Popen[bytes]:
-    """Start ARGV in the background, its output going to LOG; it dies with the harness.
+    """Start ARGV in the background, with its output in LOG; it dies with the harness.
 
     With TERMINAL the program keeps standard input and output.
     """
@@ -48,7 +48,7 @@ def start(
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """End PROCESS, gently first; it is gone when this returns."""
+    """Terminate PROCESS and wait for it; kill it if it does not end."""
     if process.poll() is not None:
         return
     process.terminate()
@@ -60,7 +60,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def output(argv: Sequence[str | os.PathLike[str]], *, cwd: Path | None = None) -> str:
-    """What ARGV prints; HarnessError with its complaint when it fails."""
+    """Run ARGV and return its output. If it fails, HarnessError has its error output."""
     try:
         done = subprocess.run(
             [os.fspath(a) for a in argv],

@@ -12,7 +12,7 @@ from .report import Status, Suite
 
 
 class _Collector(unittest.TestResult):
-    """Keeps each test's outcome, sub-tests counted into their test; prints one line each."""
+    """Records the outcome of each test with its sub-tests, and prints one line per test."""
 
     def __init__(self, suite: Suite, prefix: str) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class _Collector(unittest.TestResult):
 
 
 def run(name: str, directory: Path, top: Path, pattern: str = "test_*.py") -> Suite:
-    """Run the tests of DIRECTORY's files that match PATTERN; TOP is what they import from."""
+    """Run the tests of DIRECTORY's files that match PATTERN; they import from TOP."""
     suite = Suite(name)
     began = time.monotonic()
     if not any(directory.glob(pattern)):

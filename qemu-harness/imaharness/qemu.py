@@ -22,7 +22,7 @@ PORTS = ("stdout", "stderr", "status")
 
 @dataclass(frozen=True)
 class Machine:
-    """All that QEMU is told, with the descriptors and sockets that are open already."""
+    """What QEMU's command line is made from. Its descriptors and sockets are already open."""
 
     kernel: Path
     initrd: Path

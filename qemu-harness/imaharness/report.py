@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Results of tests: one shape for every suite, written as KTAP and as JUnit XML."""
+"""Test results in one form for every suite, written as KTAP and as JUnit XML."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Status(Enum):
 class TestCase:
     """One test: its name, how it ended, and why if it did not pass."""
 
-    __test__ = False  # no test of its own, whatever its name says
+    __test__ = False  # not a test, despite its name
 
     name: str
     status: Status
@@ -50,7 +50,7 @@ def closing_line(suites: Sequence[Suite]) -> str:
 
 
 def failed(suites: Sequence[Suite]) -> bool:
-    """Whether something failed, or nothing at all was tested."""
+    """Whether a test failed or none passed."""
     return any(s.count(Status.FAIL) for s in suites) or not any(
         s.count(Status.PASS) for s in suites
     )
@@ -61,7 +61,7 @@ def _comment(text: str, indent: str) -> Iterable[str]:
 
 
 def to_ktap(suites: Sequence[Suite]) -> str:
-    """KTAP with one nested plan a suite (Documentation/dev-tools/ktap.rst)."""
+    """KTAP with one nested plan per suite (Documentation/dev-tools/ktap.rst)."""
     lines = ["KTAP version 1", f"1..{len(suites)}"]
     for number, suite in enumerate(suites, 1):
         lines += ["  KTAP version 1", f"  1..{len(suite.cases)}"]

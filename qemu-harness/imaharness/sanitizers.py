@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The unit tests under AddressSanitizer, LeakSanitizer and UBSan, or under ThreadSanitizer.
 
-The first is built once, with clang, for these tests and for the fuzzers alike.
+The fuzzers use the first of these builds, too.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _OPTIONS = (
     "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -gline-tables-only",
 )
 ENVIRONMENT = {
-    # The tests allocate much and little at a time: a small quarantine and short
-    # stacks of where halve the time and still tell what was freed, and by whom.
+    # The tests make many small allocations. A small quarantine and short stacks
+    # halve the time, and reports still show what was freed and where.
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:malloc_context_size=8"
     ":quarantine_size_mb=32:allocator_release_to_os_interval_ms=-1",
     "LSAN_OPTIONS": f"suppressions={userspace.SOURCE / 'tests' / 'lsan.supp'}:print_suppressions=0",
@@ -32,7 +32,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Kind:
-    """One way to build the tests, and how they run then."""
+    """One way to build and run the tests."""
 
     name: str  # of the suite
     checks: str  # of -fsanitize
@@ -44,7 +44,7 @@ class Kind:
 MEMORY = Kind(
     "sanitizers", "address,undefined", paths.BUILD / "sanitize", ("imasnap_tests", "fuzz_programs"), ENVIRONMENT
 )
-# Of the tests those that start threads.
+# Only the tests that start threads.
 THREADS = Kind(
     "threads",
     "thread",
@@ -72,7 +72,7 @@ def test_programs(into: Path) -> list[Path]:
 
 
 def run_shard(program: Path, index: int, count: int, environment: Mapping[str, str] = ENVIRONMENT) -> Suite:
-    """The INDEXth of COUNT parts of a GoogleTest program's tests."""
+    """Run part INDEX of COUNT of a GoogleTest program's tests."""
     suite = Suite("shard")
     stem = program.parent / f"{program.name}.{index}"
     xml, log = stem.with_suffix(stem.suffix + ".xml"), stem.with_suffix(stem.suffix + ".log")
@@ -95,7 +95,7 @@ def run_shard(program: Path, index: int, count: int, environment: Mapping[str, s
 
 
 def run(kind: Kind = MEMORY) -> Suite:
-    """Build, then the unit tests, spread over the processors."""
+    """Build, then run the unit tests on all processors."""
     suite = Suite(kind.name)
     programs = test_programs(build(kind))
     if not programs:

@@ -25,14 +25,14 @@ _SOURCE = paths.ROOT / "selftests"
 
 @dataclass(frozen=True)
 class Setting:
-    """One guest that selftests run in: those whose name matches ONLY."""
+    """A guest, and the selftests that run in it: those whose names match ONLY."""
 
     name: str
     flavour: str
     tpm: TpmSpec
     only: str = ".*"
     append: tuple[str, ...] = ()
-    expect_skip: bool = False  # the feature is not there
+    expect_skip: bool = False  # the kernel lacks the feature
 
     def of(self, programs: Sequence[str]) -> list[str]:
         return [p for p in programs if re.fullmatch(f"(?:{self.only})_test", p)]
@@ -44,7 +44,7 @@ SETTINGS = (
     Setting("three-banks", "patched", TpmSpec(banks=("sha1", "sha256", "sha384")), "snapshot_(record|read)"),
     Setting("tpm1.2", "patched", TpmSpec(version="1.2"), "snapshot_(open|record)"),
     Setting("no-tpm", "patched", TpmSpec(version="none")),
-    # The other ways to delete, and records whose template has no name.
+    # Deletion with ima_flush_htable, and a template without a name.
     Setting("flush", "patched", TpmSpec(), "lists|snapshot_(staging|write)", ("ima_flush_htable",)),
     Setting("template", "patched", TpmSpec(), "snapshot_(counters|record)", ("ima_template_fmt=d-ng|n-ng|iuid|imode",)),
     Setting("nostaging", "nostaging", TpmSpec(), "lists|snapshot_(counters|open|staging)"),
@@ -54,11 +54,11 @@ SETTINGS = (
 
 
 def build(base: Base, ksrc: Path | None = None) -> list[str]:
-    """Build the programs into build/selftests; their names, as lib.mk tells them."""
+    """Build the programs into build/selftests. Return their names, as lib.mk lists them."""
     if not (_SOURCE / "Makefile").is_file():
         return []
     plain = source.plain_tree(base, source.find(base, ksrc))
-    # lib.mk wants to be one folder up: build where the kernel would have it.
+    # lib.mk must be one folder up, so build at the selftests' place in the kernel tree.
     place = plain / "tools/testing/selftests/ima"
     if place.exists():
         shutil.rmtree(place)
@@ -80,7 +80,7 @@ def build(base: Base, ksrc: Path | None = None) -> list[str]:
 
 
 def timeout() -> int:
-    """The seconds that selftests/settings gives one program (kselftest's default is 45)."""
+    """The time-out of one program in seconds, from selftests/settings (kselftest's default is 45)."""
     settings = _SOURCE / "settings"
     text = settings.read_text() if settings.is_file() else ""
     found = re.search(r"^timeout=(\d+)", text, re.MULTILINE)
@@ -88,7 +88,7 @@ def timeout() -> int:
 
 
 def _script(programs: Sequence[str], seconds: int) -> list[str]:
-    """Run each program by itself, its output and exit status under its name in /out."""
+    """Run each program on its own; /out gets its output and exit status under its name."""
     lines = [f"cd {GUEST_SELFTESTS}"]
     if given.image() is None:
         lines.append("export IMA_READERS_PROTECTED=1")  # every setting that deletes has the series
@@ -99,7 +99,7 @@ def _script(programs: Sequence[str], seconds: int) -> list[str]:
 
 
 def run(base: Base, programs: Sequence[str], setting: Setting, ksrc: Path | None) -> Suite:
-    """Run those of PROGRAMS that SETTING is for in one guest; each test of each is a case."""
+    """Run the PROGRAMS of SETTING in one guest; each of their tests is a case."""
     suite = Suite(f"selftests-{setting.name}")
     needed = ["ima", "policy"] + (["tpm"] if setting.tpm.version != "none" else [])
     if (reason := given.reason_against(setting.flavour, needed)) is not None:
@@ -146,7 +146,7 @@ def _collect(suite: Suite, program: str, out: Path, expect_skip: bool) -> None:
 
 
 def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
-    """Every program in every setting."""
+    """Run the programs of each setting."""
     programs = build(base, ksrc)
     if not programs:
         suite = Suite("selftests")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A TPM whose commands are logged, and its log (shim/tpm_shim.c says what a line is)."""
+"""A TPM whose commands are logged, and a parser of the log (shim/tpm_shim.c describes its lines)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALGORITHMS = {0x4: "sha1", 0xB: "sha256", 0xC: "sha384", 0xD: "sha512"}
 
 
 class LogError(ValueError):
-    """A line that the shim cannot have written; the text says which."""
+    """The log is not one that the shim writes; the text says where."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Command:
 
     @property
     def pcrs(self) -> frozenset[int]:
-        """The PCRs that a read selects, in whatever bank."""
+        """The PCRs that a read selects in any bank."""
         return frozenset().union(*self.selection.values())
 
 
@@ -73,7 +73,7 @@ def _command(words: Sequence[str]) -> Command:
 
 
 def parse(lines: Iterable[str]) -> list[Command]:
-    """The commands in the order of the log; LogError names the line that is none."""
+    """The commands in the order of the log; LogError names a line that is not a command."""
     found: list[Command] = []
     for number, line in enumerate(lines, 1):
         try:
@@ -87,7 +87,7 @@ def between_marks(commands: Sequence[Command], mark: int) -> list[Command]:
     """What was executed between the two marks with this number."""
     places = [i for i, c in enumerate(commands) if c.mark == mark]
     if len(places) != 2:
-        raise LogError(f"{len(places)} marks {mark} instead of 2")
+        raise LogError(f"{len(places)} marks with number {mark} instead of 2")
     return list(commands[places[0] + 1 : places[1]])
 
 
@@ -97,17 +97,17 @@ def count(commands: Iterable[Command], code: int) -> int:
 
 @dataclass(frozen=True)
 class Series:
-    """The commands of one snapshot, and what others did in between."""
+    """The commands of one snapshot, and those of others in between."""
 
     early_reads: int  # of PCRs that IMA does not extend
-    ima_reads: int  # that have IMA's PCR among theirs, from the mutex taken to the extend
+    ima_reads: int  # of IMA's PCR, perhaps with others, while the mutex is held
     foreign_early: int  # extends by other records between the first read and IMA's
     foreign_late: int  # any command between IMA's first read and the aggregate's extend
     hold: int  # nanoseconds from the beginning of IMA's read to the end of the extend
 
 
 def snapshots(commands: Sequence[Command], aggregates: Set[bytes], ima_pcr: int = 10) -> Iterator[Series]:
-    """Cut COMMANDS into snapshots, each of which ends with the extend of its record.
+    """Split COMMANDS into snapshots; each ends with the extend of its record.
 
     AGGREGATES holds the digests that snapshot_aggregate records extend.
     """
@@ -117,7 +117,7 @@ def snapshots(commands: Sequence[Command], aggregates: Set[bytes], ima_pcr: int 
         if c.code == PCR_READ and ima_pcr in c.pcrs:
             ima_reads += 1
             ima_start = c.start if ima_start is None else ima_start
-            # A read of IMA's PCR and of others at once belongs to the mutex too.
+            # A read of IMA's PCR together with others also happens under the mutex.
         elif c.code == PCR_EXTEND and c.digest in aggregates:
             hold = 0 if ima_start is None else c.end - ima_start
             yield Series(early, ima_reads, foreign_early, foreign_late, hold)
@@ -132,7 +132,7 @@ def snapshots(commands: Sequence[Command], aggregates: Set[bytes], ima_pcr: int 
 
 
 def build_shim() -> Path:
-    """The library to be preloaded into swtpm."""
+    """Build the library that is preloaded into swtpm."""
     shim = paths.BUILD / "shim" / "tpm_shim.so"
     shim.parent.mkdir(parents=True, exist_ok=True)
     process.output(["gcc", *_FLAGS, "-o", shim, paths.HARNESS / "shim" / "tpm_shim.c", "-ldl"])
@@ -140,7 +140,7 @@ def build_shim() -> Path:
 
 
 def shimmed_tpm(banks: Sequence[str], log: Path, delay_ms: int = 0) -> TpmSpec:
-    """A TPM whose commands are logged to LOG, and take DELAY_MS longer."""
+    """A TPM whose commands are logged to LOG and take DELAY_MS longer."""
     log.unlink(missing_ok=True)
     env = {"IMA_SHIM_LOG": str(log), "IMA_SHIM_DELAY_MS": str(delay_ms)}
     return TpmSpec(banks=banks, preload=build_shim(), env=env)

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Get a kernel's source and lay it out, pristine and with the series applied.
+"""Get a kernel's source and unpack it, as published and with the series applied.
 
     build/kernel/<base>/plain/src    as published
     build/kernel/<base>/series/src   the same with kernel-patches/<base> applied
 
-The second tree shares every file that the series leaves alone with the first
-by hard links. A changed series is applied again over the files it touches
-only, and a file whose text did not change keeps its time, so that make
-rebuilds no more than it has to.
+The trees share all files that the series does not touch, by hard links. If the
+series changes, only the files that it touches are patched again. A file whose
+text stays the same keeps its time, so that make rebuilds only what it must.
 
 With KSRC the source is the HEAD of the user's tree, and build/kernel/<base>/fitted
-has the patches as 'git am --3way' made them fit it.
+has the patches as 'git am --3way' fitted them to it.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from .bases import Base
 from .errors import HarnessError
 
 
-OBJECTS = "obj-"  # how the object directories in a source tree begin
+OBJECTS = "obj-"  # prefix of the object directories in a source tree
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Source:
 
 
 def _say(text: str) -> None:
-    """For a person; standard output has what scripts read."""
+    """Print a message for the user; standard output is for scripts."""
     print(f"kernel: {text}", file=sys.stderr, flush=True)
 
 
@@ -80,7 +79,7 @@ def _from_git(base: Base, path: Path) -> Source:
     def unpack(into: Path) -> None:
         ksrc.export(tree, into)
         if ksrc.has_changes(tree):
-            _say(f"note: {tree.path} has changes that are not committed; its HEAD is used, without them")
+            _say(f"note: {tree.path} has uncommitted changes, which are ignored: its HEAD is used")
         if (found := version(into)) != base.series and not found.startswith(f"{base.series}."):
             _say(f"note: {tree.path} is Linux {found}; the series was made for {base.series}")
 
@@ -88,7 +87,7 @@ def _from_git(base: Base, path: Path) -> Source:
 
 
 def version(tree: Path) -> str:
-    """The version that a source tree's Makefile says, as 'make kernelversion' prints it."""
+    """The version in a source tree's Makefile, as 'make kernelversion' prints it."""
     makefile = tree / "Makefile"
     text = makefile.read_text() if makefile.is_file() else ""
     found = dict(re.findall(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) =[ \t]*(.*)$", text, re.MULTILINE))
@@ -148,7 +147,7 @@ def _from_kernel_org(base: Base) -> Path:
 
 
 def find(base: Base, tree: Path | None) -> Source:
-    """The first source there is: KSRC, build/downloads, Debian's package, kernel.org."""
+    """The first available source of: KSRC, build/downloads, Debian's package, kernel.org."""
     if tree is not None:
         return _from_git(base, tree)
     if (kept := _in_downloads(base)) is not None:
@@ -182,7 +181,7 @@ def series_digest(base: Base) -> str:
 
 
 def fitted(base: Base, source: Source) -> list[Path]:
-    """The series as it applies to SOURCE: as it is, or as 'git am --3way' fits it to a tree of the user's own."""
+    """The series for SOURCE: unchanged, or fitted to the user's tree by 'git am --3way'."""
     series = patches(base)
     if source.tree is None or not series:
         return series
@@ -205,7 +204,7 @@ def _fit(base: Base, source: Source, tree: ksrc.KernelTree, series: Sequence[Pat
             part.mkdir()
             names = touched(p.read_text() for p in series)
             for dropped in ksrc.fit(tree, series, names, part):
-                _say(f"note: {tree.path} has {dropped} already")
+                _say(f"note: {tree.path} already has {dropped}")
             (part / "fits").write_text(wanted)
             part.rename(place)
     return sorted(place.glob("*.patch"))
@@ -219,7 +218,7 @@ def _fresh(directory: Path) -> Path:
 
 
 def plain_tree(base: Base, source: Source) -> Path:
-    """The source as published; a changed source throws away what was built from the old one."""
+    """The source as published. If it changed, everything built from the old one is removed."""
     top = paths.KERNELS / base.name
     stamp = top / "source"
     tree = top / "plain" / "src"
@@ -232,20 +231,20 @@ def plain_tree(base: Base, source: Source) -> Path:
     tree.mkdir()
     source.unpack(tree)
     if not (tree / "security" / "integrity" / "ima").is_dir():
-        raise HarnessError(f"{source.description} is no Linux source tree")
+        raise HarnessError(f"{source.description} is not a Linux source tree")
     stamp.write_text(source.identity)
     return tree
 
 
 def link_tree(plain: Path, tree: Path) -> None:
-    """Make TREE a copy of PLAIN that shares its files; whoever changes one has to break the link."""
+    """Make TREE a copy of PLAIN with hard links. Never write to a file in it: replace the file."""
     _fresh(tree)
     entries = [e for e in plain.iterdir() if not e.name.startswith(OBJECTS)]
     process.output(["cp", "-al", "-t", tree, *entries])
 
 
 def touched(patch_texts: Iterable[str]) -> set[str]:
-    """The files that patches name, on either side."""
+    """All files that the patches change, add, remove or rename."""
     names: set[str] = set()
     for text in patch_texts:
         names.update(re.findall(r"^(?:---|\+\+\+) [ab]/(\S+)", text, re.MULTILINE))
@@ -275,7 +274,7 @@ def apply(patch: Path, tree: Path) -> None:
 
 
 def series_tree(base: Base, plain: Path, series: Sequence[Path]) -> Path:
-    """The source with SERIES, the patches that fit it, applied; brought up to date file by file."""
+    """The source with SERIES applied; only the files that it touches are updated."""
     top = paths.KERNELS / base.name / "series"
     tree = top / "src"
     applied = top / "applied"  # the text of the series that TREE has
@@ -297,7 +296,7 @@ def series_tree(base: Base, plain: Path, series: Sequence[Path]) -> Path:
         for patch in series:
             apply(patch, tree)
     except HarnessError:
-        shutil.rmtree(tree)  # neither the old series nor the new one
+        shutil.rmtree(tree)  # it has neither the old series nor the new one
         raise
     for name in names:
         _settle_time(tree / name, before[name])
@@ -312,7 +311,7 @@ def _text_and_time(file: Path) -> tuple[bytes, int] | None:
 
 
 def _settle_time(file: Path, before: tuple[bytes, int] | None) -> None:
-    """Give an unchanged file its old time and a changed one the present, links broken."""
+    """Break the file's link. If its text is as BEFORE, restore its time."""
     if not file.exists():
         return
     text = file.read_bytes()

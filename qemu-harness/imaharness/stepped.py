@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kernel tree that walks through the series, patch by patch, and is built on the way."""
+"""A kernel tree to which the series is applied patch by patch, to build each state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FLAVOUR = kernel.FLAVOURS["patched"]
 
 @contextmanager
 def stepped(base: Base, ksrc: Path | None) -> Iterator[SteppedTree]:
-    """The tree without the series, for one user at a time."""
+    """The tree without the series, locked against other users."""
     top = paths.KERNELS / base.name / "check"
     top.mkdir(parents=True, exist_ok=True)
     with (top / "lock").open("w") as lock:
@@ -29,7 +29,7 @@ def stepped(base: Base, ksrc: Path | None) -> Iterator[SteppedTree]:
 
 
 class SteppedTree:
-    """Made by stepped(): the source in one of its states, its objects, and how to go on."""
+    """Made by stepped(): the source in its current state, its objects, and the step to the next state."""
 
     def __init__(self, base: Base, ksrc: Path | None, top: Path) -> None:
         origin = source.find(base, ksrc)
@@ -42,7 +42,7 @@ class SteppedTree:
         self.objects = self.src / f"{kernel.OBJECTS}check"
         self.log = top / "build.log"
         self.touched = sorted(source.touched(p.read_text() for p in self.series))
-        # Of the source, the compiler and the configuration; copied, never changed.
+        # A digest of source, compiler and configuration. Copy it before adding to it.
         self.settings = hashlib.sha256(origin.identity.encode())
         for fragment in kernel.fragment_files(_FLAVOUR):
             self.settings.update(fragment.read_bytes())
@@ -50,7 +50,7 @@ class SteppedTree:
         self._prepare(origin.identity)
 
     def _prepare(self, identity: str) -> None:
-        """A tree without the series, its files newer than any object made from another state."""
+        """Remove the series from the tree; its files become newer than all objects of other states."""
         stamp = self.top / "source"
         left = self.top / "touched"
         if not (stamp.exists() and stamp.read_text() == identity and self.src.is_dir()):
@@ -80,7 +80,7 @@ class SteppedTree:
         source.apply(patch, self.src)
 
     def configure(self, obj: Path, last: bool) -> None:
-        """Configure OBJ, anew if a Kconfig file changed: it asks the compiler hundreds of questions."""
+        """Configure OBJ, but only if a Kconfig file changed: it runs the compiler hundreds of times."""
         fragments = kernel.fragment_files(_FLAVOUR)
         settings = self.settings.copy()
         for name in self.touched:
@@ -95,7 +95,7 @@ class SteppedTree:
             raise HarnessError(f"with the whole series the configuration refuses {', '.join(missing)}")
 
     def build(self, target: str, last: bool) -> None:
-        """Make TARGET (vmlinux or bzImage) in this state; HarnessError with the compiler's words."""
+        """Make TARGET (vmlinux or bzImage) in this state; HarnessError has the compiler's output."""
         if not self.objects.exists():
             kernel.build(self.base, kernel.FLAVOURS["stock"], self.ksrc)
             kernel.copy_objects(kernel.object_dir(self.base, kernel.FLAVOURS["stock"]), self.objects)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """clang-tidy over the C++ programs, by run-clang-tidy.
 
-clang-tidy spends nearly all its time on the headers of libraries, anew for each
+clang-tidy spends nearly all its time on the headers of libraries, again for each
 file. So CMake puts the files of a room into a few large units (a unity build).
 """
 
@@ -38,7 +38,7 @@ def run() -> Suite:
     # The units lie outside userspace/, where clang-tidy would look for it.
     config = (userspace.SOURCE / ".clang-tidy").read_text()
     argv: list[str | Path] = ["run-clang-tidy", "-quiet", f"-config={config}", "-p", _BUILD, "-j", str(userspace.jobs())]
-    argv.append("-checks=-bugprone-suspicious-include")  # of a .cc file, as a unit does
+    argv.append("-checks=-bugprone-suspicious-include")  # a unit includes .cc files
     print(f"tidy: checking, log in {log}", flush=True)
     try:
         process.logged([*argv, _UNITS], log=log)

@@ -24,32 +24,32 @@ _START_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class TpmSpec:
-    """What TPM a guest gets; PRELOAD is a library put in front of swtpm's own."""
+    """The TPM of a guest. PRELOAD is a library for LD_PRELOAD of swtpm."""
 
     version: str = "2.0"
     interface: str = "tis"
     banks: Sequence[str] = ("sha256",)
-    state: Path | None = None  # kept between runs; without it each run starts afresh
+    state: Path | None = None  # kept between runs; without it each run gets a new TPM
     preload: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
-        """UsageError for what no TPM can be."""
+        """Raise UsageError if no TPM can be like this."""
         if self.version not in VERSIONS:
-            raise UsageError(f"no TPM {self.version!r}; there are {', '.join(VERSIONS)}")
+            raise UsageError(f"unknown TPM version {self.version!r}; choose from {', '.join(VERSIONS)}")
         if self.interface not in INTERFACES:
-            raise UsageError(f"no TPM interface {self.interface!r}; there are {', '.join(INTERFACES)}")
+            raise UsageError(f"unknown TPM interface {self.interface!r}; choose from {', '.join(INTERFACES)}")
         if self.version == "1.2" and self.interface == "crb":
             raise UsageError("a TPM 1.2 has no CRB interface")
         unknown = [b for b in self.banks if b not in BANKS]
         if unknown or not self.banks:
-            raise UsageError(f"PCR banks {','.join(self.banks)!r}: there are {', '.join(BANKS)}")
+            raise UsageError(f"PCR banks {','.join(self.banks)!r}: choose one or more of {', '.join(BANKS)}")
         if self.preload is not None and not self.preload.is_file():
             raise UsageError(f"no library {self.preload}")
 
 
 def setup_command(spec: TpmSpec, state: Path, log: Path) -> list[str]:
-    """What makes a fresh TPM in the directory STATE."""
+    """The command that makes a new TPM in the directory STATE."""
     argv = ["swtpm_setup", "--tpmstate", str(state), "--logfile", str(log)]
     if os.geteuid() == 0:
         argv += ["--runas", "root"]
@@ -59,29 +59,29 @@ def setup_command(spec: TpmSpec, state: Path, log: Path) -> list[str]:
 
 
 def command(spec: TpmSpec, state: Path, socket: Path) -> list[str]:
-    """What runs that TPM on SOCKET."""
+    """The command that runs that TPM on SOCKET."""
     argv = ["swtpm", "socket", "--tpmstate", f"dir={state}", "--terminate", "--ctrl", f"type=unixio,path={socket}"]
     if spec.version == "2.0":
         argv.append("--tpm2")
     if spec.preload is not None:
-        argv += ["--seccomp", "action=none"]  # its filter does not know what the library calls
+        argv += ["--seccomp", "action=none"]  # its filter forbids the library's system calls
     return argv
 
 
 def environment(spec: TpmSpec) -> dict[str, str]:
-    """What is set for swtpm besides the harness's own environment."""
+    """The variables that swtpm gets besides the harness's own environment."""
     preload = {} if spec.preload is None else {"LD_PRELOAD": str(spec.preload.absolute())}
     return {**spec.env, **preload}
 
 
 class Swtpm:
-    """A running swtpm; a context manager that ends it and removes what is not to be kept."""
+    """A running swtpm; leaving the context ends it and removes its temporary files."""
 
     def __init__(self, spec: TpmSpec, log: Path) -> None:
         self._spec = spec
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
-        # A socket's name may have 107 bytes: not below the build directory.
+        # Not below the build directory: a socket's path may have only 107 bytes.
         self._scratch = Path(tempfile.mkdtemp(prefix="ima-tpm-"))
         self.socket = self._scratch / "socket"
 

@@ -26,7 +26,7 @@ def jobs() -> int:
 
 
 def configure(into: Path, options: Sequence[str], verbose: bool = False) -> Path:
-    """Configure with OPTIONS of cmake into the directory INTO; returns the log."""
+    """Run cmake with OPTIONS in the directory INTO; returns the log."""
     if not present():
         raise HarnessError("userspace/ has no CMakeLists.txt")
     into.mkdir(parents=True, exist_ok=True)
@@ -42,9 +42,9 @@ def configure(into: Path, options: Sequence[str], verbose: bool = False) -> Path
 
 
 def configure_programs(verbose: bool = False, tests: bool = False) -> Path:
-    """Configure the programs as they are installed into build/userspace; returns the log.
+    """Configure build/userspace with the options of a release; returns the log.
 
-    Without TESTS a directory that has them keeps them, and a new one needs no test library.
+    Without TESTS a directory that has tests keeps them, and a new one needs no test library.
     """
     options = ["-DCMAKE_BUILD_TYPE=RelWithDebInfo"]
     if tests or not (paths.USERSPACE_BUILD / "CMakeCache.txt").exists():
@@ -63,7 +63,7 @@ def build(verbose: bool = False, tests: bool = False) -> Path:
 
 
 def run() -> Suite:
-    """Build, then every test that ctest knows."""
+    """Build, then run all tests that ctest knows."""
     suite = Suite("userspace")
     if not present():
         suite.add("userspace", Status.SKIP, "userspace/ has no CMakeLists.txt")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tell which warnings a kernel build printed for which object, and which are new."""
+"""Find the warnings of each object in the output of a kernel build, and which are new."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def by_object(log: str) -> Warnings:
 
 
 def new(before: Warnings, after: Warnings) -> list[str]:
-    """The warnings that an object has more often than it had."""
+    """The warnings that an object has more often than before."""
     found = []
     for name, lines in after.items():
         more = Counter(lines) - Counter(before.get(name, []))

@@ -81,12 +81,12 @@ class Refusals(unittest.TestCase):
     def test_by_the_harness_in_words(self) -> None:
         for argv, words in (
             (["run"], "no command"),
-            (["run", "--base", "v1.0", "--", "true"], "no base 'v1.0'; there are v7.3, v6.12"),
-            (["run", "--flavour", "mint", "--", "true"], "no flavour 'mint'; there are patched,"),
+            (["run", "--base", "v1.0", "--", "true"], "unknown base 'v1.0'; choose from v7.3, v6.12"),
+            (["run", "--flavour", "mint", "--", "true"], "unknown flavour 'mint'; choose from patched,"),
             (["run", "--kernel", "/nonexistent", "--", "true"], "no kernel image /nonexistent"),
             (["run", "--policy", "/nonexistent", "--", "true"], "no policy file /nonexistent"),
-            (["run", "--banks", "md5", "--", "true"], "'md5': there are sha1,"),
-            (["run", "--banks", ",", "--", "true"], "there are sha1,"),
+            (["run", "--banks", "md5", "--", "true"], "'md5': choose one or more of sha1,"),
+            (["run", "--banks", ",", "--", "true"], "choose one or more of sha1,"),
             (["run", "--tpm", "1.2", "--tpm-if", "crb", "--", "true"], "a TPM 1.2 has no CRB interface"),
             (["run", "--copy", "/nonexistent", "--", "true"], "--copy /nonexistent: no such file"),
             (["run", "--copy", "/bin/sh:relative", "--", "true"], "must be absolute"),

@@ -81,8 +81,8 @@ class Bisect(support.TemporaryDirectory):
     def test_each_way_to_fail_names_the_patch_and_ends_there(self) -> None:
         for name, words in (
             ("does_not_build", "it does not build: cc says no"),
-            ("does_not_boot", "the guest fails: the guest ended without telling"),
-            ("fails", "the command ends with exit 3"),
+            ("does_not_boot", "the guest fails: the guest ended without reporting"),
+            ("fails", "the command exits with 3"),
         ):
             with self.subTest(name):
                 self.built.clear()

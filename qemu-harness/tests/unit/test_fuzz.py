@@ -84,7 +84,7 @@ class Fuzzing(support.TemporaryDirectory):
         self.assertEqual(self.main("--seconds", "0")[0], 2)
         status, said = self.main("x")
         self.assertEqual(status, 2)
-        self.assertIn("no target x; there are a", said)
+        self.assertIn("unknown target x; choose from a", said)
 
 
 _SHARD = """#!/bin/sh

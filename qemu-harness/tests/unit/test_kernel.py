@@ -93,7 +93,7 @@ class Finding(Build):
         process.output(
             ["tar", "-C", self.tmp, "-cJf", paths.DOWNLOADS / "linux-7.3.tar.xz", "kernel-patches"]
         )
-        with self.assertRaisesRegex(HarnessError, "is no Linux source tree"):
+        with self.assertRaisesRegex(HarnessError, "is not a Linux source tree"):
             source.plain_tree(BASE, source.find(BASE, None))
 
     def test_a_published_checksum(self) -> None:

@@ -157,7 +157,7 @@ class Fitting(Trees):
         self.assertEqual(self.snapshot(), before)
         self.assertEqual((tree / f"{IMA}/main.c").read_text(), (self.origin / f"{IMA}/main.c").read_text())
         self.assertFalse((tree / "untracked").exists() or (tree / "staged").exists())
-        self.assertIn("changes that are not committed", self.said.getvalue())
+        self.assertIn("uncommitted changes", self.said.getvalue())
 
     def test_a_context_that_moved_needs_the_merge(self) -> None:
         self.edit(12, "the user changed the context\n")
@@ -209,7 +209,7 @@ class Fitting(Trees):
         git(self.tree, "am", "-q", self.patches / name)
         tree = self.series()
         self.assertIn("changed by the second patch\n", (tree / f"{IMA}/main.c").read_text())
-        self.assertIn(f"has {name} already", self.said.getvalue())
+        self.assertIn(f"already has {name}", self.said.getvalue())
 
     def test_the_users_settings_and_environment_do_not_matter(self) -> None:
         hooks = self.tmp / "hooks"
