@@ -47,11 +47,11 @@ void AppendBytes(ByteView bytes, Bytes* out);
 void AppendHex(ByteView bytes, std::string* out);  // lowercase
 std::string ToHex(ByteView bytes);                 // lowercase
 std::string ToHexUpper(ByteView bytes);
-// Accepts both cases; nothing for an odd length or a character that is no digit.
+// Accepts both cases; nothing for an odd length or a character that is not a hex digit.
 std::optional<Bytes> FromHex(std::string_view hex);
 
-// For a message: what is no printable ASCII as "\\x1b", and the end of a long text as
-// "...". Names in a log are whatever made it.
+// For messages: what is not printable ASCII becomes "\\x1b", and the end of a long text
+// "...". A name in a log may have any bytes.
 std::string Printable(std::string_view text);
 
 // A plain decimal: digits only, no sign, no leading zero except "0" itself.

@@ -3,9 +3,8 @@
 // The thin interface through which every file, lock and directory is reached,
 // so that tests can make any call fail and drop what was not synced.
 //
-// The virtual functions correspond to one system call each. Their errors carry
-// file and errno_value. EINTR and short counts are dealt with by the functions
-// that are not virtual.
+// The virtual functions correspond to one system call each. Their errors carry file and
+// errno_value. The functions that are not virtual handle EINTR and short counts.
 #ifndef IMASNAP_BASE_FILE_SYSTEM_H_
 #define IMASNAP_BASE_FILE_SYSTEM_H_
 
@@ -43,7 +42,7 @@ enum class OpenMode {
   kCreate,         // a new file, for writing; fails when it exists
   kCreatePrivate,  // the same, mode 0600
   kLockFile,       // for flock(2): created when absent, never written
-  kExistingLock,   // the same, where it is; a FIFO does not hold it up
+  kExistingLock,   // the same, never created; a FIFO does not block it
 };
 
 class File : public ByteSource {
@@ -62,10 +61,10 @@ class File : public ByteSource {
   virtual Result<uint64_t> Seek(uint64_t offset) = 0;
   virtual Status Sync() = 0;
   virtual Result<FileInfo> Stat() = 0;
-  // mmap(2): the first `size` bytes, as long as the file lives, for system calls
-  // to take from: they fail where the file was cut since (EFAULT), and a process
-  // that looks at them itself dies (SIGBUS). Mapped once: no more than the first
-  // time. Not every file can be.
+  // mmap(2) of the first `size` bytes, until the file is destroyed. Only system calls
+  // should read them: if the file was truncated since, they fail with EFAULT, but a
+  // process that reads them itself gets SIGBUS. The file is mapped once, so a later
+  // call cannot map more. Some files cannot be mapped.
   virtual Result<ByteView> Map(uint64_t size);
   // Takes the lock or fails with kLocked, never waits.
   virtual Status TryLock(LockMode mode) = 0;
@@ -73,10 +72,10 @@ class File : public ByteSource {
   virtual Status Close() = 0;
 
   Result<size_t> Read(std::span<std::byte> out) final;
-  // Fills `out` from `offset` on, or fails: also where the file ends before.
-  // May be called by several threads at once.
+  // Fills `out` from `offset` on. Fails if the file ends before that. May be called by
+  // several threads at once.
   Status ReadAllAt(uint64_t offset, std::span<std::byte> out);
-  // What is left of the file; more than `limit` bytes are kMalformed.
+  // The rest of the file; more than `limit` bytes are kMalformed.
   Result<std::string> ReadRest(size_t limit);
   Status WriteAll(ByteView bytes);
   Status Rewind();   // Seek(0)
@@ -110,7 +109,7 @@ class FileSystem {
   Result<std::unique_ptr<File>> OpenFile(const std::string& path, OpenMode mode);
   // The whole of a small file; a larger one than `limit` bytes is an error.
   Result<std::string> ReadFile(const std::string& path, size_t limit = 16U << 20);
-  // Whether something has this name; an error is neither yes nor no.
+  // Whether something has this name. Fails if that cannot be found out.
   Result<bool> Exists(const std::string& path);
   // Makes the directory and those above it, each durable in its parent.
   Status MakeDirectories(const std::string& path);
@@ -129,7 +128,7 @@ inline constexpr uint64_t kRamfsMagic = 0x858458f6;
 
 std::string ParentDirectory(const std::string& path);
 
-// Copies what is left of `from` to a file without a name, at its beginning.
+// Copies the rest of `from` to a file without a name, which is then at its beginning.
 Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from);
 
 }  // namespace imasnap

@@ -55,8 +55,8 @@ void Require(bool done) {
   }
 }
 
-// OpenSSL's implementation, or null if its configuration has none, as that for FIPS
-// has none of SM3. Looked up once, which takes longer than a hash.
+// OpenSSL's implementation, or null if its configuration lacks it: that for FIPS lacks
+// SM3. It is looked up only once, because that takes longer than a hash.
 const EVP_MD* Method(HashAlg alg) {
   static const auto kMethods = [] {
     std::array<const EVP_MD*, kHashAlgCount> methods{};

@@ -61,7 +61,7 @@ struct Digest {
 };
 
 // An incremental hash that can be used again after Finish(). It throws
-// std::runtime_error if OpenSSL fails, for which memory must have ended.
+// std::runtime_error if OpenSSL fails, as it does if there is no memory left.
 class Hasher {
  public:
   explicit Hasher(HashAlg alg);
@@ -87,7 +87,7 @@ class Hasher {
   std::unique_ptr<evp_md_ctx_st, FreeContext> context_;
 };
 
-// Of bytes that are all there.
+// The digest of all bytes in one call.
 Digest HashBytes(HashAlg alg, ByteView bytes);
 
 // RFC 2104 with SHA-256.

@@ -14,8 +14,7 @@
 namespace imasnap {
 namespace {
 
-// libsystemd could tell all this, but loading it and what it needs takes longer
-// than checking some thousand records.
+// libsystemd has functions for this, but only the programs are linked with it.
 constexpr const char* kMachineIdFile = "/etc/machine-id";
 constexpr const char* kBootIdFile = "/proc/sys/kernel/random/boot_id";
 constexpr size_t kIdSize = 16;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What is asked of the machine itself: its time, kernel and identity.
+// What the machine itself knows: its time, kernel and identity.
 #ifndef IMASNAP_BASE_MACHINE_H_
 #define IMASNAP_BASE_MACHINE_H_
 
@@ -13,12 +13,12 @@ namespace imasnap {
 std::string UtcNow();         // ISO 8601
 std::string KernelRelease();  // uname(2); empty when it fails
 
-// Which machine and which kernel's run; empty where the system does not tell.
+// The machine and the run of its kernel; empty if the system does not say.
 struct MachineIdentity {
   // 32 hex digits derived from machine-id(5) for this program alone, as
   // sd_id128_get_machine_app_specific(3) does: the machine-id itself is a secret.
   std::string machine;
-  // /proc/sys/kernel/random/boot_id as 32 hex digits: new after a kexec too.
+  // /proc/sys/kernel/random/boot_id as 32 hex digits. A kexec changes it too.
   std::string boot;
 
   bool operator==(const MachineIdentity&) const = default;

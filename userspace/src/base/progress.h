@@ -7,8 +7,8 @@
 
 namespace imasnap {
 
-// Called again and again during long work with the records done so far; work
-// that can be given up stops when it returns false. May be empty.
+// Called repeatedly during long work, with the number of records done so far. Work that
+// can be cancelled stops if it returns false. May be empty.
 using Progress = std::function<bool(uint64_t records)>;
 
 }  // namespace imasnap

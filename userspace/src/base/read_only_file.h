@@ -19,7 +19,7 @@ class ReadOnlyFile : public File {
   Status Close() override { return {}; }
 };
 
-// A place of its own in a file that others read too.
+// Has its own position in a file that others read too.
 class SharedFile : public ReadOnlyFile {
  public:
   explicit SharedFile(std::shared_ptr<File> file)

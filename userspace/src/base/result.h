@@ -15,8 +15,8 @@ namespace imasnap {
 
 // What a caller can do about an error; the program maps it to its exit status.
 enum class ErrorCode {
-  kFailed,       // An operation failed; errno_value says why where one is known.
-  kRefused,      // Never works until somebody changes something.
+  kFailed,       // An operation failed; errno_value says why, if it is known.
+  kRefused,      // Cannot work until something is changed.
   kUsage,        // The caller asked for something that does not exist.
   kMalformed,    // Input does not follow its format.
   kMismatch,     // Well-formed input contradicts what it is checked against.
@@ -24,8 +24,8 @@ enum class ErrorCode {
   kLocked,       // Another process holds the lock.
 };
 
-// An error and its place. `record` counts from 1 and `offset` from 0, both in
-// the file (or, where `file` is the stitched log, in the whole log).
+// An error and its place. `record` counts from 1 and `offset` from 0, both in the file
+// (or, if `file` is the stitched log, in the whole log).
 struct Error {
   ErrorCode code = ErrorCode::kFailed;
   std::string message;
@@ -33,7 +33,7 @@ struct Error {
   std::optional<uint64_t> record;
   std::optional<uint64_t> offset;
   int errno_value = 0;
-  // The two values of a kMismatch, where there are two.
+  // The two values of a kMismatch, if there are two.
   std::string expected;
   std::string found;
 

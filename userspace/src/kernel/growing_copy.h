@@ -12,8 +12,8 @@
 
 namespace imasnap {
 
-// A copy of the kernel's list, which would hold up staging as long as it is open.
-// Read after its end it goes on with what was measured since.
+// A copy of the kernel's list, because the list blocks staging while it is open. A read
+// after the end continues with what was measured since.
 class GrowingCopy : public ReadOnlyFile {
  public:
   explicit GrowingCopy(KernelLog kernel)

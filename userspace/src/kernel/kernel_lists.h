@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What the kernel holds of the log at one moment: the records that were staged
-// and not deleted, if it has staging, then the live list.
+// The part of the log that the kernel has at one moment: the staged records, if it has
+// staging, then its list.
 #ifndef IMASNAP_KERNEL_KERNEL_LISTS_H_
 #define IMASNAP_KERNEL_KERNEL_LISTS_H_
 
@@ -19,19 +19,19 @@ class KernelLists {
   static Result<KernelLists> Open(const KernelLog& kernel);
 
   bool has_staging() const { return staged_ != nullptr; }
-  // Copies both to files without names and closes the kernel's, because
-  // nothing can be staged while one of those is open.
+  // Copies both to files without names and closes the kernel's files, because nothing
+  // can be staged while one of those is open.
   Status Spool();
-  // Lets go of both; Rewind() opens them again.
+  // Closes both; Rewind() opens them again.
   void Close();
-  // Puts both at their beginning.
+  // Goes to the beginning of both.
   Status Rewind();
   // Null if the kernel has no staging.
   File* staged() const { return staged_.get(); }
   File& live() const { return *live_; }
   const KernelLog& kernel() const { return kernel_; }
 
-  // At its beginning; null when nothing is staged. Only after Spool().
+  // At its beginning; null if nothing is staged. Only after Spool().
   Result<std::unique_ptr<File>> TakeStaged();
   // At its beginning.
   Result<std::unique_ptr<File>> TakeLive();

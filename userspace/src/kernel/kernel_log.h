@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The kernel's side: the files of /sys/kernel/security/ima.
+// The files of the kernel below /sys/kernel/security/ima.
 #ifndef IMASNAP_KERNEL_KERNEL_LOG_H_
 #define IMASNAP_KERNEL_KERNEL_LOG_H_
 
@@ -31,7 +31,7 @@ struct BackendChoice {
   std::string why;
 };
 
-// Waits between two tries.
+// Waits between two attempts.
 using Pause = std::function<void(std::chrono::milliseconds)>;
 void SleepFor(std::chrono::milliseconds time);
 
@@ -48,14 +48,13 @@ class KernelLog {
   // A file of one decimal number; nothing when the kernel has no such file.
   Result<std::optional<uint64_t>> Counter(const std::string& name) const;
   // The list in memory, from its beginning, with SHA-1 headers. On a kernel with
-  // staging, readers of a list and a writer to one exclude each other: this and
-  // the next two try again for about a second.
+  // staging, readers of a list and a writer to one exclude each other, so this and the
+  // next two functions retry for about a second.
   Result<std::unique_ptr<File>> OpenLive() const;
-  // The records that were staged and not deleted, for reading; null when the
-  // kernel has no staging.
+  // The staged records, for reading; null if the kernel has no staging.
   Result<std::unique_ptr<File>> OpenStaged() const;
-  // The same for staging, reading and deleting. Until it is closed nobody else
-  // can open any of the lists.
+  // The same for staging, reading and deleting. While it is open, no other program can
+  // open any of the lists.
   Result<std::unique_ptr<File>> OpenForStaging() const;
   FileSystem& fs() const { return fs_; }
 

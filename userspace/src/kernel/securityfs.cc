@@ -13,7 +13,7 @@
 namespace imasnap {
 namespace {
 
-// Whether the path leads to a file of securityfs; false where it leads nowhere.
+// Whether the path is a file of securityfs; false if it does not exist.
 bool IsSecurityFs(const std::string& path) {
   struct statfs fs;
   return ::statfs(path.c_str(), &fs) == 0 && fs.f_type == SECURITYFS_MAGIC;
@@ -24,7 +24,7 @@ bool IsCovered(const std::string& path) {
                            "/runtime_measurements_count"}) {
     struct statfs fs;
     const std::string file = path + "/ima" + name;
-    // A view that died answers with an error.
+    // A view whose process died returns an error.
     const bool known = ::statfs(file.c_str(), &fs) == 0;
     if (known ? fs.f_type != SECURITYFS_MAGIC : errno != ENOENT && errno != EACCES) {
       return true;
@@ -52,7 +52,7 @@ Result<SecurityFs> SecurityFs::Open(const std::string& path, When when) {
   if (!covered && when == When::kCovered) {
     return SecurityFs(path, -1);
   }
-  // A mount of the same file system that nobody else has, and with nothing on it.
+  // A private mount of the same file system, with nothing mounted on it.
   const int fd = ::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (fd < 0) {
     if (covered) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The kernel's files where something is mounted over them. The view is made to
-// be bound over files of securityfs; what serves it, and what takes snapshots,
-// must still reach those underneath.
+// Reaches the kernel's files even if something is mounted over them. The view can be
+// bound over files of securityfs; the program that serves it, and snapshots, still need
+// the files underneath.
 #ifndef IMASNAP_KERNEL_SECURITYFS_H_
 #define IMASNAP_KERNEL_SECURITYFS_H_
 
@@ -28,7 +28,7 @@ class SecurityFs {
   SecurityFs& operator=(SecurityFs&&) = delete;
   ~SecurityFs();
 
-  // Where the kernel's own files are, as long as this lives.
+  // The directory of the kernel's own files, valid as long as this object.
   const std::string& path() const { return path_; }
 
  private:

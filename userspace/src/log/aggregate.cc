@@ -195,7 +195,8 @@ bool IsAggregate(const Record& record) {
          AsText(BufferOf(record)).starts_with(kAttempt);
 }
 
-// By the fields' places, which are in the digest, not by what the template calls them.
+// Fields are found by their positions, which the digest covers, not by the names that
+// the template gives them.
 bool IsRenamedAggregate(const Record& record) {
   const FieldViews& fields = record.fields;
   return fields.size() > 2 && fields[1].size() == kAggregateEvent.size() + 1 &&

@@ -57,14 +57,14 @@ Result<Aggregate> ParseAggregate(ByteView data);
 std::string FormatAggregate(const Aggregate& aggregate);
 
 // Whether the record is named snapshot_aggregate, has template ima-buf and a buffer
-// that begins as one. Only the kernel measures those: a user's keyring may have the
-// name, and a key of it is then measured under it, but no key begins so.
+// that begins as one. Only the kernel measures those. A user's keyring may have the
+// name, and its keys are then measured under it, but no key begins like an aggregate.
 bool IsAggregate(const Record& record);
 
 // Whether the record has the name and the buffer of an aggregate under another
-// template. The template's name is in no digest, so that whoever has the log can
-// rename an aggregate to hide it. The kernel makes no such record: a signature or
-// a key, which can be in the buffer's place, begins with its type or as DER.
+// template. No digest covers the template's name, so anyone who can change the log can
+// rename an aggregate to hide it. The kernel makes no such record: a signature or a
+// key, which can be in the buffer's place, begins with its type or as DER.
 bool IsRenamedAggregate(const Record& record);
 
 // Parses `record` (for which IsAggregate() holds) and checks that d-ng is the

@@ -11,11 +11,12 @@
 namespace imasnap {
 namespace {
 
-// More threads than this wait for the extends.
+// More threads than this would only wait for the extends.
 constexpr unsigned kMaxThreads = 8;
-// Read ahead, so that no thread has to sleep because another is slow for once.
+// Batches that are read ahead for each thread, so that one slow batch does not make
+// others sleep.
 constexpr size_t kBatchesOfThread = 2;
-// A batch that held a record of megabytes gives that memory back.
+// A batch that held a record of megabytes frees that memory.
 constexpr size_t kKeptBytes = size_t{1024} * 1024;
 
 template <typename T>
@@ -27,7 +28,7 @@ std::string_view Moved(std::string_view view, const std::byte* from, const std::
   return AsText(Moved(AsBytes(view), from, to));
 }
 
-// Lets the views of a record at `from` be views of its copy at `to`.
+// Makes the views of a record at `from` views of its copy at `to`.
 void MoveViews(Record* record, const std::byte* from, const std::byte* to) {
   record->digest = Moved(record->digest, from, to);
   record->template_name = Moved(record->template_name, from, to);
@@ -315,7 +316,7 @@ void DigestPipeline::StartThreads() {
       free_.push_back(batches_.back().get());
     }
   }
-  try {  // a machine without room for another thread is no error
+  try {  // that no further thread can be started is not an error
     while (threads_.size() < options_.limits.threads) {
       threads_.emplace_back([this] { Help(); });
     }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Reads the records of the files of a log in batches, and computes for each record
-// what does not depend on the records before it, on several threads where that pays.
+// Reads the records of the files of a log in batches, and computes for each record what
+// does not depend on the records before it, on several threads if that is faster.
 //
 //   read    parse, copy the records of a batch together: one thread at a time
 //   work    template digests in every algorithm, then `Options::work`
 //   caller  gets the batches in order, and hashes the file's bytes, for that is a
 //           chain as extends are; while none is ready, it works or reads itself
 //
-// What the caller sees does not depend on the number of threads.
+// The results do not depend on the number of threads.
 #ifndef IMASNAP_LOG_DIGEST_PIPELINE_H_
 #define IMASNAP_LOG_DIGEST_PIPELINE_H_
 
@@ -36,8 +36,8 @@ class RecordBatch {
   const Record& record(size_t i) const { return records_[i]; }
   // The bytes of all its records.
   ByteView raw() const { return raw_; }
-  // Template digests of record i in the order of Options::algs; what they are
-  // for a violation is not defined.
+  // Template digests of record i in the order of Options::algs; undefined for a
+  // violation.
   std::span<const Digest> digests(size_t i) const {
     return std::span(digests_).subspan(i * algs_, algs_);
   }
@@ -46,7 +46,7 @@ class RecordBatch {
   const Digest* HashBefore(size_t i) const;
   // How many records the files before this one have.
   uint64_t records_before() const { return records_before_; }
-  // For what Options::work makes of the records.
+  // Options::work writes its results here.
   std::string text;
   Bytes binary;
 
@@ -72,16 +72,15 @@ class DigestPipeline {
  public:
   // A file of the log.
   struct Input {
-    std::string name;  // that errors give
+    std::string name;  // for errors
     // Called once, when its turn comes, on any thread.
     std::function<Result<std::unique_ptr<ByteSource>>()> open;
-    uint64_t expected_records = 0;  // as far as one knows
+    uint64_t expected_records = 0;  // an estimate
   };
 
   struct Limits {
     unsigned threads = 0;  // besides the caller's
-    // Records from which on threads save more than they cost, which is waking each
-    // other and memory that is touched once.
+    // The number of records from which on threads save more than they cost.
     uint64_t threads_from = 4096;
     size_t batch_records = 128;
     size_t batch_bytes = size_t{64} * 1024;
@@ -103,14 +102,14 @@ class DigestPipeline {
   DigestPipeline& operator=(const DigestPipeline&) = delete;
   ~DigestPipeline();
 
-  // Goes to the next file: before anything is read, and after null came for the
-  // one before. There must be one.
+  // Goes to the next file, which must exist. To be called before the first read, and
+  // after null was returned for the file before.
   void NextFile();
 
-  // The next batch of the file, which stays valid until the next call and has a
-  // record at least, or null at the file's end. After null it may be called again:
-  // the last file may have grown. An error comes after all records before it, and
-  // stays.
+  // The next batch of the file, or null at its end. A batch has at least one record and
+  // is valid until the next call. After null it may be called again, because the last
+  // file may have grown. All records before an error are returned first; then each call
+  // returns the error.
   Result<const RecordBatch*> NextBatch();
 
   // The records of the batches one by one, as LogReader gives them.
@@ -120,7 +119,7 @@ class DigestPipeline {
   // Of the record that Next() returned last.
   std::span<const Digest> digests() const { return batch_->digests(next_ - 1); }
   const Digest* HashBefore() const { return batch_->HashBefore(next_ - 1); }
-  // With Options::hash_file the SHA-256 of the file, after its end was met.
+  // With Options::hash_file: the SHA-256 of the file, once its end was reached.
   const Digest& hash() const { return hash_; }
 
  private:
@@ -131,14 +130,14 @@ class DigestPipeline {
   bool ThreadsPay() const;
   void StartThreads();
   void Help();
-  // Each does one thing without the lock; false when there is nothing of the kind
-  // to do just now.
+  // Each does one step, without the lock; false if there is nothing to do at the
+  // moment.
   bool ReadStep(Lock* lock);
   bool WorkStep(Lock* lock, Hashers* hashers);
 
   // Of the thread that reads.
   Status OpenNext();
-  // Reads until the batch is full, the file ends or an error is met.
+  // Reads until the batch is full, the file ends or an error occurs.
   void Read(RecordBatch* batch);
   Status ReadTo(RecordBatch* batch);
   void Work(RecordBatch* batch, Hashers* hashers) const;
@@ -165,7 +164,7 @@ class DigestPipeline {
   uint64_t total_ = 0;          // records given, of all files
   Hasher file_hasher_{HashAlg::kSha256};
   Digest hash_;
-  // What Next() is at.
+  // The position of Next().
   const RecordBatch* batch_ = nullptr;
   size_t next_ = 0;
   uint64_t records_ = 0;
@@ -176,8 +175,8 @@ class DigestPipeline {
   bool may_start_ = true;
 
   std::mutex mutex_;
-  // Waking a thread is dear: the caller waits for the first of in_order_, or like
-  // the other threads for something to read.
+  // Waking a thread is expensive, so there are two: the caller waits for the first
+  // batch of in_order_ or, like the other threads, for something to read.
   std::condition_variable caller_;
   std::condition_variable others_;
   std::vector<RecordBatch*> free_;

@@ -52,14 +52,14 @@ Result<bool> LogReader::Fill(size_t n) {
     if (source_ == nullptr) {
       return false;
     }
-    const bool filled = end_ == buffer_.size();  // by the source, which has more then
+    const bool filled = end_ == buffer_.size();  // then the source has more
     if (begin_ > 0 && buffer_.size() - begin_ < std::max(n, kReadSize)) {
       std::copy(buffer_.begin() + static_cast<ptrdiff_t>(begin_),
                 buffer_.begin() + static_cast<ptrdiff_t>(end_), buffer_.begin());
       end_ -= begin_;
       begin_ = 0;
     }
-    // Grows with what is read, never with what a length claims.
+    // Grows with the bytes that are read, not with a length that a record claims.
     if (filled && buffer_.size() < kReadSize) {
       buffer_.resize(buffer_.empty() ? kFirstReadSize : kReadSize);
     } else if (end_ == buffer_.size()) {

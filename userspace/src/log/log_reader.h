@@ -44,11 +44,11 @@ struct Record {
   const Template* tmpl = nullptr;
   std::string_view template_name;
   ByteView template_data;
-  FieldViews fields;  // with kFraming empty where they do not parse
+  FieldViews fields;  // with kFraming: empty if they cannot be parsed
   ByteView raw;       // the whole record
   ByteOrder order = ByteOrder::kLittle;
 
-  // A violation is logged with an all-zero digest and extends ones.
+  // A violation has an all-zero digest, and the PCR is extended with ones.
   bool IsViolation() const;
   std::string_view event_name() const;
 };
@@ -57,18 +57,18 @@ class LogReader {
  public:
   enum class Check {
     kStrict,   // unknown templates and malformed fields are errors
-    kFraming,  // only what hides where a record ends is an error
+    kFraming,  // only what makes the end of a record unknown is an error
   };
 
   // `source` must outlive the reader. `file` is the name errors give.
   LogReader(ByteSource& source, LogFormat format, std::string file, Check check = Check::kStrict);
-  // Reads `records`, which must outlive the reader, where they are.
+  // Reads `records` in place; they must outlive the reader.
   LogReader(ByteView records, LogFormat format, std::string file, Check check = Check::kStrict);
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
 
-  // Begins with another source, as a new reader in the same format would; keeps
-  // the memory. Not for a reader of records that are held.
+  // Starts again with another source in the same format and reuses the memory. Not for
+  // a reader that reads records in place.
   void Reset(ByteSource& source, std::string file);
 
   // The next record, or null at the end of the source. After null the reader
@@ -87,21 +87,21 @@ class LogReader {
   // end of the source.
   Result<bool> Fill(size_t n);
   Error Malformed(size_t at, std::string message) const;
-  // Reads until the record's `count` bytes at `at` are held. `what` they are: for
-  // the error where they are missing.
+  // Reads until the record's `count` bytes at `at` are available. If they are missing,
+  // the error calls them `what`.
   Status NeedBytes(size_t at, size_t count, const char* what) {
     return end_ - begin_ >= at + count ? Status() : ReadBytes(at + count, what);
   }
   Status ReadBytes(size_t end, const char* what);
 
-  ByteSource* source_;  // null where `held_` is all there is
+  ByteSource* source_;  // null if `held_` is everything
   const LogFormat format_;
   std::string file_;
   const Check check_;
   TemplateCache templates_;
   Record record_;
   Bytes buffer_;
-  ByteView held_;     // buffer_, or what was given
+  ByteView held_;     // buffer_, or the records in place
   size_t begin_ = 0;  // of the current record in held_
   size_t end_ = 0;    // of the valid bytes in held_
   uint64_t next_offset_ = 0;

@@ -8,7 +8,7 @@
 namespace imasnap {
 namespace {
 
-// A record a line makes a format string felt.
+// A format string would take noticeable time here: this runs for every record.
 void AppendDecimal(uint64_t value, std::string* out) {
   const fmt::format_int text(value);
   out->append(text.data(), text.size());

@@ -22,9 +22,9 @@ void AppendAscii(const Record& record, ByteView digest, std::string* out);
 void AppendBinary(const Record& record, ByteView digest, Bytes* out);
 
 // The template digest over the record's data in the hash of `hasher`
-// (ima_calc_field_array_hash_tfm() in ima_crypto.c): the template data as it
-// stands, or for `ima` the file digest and the name padded with zeros to 256
-// bytes. Violations have no digest: callers ask Record::IsViolation() first.
+// (ima_calc_field_array_hash_tfm() in ima_crypto.c): the template data unchanged, or
+// for `ima` the file digest and the name padded with zeros to 256 bytes. Violations
+// have no digest, so callers check Record::IsViolation() first.
 Digest TemplateDigest(const Record& record, Hasher* hasher);
 
 }  // namespace imasnap

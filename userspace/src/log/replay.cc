@@ -11,7 +11,7 @@
 namespace imasnap {
 namespace {
 
-// Of the digest that a bank is extended with.
+// The algorithm of the digest that the kernel extends the bank with.
 HashAlg DigestAlg(const Bank& bank) { return bank.padded_sha1 ? HashAlg::kSha1 : bank.alg; }
 
 }  // namespace

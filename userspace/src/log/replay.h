@@ -29,8 +29,8 @@ struct Bank {
   // How the kernel extends a bank whose hash it cannot compute: the SHA-1
   // template digest, padded with zeros (ima_calc_field_array_hash()).
   bool padded_sha1 = false;
-  // Whether the kernel maps the bank's algorithm at all; where it does not, a
-  // violation extends 20 bytes of ones only (ima_init_digests()).
+  // Whether the kernel does not map the bank's algorithm. Then a violation extends only
+  // 20 bytes of ones (ima_init_digests()).
   bool unmapped = false;
 
   bool operator==(const Bank&) const = default;
@@ -45,8 +45,8 @@ class Replay {
   // PCRs start at reset values.
   explicit Replay(const std::vector<Bank>& banks);
 
-  // Goes on where an earlier replay ended: the PCRs that its records named, of
-  // every bank in the banks' order, and what it counted.
+  // Continues an earlier replay, given the PCRs that its records extended, for each
+  // bank in the order of `banks`, and its counts.
   void Resume(const std::vector<std::map<uint32_t, Digest>>& pcrs, uint64_t records,
               uint64_t violations);
 
@@ -59,15 +59,16 @@ class Replay {
   // The same with the record's template digests in the algorithms and the order
   // of DigestAlgs(); those of a violation are not looked at.
   Status Add(const Record& record, HashAlg header_alg, std::span<const Digest> digests);
-  // What Add() needs of each record: `header_alg`, then those of the banks.
+  // The algorithms of the digests that Add() needs: `header_alg`, then those of the
+  // banks.
   std::vector<HashAlg> DigestAlgs(HashAlg header_alg) const;
 
   size_t banks() const { return banks_.size(); }
   const Bank& bank(size_t index) const { return banks_[index].bank; }
   // The PCR (below kMaxPcr) after the last record added.
   const Digest& Value(size_t bank, uint32_t pcr) const { return banks_[bank].pcrs[pcr]; }
-  // The same before the last record added: the kernel appends a record to its
-  // list before it extends the PCR, so a PCR that is read may be one behind.
+  // The same before the last record added: the kernel appends a record to its list
+  // before it extends the PCR, so a PCR that is read may lack the last record.
   const Digest& ValueBefore(size_t bank, uint32_t pcr) const;
   // The PCR that the last record extended; kMaxPcr before the first.
   uint32_t last_pcr() const { return last_pcr_; }

@@ -30,7 +30,7 @@ constexpr auto kFieldTypes = std::to_array<FieldType>({
     {"xattrvalues", FieldKind::kHex, true},
 });
 
-constexpr size_t kMaxTemplates = 64;  // the built-in ones, and one a kernel before a kexec
+constexpr size_t kMaxTemplates = 64;  // the built-in ones, and one for each kernel before a kexec
 
 struct Builtin {
   std::string_view name;

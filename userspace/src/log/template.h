@@ -29,7 +29,7 @@ enum class FieldKind {
 struct FieldType {
   std::string_view id;
   FieldKind kind;
-  // Whether the kernel leaves the field empty when it has nothing to say.
+  // Whether the kernel leaves the field empty if it has no value.
   bool may_be_empty;
 };
 
@@ -48,9 +48,9 @@ inline constexpr size_t kMaxFieldIdLength = 16;
 inline constexpr size_t kMaxTemplateName = kMaxTemplateFields * (kMaxFieldIdLength + 1) - 1;
 // IMA_EVENT_NAME_LEN_MAX: the longest name of the `ima` template, without NUL.
 inline constexpr size_t kImaEventNameMax = 255;
-// The digest of the `ima` template's `d` field in a log. (The kernel could
-// write 16 bytes when booted with ima_hash=md5; the format has no length there,
-// so that such a log cannot be told apart and is not read.)
+// The digest of the `ima` template's `d` field in a log. (The kernel could write 16
+// bytes when booted with ima_hash=md5; the format has no length there, so such a log
+// cannot be recognized and is not supported.)
 inline constexpr size_t kImaDigestSize = 20;
 
 // Finds templates by the name a record gives: a built-in name, or a custom
@@ -58,8 +58,8 @@ inline constexpr size_t kImaDigestSize = 20;
 // as the cache.
 class TemplateCache {
  public:
-  // Null when the name is neither, or one name more than the kernels of a boot
-  // have: the time to look one up, and the memory, must have a bound.
+  // Null if the name is neither, or if there are more names than the kernels of one
+  // boot can have. This bounds the time of a lookup and the memory.
   const Template* Find(std::string_view name);
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What is wrong with a command line: the same for both programs.
+// Checks of the command line, the same for both programs.
 #ifndef IMASNAP_PROGRAM_MISTAKES_H_
 #define IMASNAP_PROGRAM_MISTAKES_H_
 
@@ -20,8 +20,8 @@ inline std::string Mistake(const CLI::App* app, const CLI::Error& mistake) {
   return app->get_name() + ": " + mistake.what() + "; see " + command + " --help\n";
 }
 
-// Throws for an option whose value is empty: a script whose variable is not set
-// must not switch a check off.
+// Throws for an option with an empty value: a variable that a script forgot to set must
+// not disable a check.
 inline void RefuseEmpty(const CLI::App& app) {
   for (const CLI::Option* option : app.get_options()) {
     if (std::ranges::find(option->results(), std::string()) != option->results().end()) {

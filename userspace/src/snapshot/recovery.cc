@@ -17,8 +17,8 @@ Status RemoveLeftovers(const Environment& env, Session* session, Notes* notes) {
     notes->push_back(fmt::format("removed {}, left by a snapshot that was interrupted", path));
   }
   session->temporaries.clear();
-  // In ascending order, so that none comes back to life when the segment that
-  // superseded it is itself superseded.
+  // In ascending order: if the segment that supersedes another is removed first, the
+  // other counts again.
   for (const Segment& segment : session->superseded) {
     IMASNAP_RETURN_IF_ERROR(env.store().RemoveSegment(*session, segment));
     notes->push_back(fmt::format("removed segment {}, whose records a later segment holds",
@@ -28,8 +28,8 @@ Status RemoveLeftovers(const Environment& env, Session* session, Notes* notes) {
   return {};
 }
 
-// Whether `later` begins with all records of `earlier`, which was stored, but
-// not purged, when `later` was taken.
+// Whether `later` begins with all records of `earlier`. Then `earlier` was stored but
+// not purged when `later` was taken.
 Result<bool> Holds(FileSystem& fs, const Segment& later, const Segment& earlier) {
   if (!earlier.info) {
     return false;
@@ -38,9 +38,9 @@ Result<bool> Holds(FileSystem& fs, const Segment& later, const Segment& earlier)
   return Contains(*file, later.path, *earlier.info);
 }
 
-// A segment whose metadata did not get written: the kernel's list says which
-// aggregate closed it, if one did, its own records whether it supersedes the
-// one before.
+// Writes the metadata of a segment that has none. The kernel's list shows which
+// aggregate closed it, if any. Its own records show whether it supersedes the segment
+// before.
 Status Adopt(const Environment& env, const ListHead& head, Session* session, Notes* notes) {
   Segment& segment = session->segments.back();
   IMASNAP_ASSIGN(SegmentInfo info, DescribeSegment(env.fs, segment));
@@ -95,11 +95,11 @@ Result<Session> NewSession(const Environment& env, uint64_t id, Notes* notes) {
   const SessionInfo info = DescribeSession(env, id, env.reset_count());
   IMASNAP_ASSIGN(Session session, env.store().CreateSession(info));
   IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
-  static_cast<void>(failed);  // noted, and tried again by the next
+  static_cast<void>(failed);  // noted; the next recovery tries again
   return session;
 }
 
-// Notes in the session of an earlier boot that it has ended.
+// Notes in the session of an earlier boot that the boot has ended.
 Status CloseSession(const Environment& env, const Session& session) {
   if (!session.info || !session.info->closed.empty()) {
     return {};
@@ -123,8 +123,8 @@ Status UpdateSession(const Environment& env, Session* session, const SessionInfo
   return {};
 }
 
-// Brings session.json up to date with the boot that goes on in it. `carried_over`:
-// the kernel has the last segment's records from the run before.
+// Updates session.json if its boot continues. `carried_over`: the kernel has the last
+// segment's records from an earlier run.
 Status ContinueSession(const Environment& env, Session* session, bool carried_over) {
   const std::optional<uint32_t> reset_count = env.reset_count();
   SessionInfo info = session->info.value_or(DescribeSession(env, session->id, reset_count));
@@ -143,18 +143,20 @@ Status ContinueSession(const Environment& env, Session* session, bool carried_ov
   return env.store().PointCurrentTo(session->id);
 }
 
-// The records since cold boot that are gone from the kernel, as far as it says so.
+// The number of records since cold boot that the kernel no longer has, if it shows
+// that.
 Result<uint64_t> RecordsGone(const KernelLog& kernel, const ListHead& head) {
   if (head.first && head.first->aggregate && head.first->aggregate->ok()) {
     return (*head.first->aggregate)->record_count;
   }
-  // In this order: one that is measured in between must not seem to be gone.
+  // In this order, so that a record measured in between does not seem to be gone.
   IMASNAP_ASSIGN(const std::optional<uint64_t> total, kernel.Counter("runtime_measurements_total"));
   IMASNAP_ASSIGN(const std::optional<uint64_t> count, kernel.Counter("runtime_measurements_count"));
   return total && count && !head.staged && *total > *count ? *total - *count : 0;
 }
 
-// For a session that has no segment: what is gone from the kernel should be in another.
+// For a session without segments: records that the kernel no longer has must be
+// somewhere else.
 Status CheckNothingGone(const Environment& env, const ListHead& head, Notes* notes) {
   IMASNAP_ASSIGN(const uint64_t gone, RecordsGone(env.kernel(), head));
   if (gone == 0) {
@@ -174,7 +176,7 @@ Status CheckNothingGone(const Environment& env, const ListHead& head, Notes* not
                        "boot, set allow_gap = true; nothing was done");
 }
 
-// Whether the segment's bytes are those that its metadata say.
+// Whether the segment's bytes agree with its metadata.
 Result<bool> IsIntact(FileSystem& fs, const Segment& segment) {
   if (!segment.has_data || !segment.info) {
     return false;
@@ -187,7 +189,7 @@ Result<bool> IsIntact(FileSystem& fs, const Segment& segment) {
   return found->bytes == segment.info->bytes && found->sha256 == segment.info->sha256;
 }
 
-// Brings the last segment to a state that the next snapshot can go on from.
+// Brings the last segment into a state from which the next snapshot can continue.
 class LastSegment {
  public:
   LastSegment(const Environment& env, const std::optional<SegmentKey>& key, const ListHead& head,
@@ -219,7 +221,7 @@ Status LastSegment::SettleInKernel() {
   bool intact = true;
   const bool deletable = !head_.closing && head_.staged && head_.ends;
   if (deletable) {
-    // After this only the store has them.
+    // After this only the store has the records.
     IMASNAP_ASSIGN(intact, IsIntact(env_.fs, last()));
   }
   if (deletable && intact) {
@@ -341,7 +343,7 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   const bool carried_over = !clues.same_run && found == Continuation::kContains;
   IMASNAP_RETURN_IF_ERROR(ContinueSession(env, &out.session, carried_over));
   IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
-  static_cast<void>(failed);  // noted, and tried again by the next
+  static_cast<void>(failed);  // noted; the next recovery tries again
   IMASNAP_RETURN_IF_ERROR(LastSegment(env, key, head, &out, notes).Settle(found, backend));
   return out;
 }

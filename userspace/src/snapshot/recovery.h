@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Repairs the store before a snapshot is taken; STORE.md lists the states.
+// Repairs the store before a snapshot is taken. STORE.md lists the states.
 #ifndef IMASNAP_SNAPSHOT_RECOVERY_H_
 #define IMASNAP_SNAPSHOT_RECOVERY_H_
 
@@ -17,27 +17,29 @@ namespace imasnap {
 
 struct Recovered {
   Session session;  // of this boot; made if there was none
-  // The last segment, when its records are still in the kernel: the next
-  // segment will hold them too.
+  // The last segment, if its records are still in the kernel: the next segment will
+  // have them too.
   std::optional<uint64_t> to_supersede;
-  // Records are staged that no segment holds; to_supersede's are among them.
+  // Whether records are staged that no segment has. Those of to_supersede are among
+  // them.
   bool staged = false;
 };
 
-// The exclusive lock must be held. Removes what an interrupted snapshot left,
-// describes a segment that has no metadata yet, notes a purge that was not seen
-// to succeed, deletes what is staged if the last segment holds it, closes the
-// session of an earlier boot and removes the oldest. kRefused where records of
-// this boot were purged and the store has none of them (allow_gap).
+// The exclusive lock must be held. Removes what an interrupted snapshot left, writes
+// metadata that is missing, notes a purge that was not confirmed, deletes staged
+// records that the last segment has, closes the session of an earlier boot and removes
+// the oldest ones. kRefused if records of this boot were purged and the store has none
+// of them (allow_gap).
 Result<Recovered> Recover(const Environment& env, Backend backend, std::vector<std::string>* notes);
 
-// Of a session from Recover(). Notes in session.json that the session goes on in this run of the
-// kernel. After a kexec not before the records that it carried over have a new segment: until then
-// only that the run is another one tells that they are the last segment's.
+// Notes in session.json that the session continues in this run of the kernel. `session`
+// is from Recover(). After a kexec, do this only when the records that it carried over
+// are in a new segment. Until then the difference of runs shows that they are those of
+// the last segment.
 Status NoteRun(const Environment& env, Session* session);
 
-// Removes the oldest sessions down to keep_boots, and says so. Returns why some
-// were not removed.
+// Removes the oldest sessions until keep_boots are left, with a note for each. Returns
+// the errors of those that could not be removed.
 Result<std::vector<Error>> RemoveOldSessions(const Environment& env,
                                              std::vector<std::string>* notes);
 

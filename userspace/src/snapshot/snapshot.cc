@@ -16,7 +16,7 @@
 namespace imasnap {
 namespace {
 
-// Writes whatever is read through it.
+// Writes everything that is read through it.
 class CopyingSource : public ByteSource {
  public:
   CopyingSource(ByteSource& from, SegmentWriter& to) : from_(from), to_(to) {}
@@ -36,7 +36,7 @@ bool EndsByStaging(const std::vector<Segment>& segments) {
   return !segments.empty() && segments.back().info && segments.back().info->attempt == kNoAttempt;
 }
 
-// How many records may pass before the caller is asked whether to go on.
+// After this many records the caller is asked whether to continue.
 constexpr uint64_t kProgressStep = 256;
 
 class Taker {
@@ -108,7 +108,7 @@ Status Taker::CheckOwner() const {
   return {};
 }
 
-// Before anything is made in it, or it is made itself.
+// To be called before the store, or anything in it, is created.
 Status Taker::CheckStore() {
   std::string place = store_.root();
   IMASNAP_ASSIGN(bool exists, env_.fs.Exists(place));
@@ -169,8 +169,8 @@ Status Taker::Copy(Source* source, File* out) {
   return CheckSpace(0);
 }
 
-// Whatever fails, the copy goes: to the rejected ones if it is not what the
-// kernel says it should be.
+// If anything fails, the copy is removed, or kept as rejected if it differs from what
+// the kernel says it should be.
 Status Taker::Describe(Source* source, File* out, const std::string& temporary) {
   Status status = Copy(source, out);
   if (status.ok()) {
@@ -189,9 +189,8 @@ Status Taker::Describe(Source* source, File* out, const std::string& temporary) 
   return status;
 }
 
-// That the kernel still had the last segment's records was seen before they were
-// read again. A program that keeps to no lock may have removed them meanwhile, and
-// then that segment alone has them.
+// Recovery saw that the kernel still had the last segment's records. A program that
+// ignores the lock may have removed them since; then only that segment has them.
 Status Taker::CheckSuperseded(const std::string& temporary) {
   if (!at_.to_supersede) {
     return {};
@@ -208,7 +207,7 @@ Status Taker::CheckSuperseded(const std::string& temporary) {
   return {};
 }
 
-// Keeps the bytes under a name of their own.
+// Keeps the bytes under another name.
 Error Taker::Reject(const std::string& temporary, const std::string& why) {
   std::string kept;
   for (int i = 1;; ++i) {
@@ -229,15 +228,15 @@ Error Taker::Reject(const std::string& temporary, const std::string& why) {
 void Taker::Discard(const std::string& temporary) {
   const auto exists = env_.fs.Exists(temporary);
   if (exists.ok() && *exists) {
-    // If this fails too, the next snapshot's recovery removes it.
+    // If this fails too, the recovery of the next snapshot removes it.
     static_cast<void>(env_.fs.Unlink(temporary));
   }
 }
 
-// Of the kernel's snapshot file: an aggregate counts the records since cold boot
-// as this kernel knows them. Those that staging deleted under the kernel before
-// a kexec it does not know, and its aggregates would contradict the segments.
-// `segments` are those of this boot whose records the kernel does not hold.
+// For the snapshot file: an aggregate counts the records since cold boot that this
+// kernel knows of. It does not know of records that staging deleted under an earlier
+// kernel, before a kexec; then its aggregates would contradict the segments. `segments`
+// are those of this boot whose records the kernel does not have.
 Status Taker::CheckCounts(const std::vector<Segment>& segments) {
   if (!EndsByStaging(segments)) {
     return {};
@@ -260,7 +259,7 @@ Status Taker::CheckCounts(const std::vector<Segment>& segments) {
 }
 
 void Taker::Finish(Source* source, const std::string& path) {
-  // The snapshot is complete; what fails here is repaired by the next.
+  // The snapshot is complete; the next one repairs what fails here.
   segment_.state = SegmentState::kPurged;
   if (const Status closed = source->Close(); !closed.ok()) {
     Note(closed.error().ToString());
@@ -286,7 +285,7 @@ void Taker::Finish(Source* source, const std::string& path) {
   segments.push_back(std::move(segment));
 }
 
-// False when the source has nothing to take.
+// False if the source has nothing to take.
 Result<bool> Taker::TakeFrom(Source* source) {
   segment_ = {};
   segment_.number = at_.session.NextNumber();
@@ -297,8 +296,8 @@ Result<bool> Taker::TakeFrom(Source* source) {
       fmt::format("{}/{}.ima", at_.session.directory, SegmentName(segment_.number));
   const std::string temporary = path + ".tmp";
 
-  // Before the kernel records an aggregate, which nothing takes back: each try in a
-  // store that cannot be written would make its list longer.
+  // Done before the kernel records an aggregate, which cannot be undone: in a store
+  // that cannot be written, each attempt would make the list longer.
   IMASNAP_ASSIGN(const std::unique_ptr<File> out, env_.fs.OpenFile(temporary, OpenMode::kCreate));
   auto any = source->Open();
   if (!any.ok() || !*any) {
@@ -321,7 +320,7 @@ Result<bool> Taker::TakeFrom(Source* source) {
   return true;
 }
 
-// Takes what a process that died, or another program, left staged.
+// Takes the records that a process that died, or another program, left staged.
 Status Taker::SaveStaged() {
   if (!at_.staged) {
     return {};
@@ -349,8 +348,8 @@ Status Taker::Repair() {
 
 Result<TakeResult> Taker::Take() {
   IMASNAP_RETURN_IF_ERROR(Repair());
-  // Nothing where staging is all there is: then the copy fails when it does not
-  // fit, and the records stay staged.
+  // Not known if there is only staging: then the copy fails if it does not fit, and the
+  // records stay staged.
   IMASNAP_ASSIGN(const std::optional<uint64_t> size, kernel_.Counter("runtime_measurements_size"));
   IMASNAP_RETURN_IF_ERROR(CheckSpace(size.value_or(0)));
   std::unique_ptr<Source> source;

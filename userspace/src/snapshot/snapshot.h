@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Takes one snapshot (RFC v2, section C.2): lock, open, copy, sync, compare,
-// rename, metadata, purge. STORE.md has the order and why, for the snapshot file
-// and for staging.
+// Takes one snapshot (RFC v2, section C.2): lock, open, copy, sync, compare, rename,
+// metadata, purge. STORE.md has the order and the reasons, for the snapshot file and
+// for staging.
 #ifndef IMASNAP_SNAPSHOT_SNAPSHOT_H_
 #define IMASNAP_SNAPSHOT_SNAPSHOT_H_
 
@@ -19,33 +19,31 @@ namespace imasnap {
 
 struct TakeResult {
   uint64_t session = 0;
-  uint64_t attempt = kNoAttempt;  // by staging there is none
-  // Nothing with mark, and where no record was there to take (by staging).
+  uint64_t attempt = kNoAttempt;  // none with staging
+  // Nothing with mark, or if there was no record to take (with staging).
   std::optional<SegmentInfo> segment;
   // What was repaired or is worth knowing, one sentence each.
   std::vector<std::string> notes;
 };
 
-// Takes a snapshot now. With `mark` the aggregate is recorded and nothing is
-// stored or purged. On an error nothing was purged, except that the error's own
-// message says so. `notes` of what was repaired before an error go to `notes`.
+// Takes a snapshot now. With `mark` the aggregate is recorded and nothing is stored or
+// purged. On an error nothing was purged, unless its message says otherwise. `notes`
+// gets what was repaired and what is worth knowing, also before an error.
 //
-// Records that were left staged, by a process that died or another program, are
-// stored as a segment of their own first; a note says so.
+// If a process that died, or another program, left records staged, they are first
+// stored as a separate segment, with a note.
 //
-// env.on_progress is called while the records are copied. When it returns false
-// before the segment is durable, the snapshot is given up.
+// env.on_progress is called while the records are copied. If it returns false before
+// the segment is durable, the snapshot is cancelled.
 //
-// Errors: kLocked; kMismatch when the bytes read are not those of the
-// aggregate's Segment_Hash (they are kept beside the segments); kRefused for a
-// kernel that offers no way, and for a store that others may write or that is in
-// memory; kFailed.
+// Errors: kLocked; kMismatch if the bytes do not have the aggregate's Segment_Hash
+// (they are kept beside the segments); kRefused if the kernel has neither interface, or
+// if others can write the store or it is in memory; kFailed.
 Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, std::vector<std::string>* notes);
 
-// What TakeSnapshot() does before it takes anything, for a service that starts:
-// repairs the store, closes the sessions of earlier boots and removes the
-// oldest, stores what was left staged. `notes` as above. Returns the session of
-// this boot as it is then.
+// The first part of TakeSnapshot(), for a service that starts: repairs the store,
+// closes the sessions of earlier boots, removes the oldest ones, and stores records
+// that were left staged. `notes` as above. Returns the resulting session of this boot.
 Result<Session> RepairStore(const Environment& env, std::vector<std::string>* notes);
 
 }  // namespace imasnap

@@ -91,7 +91,7 @@ Status SnapshotSource::Purge(const SegmentInfo& segment, std::vector<std::string
   if (wrote.ok()) {
     return {};
   }
-  // Interrupted, or failed after the records had gone: the list knows.
+  // The write may have failed after the records were purged: the list shows it.
   const auto purged = [&]() -> Result<bool> {
     IMASNAP_ASSIGN(const std::unique_ptr<File> live, kernel_.OpenLive());
     IMASNAP_ASSIGN(const ListHead head, ReadHead(*live, kernel_.live_path(), KeyOf(segment)));

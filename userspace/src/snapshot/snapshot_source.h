@@ -12,12 +12,12 @@
 
 namespace imasnap {
 
-// kFailed with what EBUSY means, which is not tried again: whoever is at work may be
-// so for long.
+// EBUSY gives kFailed with an explanation. It is not tried again, because the other
+// program may take long.
 Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel, OpenMode mode);
 
-// The kernel's snapshot file: opening it records an aggregate, which says what
-// is to be read, and writing purges.
+// The kernel's snapshot file. Opening it records an aggregate, which counts and hashes
+// what is then read; writing to it purges.
 class SnapshotSource : public Source {
  public:
   explicit SnapshotSource(KernelLog kernel) : kernel_(std::move(kernel)) {}

@@ -19,7 +19,7 @@ Result<bool> IsEmpty(File& file) {
   return got == 0;
 }
 
-// Writes "D". An error that left nothing staged is only noted: with
+// Writes "D". If it fails but nothing is staged any more, the error is only noted: with
 // ima_flush_htable the kernel can run out of memory after it took the list.
 Status DeleteStaged(File& file, std::vector<std::string>* notes) {
   const Status wrote = file.WriteAll(AsBytes("D\n"));

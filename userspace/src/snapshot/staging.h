@@ -18,21 +18,21 @@
 
 namespace imasnap {
 
-// Holds the staged file open for writing from "A" to "D": until then the kernel
-// lets nobody else read, stage or delete, so that "D" deletes what was read.
+// Keeps the staged file open for writing from "A" to "D". Until it is closed, no other
+// program can read, stage or delete, so "D" deletes exactly what was read.
 class StagingSource : public Source {
  public:
   enum class What {
-    kNew,   // stage the list; what somebody staged just before is taken instead
-    kLeft,  // only what is staged already
+    kNew,   // stage the list; if another program has just done that, take its records
+    kLeft,  // only records that are already staged
   };
-  // `before`: the records since cold boot that come before those taken.
+  // `before`: the number of records since cold boot before those taken.
   StagingSource(KernelLog kernel, What what, uint64_t before)
       : kernel_(std::move(kernel)), what_(what), before_(before) {}
 
   Result<bool> Open() override;
   File& records() override { return *file_; }
-  // There is no aggregate to compare with: the bytes are held by the PCRs alone.
+  // There is no aggregate to compare with: only PCRs prove the bytes.
   Status Complete(SegmentInfo* segment) override;
   Status Purge(const SegmentInfo& segment, std::vector<std::string>* notes) override;
   Status Close() override { return file_->Close(); }
@@ -44,8 +44,8 @@ class StagingSource : public Source {
   std::unique_ptr<File> file_;
 };
 
-// Deletes what is staged if it is the segment of `key` and nothing else. False:
-// it is not, and was left alone.
+// Deletes the staged records if they are exactly the segment of `key`. Otherwise
+// returns false and changes nothing.
 Result<bool> DeleteStagedSegment(const KernelLog& kernel, const SegmentKey& key,
                                  std::vector<std::string>* notes);
 
@@ -53,7 +53,7 @@ struct ListSize {
   uint64_t records = 0;
   uint64_t bytes = 0;
 };
-// Of what is staged; nothing when the kernel has no staging.
+// The size of the staged records; nothing if the kernel has no staging.
 Result<std::optional<ListSize>> StagedSize(const KernelLog& kernel);
 
 }  // namespace imasnap

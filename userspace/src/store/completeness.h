@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Whether the parts of a log are all there.
+// Checks that all parts of a log are there.
 #ifndef IMASNAP_STORE_COMPLETENESS_H_
 #define IMASNAP_STORE_COMPLETENESS_H_
 
@@ -14,10 +14,10 @@
 
 namespace imasnap {
 
-// For whoever needs the log from record `from` on: kCannotCheck when a part with
-// such records was discarded. Names the segments, and says why.
+// For commands that need the log from record `from` on: kCannotCheck if a part with
+// such records was discarded. The error names the segments and the reason.
 Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from = 1);
-// The same, and kMismatch when a part is missing.
+// The same, and kMismatch if a part is missing.
 Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from = 1);
 
 // kMismatch unless `first`, of the file `name`, is what a boot's log begins with.

@@ -56,7 +56,7 @@ class Value {
     if (found.ok() && found->type != FileType::kRegular) {
       return Fail(fmt::format("{} is not a regular file", *out));
     }
-    return {};  // another error is met when it is used
+    return {};  // other errors are reported when it is used
   }
 
   // A path as above, or nothing.
@@ -304,7 +304,7 @@ Status CheckPlain(std::string_view text, const std::string& path) {
   return {};
 }
 
-// "KEY: text goes in quotes" where the line has a word without; else nothing.
+// "KEY: text needs quotes" where the line has a word without; else nothing.
 std::string LacksQuotes(const std::string& text, size_t number) {
   std::istringstream lines(text);
   std::string line;
@@ -327,7 +327,7 @@ Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config
   IMASNAP_ASSIGN(const std::string text, ReadTrusted(fs, path, owner));
   IMASNAP_RETURN_IF_ERROR(CheckPlain(text, path));
   toml::table table;
-  try {  // the packaged toml++ reports by exception only
+  try {  // the packaged toml++ reports errors only by exception
     table = toml::parse(text, path);
   } catch (const toml::parse_error& problem) {
     const size_t line = problem.source().begin.line;

@@ -6,8 +6,8 @@
 namespace imasnap {
 namespace {
 
-// A segment that staging took and the kernel deleted. Its bytes can come again: with
-// violations, and with records measured after a flush of the hash table.
+// A segment that staging took and the kernel deleted. The same bytes can occur again:
+// as violations, or as records measured after a flush of the hash table.
 bool IsDeleted(const SegmentKey& key) {
   return key.attempt == kNoAttempt && key.state != SegmentState::kStored;
 }
@@ -55,9 +55,9 @@ Continuation WithAggregate(const BootClues& clues, std::optional<uint64_t> attem
     const bool own = head.first && head.first->event == kBootAggregateEvent;
     return attempt && own ? Continuation::kOtherBoot : Continuation::kGap;
   }
-  // Rule 5: the beginning of such a list is in some segment. If it or the last segment no
-  // longer says its attempt, that may be this session: what was damaged must not count as
-  // an earlier boot's and be removed.
+  // Rule 5: the records before such a list are in some segment. If it or the last
+  // segment does not show its attempt, the list may be of this session. A damaged
+  // session must not count as that of an earlier boot and be removed.
   if (!head.first || head.first->event != kAggregateEvent) {
     return Continuation::kOtherBoot;
   }
@@ -86,7 +86,7 @@ Result<std::optional<SegmentKey>> LastKey(FileSystem& fs, const std::vector<Segm
   auto described = DescribeSegment(fs, last);
   if (!described.ok()) {
     if (described.error().code == ErrorCode::kMalformed) {
-      return std::optional<SegmentKey>();  // verification finds it
+      return std::optional<SegmentKey>();  // verification reports it
     }
     return std::move(described.error());
   }

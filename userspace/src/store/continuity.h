@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Whether a list continues a segment, and how. STORE.md has the rules ("States of the last
-// segment", "Whether the newest session belongs to this boot"), and everyone asks here. Only
-// VerifyPass does not: it trusts no metadata and checks each link of the chain for itself.
+// Whether a list continues a segment, and how. STORE.md has the rules ("States of the
+// last segment", "Whether the newest session belongs to this boot"). All code asks
+// here, except verification: it trusts no metadata and checks each link of the chain
+// itself.
 #ifndef IMASNAP_STORE_CONTINUITY_H_
 #define IMASNAP_STORE_CONTINUITY_H_
 
@@ -64,7 +65,7 @@ enum class SegmentPlace {
   kNowhere,  // neither, or no segment was looked for
 };
 
-// What a list begins with, and where a segment is, seen from there.
+// What a list begins with, and where a segment is relative to it.
 struct ListHead {
   std::optional<FirstRecord> first;  // nothing: the list is empty
   bool staged = false;               // these are the staged records; the list follows
@@ -79,7 +80,8 @@ Result<ListHead> ReadHead(ByteSource& list, const std::string& name,
 // The same for what the kernel has: the staged records or, if there are none, its list.
 Result<ListHead> ReadHead(KernelLists* lists, const std::optional<SegmentKey>& segment);
 
-// What identifies the boot of a session beside the lists. The defaults know nothing.
+// What identifies the boot of a session, apart from the lists. With the defaults,
+// nothing is known.
 struct BootClues {
   std::optional<uint32_t> reset_count_then;  // of the TPM, in session.json
   std::optional<uint32_t> reset_count_now;
@@ -105,7 +107,7 @@ bool NeedsResetCount(const BootClues& clues, const std::optional<SegmentKey>& la
 // Whether `list` begins with all records of the segment, which were not purged.
 Result<bool> Contains(ByteSource& list, const std::string& name, const SegmentInfo& segment);
 
-// Looks for a segment in a list, as ReadHead() does.
+// Looks for a segment in a list, like ReadHead().
 using FindInList = std::function<Result<ListHead>(const std::optional<SegmentKey>&)>;
 // How the list continues `segments`. If it contains the last one, that is removed from
 // them, and with it the one that it supersedes.

@@ -8,14 +8,15 @@
 namespace imasnap {
 namespace {
 
-// Whoever can open the file can hold up snapshots, and its owner can let others.
+// Anyone who can open the file can block snapshots, and its owner can let others open
+// it.
 Status CheckOwner(const Environment& env, File* file, bool made) {
   IMASNAP_ASSIGN(const FileInfo info, file->Stat());
   if (info.type == FileType::kRegular && info.owner == env.owner) {
     return {};
   }
   if (made) {
-    // Not left to be found by the owner's next snapshot.
+    // Otherwise the owner's next snapshot would find it.
     IMASNAP_RETURN_IF_ERROR(env.fs.Unlink(file->path()));
   }
   return FileError(

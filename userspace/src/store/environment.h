@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What a command works on, handed in so that tests can replace any of it.
+// What a command works with. It is passed in, so that tests can replace any of it.
 #ifndef IMASNAP_STORE_ENVIRONMENT_H_
 #define IMASNAP_STORE_ENVIRONMENT_H_
 
@@ -27,20 +27,20 @@ struct Environment {
   std::function<std::string()> now{};  // ISO 8601, UTC
   std::string kernel_release{};
   ResetCount reset_count{};
-  // Who must own the store: root, but in tests.
+  // The user that must own the store: root, except in tests.
   uint32_t owner = 0;
   MachineIdentity identity{};
   Progress on_progress{};
-  // Before something that others held up is tried again.
+  // Called before something that others block is tried again.
   Pause pause = SleepFor;
 
   KernelLog kernel() const { return {fs, securityfs, pause}; }
   Store store() const { return {fs, config.store}; }
 };
 
-// Takes the lock of the protocol (ima-snapshot.conf(5)) without waiting; it is
-// held as long as the file. kLocked when another process holds it; kFailed when
-// the lock file is not the owner's, because then anybody could hold it.
+// Takes the lock of the protocol (ima-snapshot.conf(5)) without waiting; it is held
+// until the file is closed. kLocked if another process holds it; kFailed if another
+// user owns the lock file, who could then block snapshots.
 Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode);
 
 }  // namespace imasnap

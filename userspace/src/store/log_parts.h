@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The parts of the stitched log: segments, what was staged, the kernel's list.
+// The parts of the log: segments, the staged records, and the kernel's list.
 #ifndef IMASNAP_STORE_LOG_PARTS_H_
 #define IMASNAP_STORE_LOG_PARTS_H_
 
@@ -21,27 +21,27 @@ namespace imasnap {
 struct Environment;
 struct LogView;
 
-// One file of the log, in order. `open` gives it from its beginning, each time.
+// A part of the log. Each call of `open` opens it at its beginning.
 struct LogPart {
   std::string path;
-  uint64_t segment = 0;  // its number; 0 for what the kernel holds (staged, live)
+  uint64_t segment = 0;  // its number; 0 for staged records and the list
   std::function<Result<std::unique_ptr<File>>()> open;
   std::optional<SegmentInfo> info;    // what the store says about it
   std::optional<Error> info_problem;  // the store's metadata is broken
-  // A segment that must come before this part and is not there.
+  // The segment that must come before this part, if it is missing.
   std::optional<uint64_t> missing_before;
-  bool missing = false;  // its own bytes are not there
-  // They are not because they were removed after they were verified; info says
+  bool missing = false;  // its own bytes are missing
+  // They are missing because they were removed after they were verified; `info` says
   // which records they were.
   bool discarded = false;
 };
 
-// The segments of `view`, what was staged (with number 0), and the kernel's list
-// as parts of one log. Segments that should be there and are not become parts
-// that are missing.
+// The segments of `view`, the staged records (with number 0), and the kernel's list as
+// parts of one log. For a segment that should be there and is not, there is a missing
+// part.
 std::vector<LogPart> PartsOf(const Environment& env, const LogView& view);
 
-// The files of `parts`, which must outlive what is returned, from the index `first` on.
+// The files of `parts` from the index `first` on. `parts` must outlive the result.
 std::vector<DigestPipeline::Input> InputsOf(const std::vector<LogPart>& parts, size_t first);
 
 }  // namespace imasnap

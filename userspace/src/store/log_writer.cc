@@ -12,7 +12,7 @@
 namespace imasnap {
 namespace {
 
-constexpr size_t kRawRecords = 8192;  // so that their bytes decide how much is written at once
+constexpr size_t kRawRecords = 8192;  // so that only the bytes are limited
 
 class Writer {
  public:
@@ -57,7 +57,7 @@ class Writer {
     }
     pipeline.check = options_.ascii ? LogReader::Check::kStrict : LogReader::Check::kFraming;
     if (as_read()) {
-      pipeline.limits.threads = 0;  // nothing for them to do
+      pipeline.limits.threads = 0;  // threads have nothing to do
       pipeline.limits.batch_records = kRawRecords;
     } else {
       pipeline.work = [this](RecordBatch* batch) { Format(batch); };
@@ -107,7 +107,7 @@ class Writer {
   const ByteSink& sink_;
   std::string beginning_;   // the file that has it
   uint64_t discarded_ = 0;  // records
-  uint64_t seen_ = 0;       // the discarded ones too
+  uint64_t seen_ = 0;       // including the discarded ones
   uint64_t written_ = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Writes the stitched log out in the kernel's formats.
+// Writes the whole log in the kernel's formats.
 #ifndef IMASNAP_STORE_LOG_WRITER_H_
 #define IMASNAP_STORE_LOG_WRITER_H_
 
@@ -26,9 +26,9 @@ struct CatOptions {
 using ByteSink = std::function<Status(ByteView)>;
 
 // Writes the log of `parts` to `sink`, in the format of
-// (ascii|binary)_runtime_measurements_<alg>. Fails before it writes anything
-// when a part is missing or was discarded, or, to be written from record 1 on, when the
-// log's beginning is not there. Returns the records written.
+// (ascii|binary)_runtime_measurements_<alg>. Fails before it writes anything if a part
+// is missing or was discarded, or if the beginning of the log is missing and `from` is
+// 1. Returns the number of records written.
 Result<uint64_t> WriteLog(const std::vector<LogPart>& parts, const CatOptions& options,
                           const ByteSink& sink);
 

@@ -162,7 +162,7 @@ OrderedJson OrNull(const std::optional<T>& value) {
   return value ? OrderedJson(*value) : OrderedJson(nullptr);
 }
 
-// Strings come from uname(2) and may be anything; never throw over them.
+// Strings come from uname(2) and may have any bytes, which must not cause an exception.
 std::string Dump(const OrderedJson& json) {
   return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// session.json and NNNNNNNN.json: what the store says about itself. Nothing in
-// them is trusted by verification; they make the store navigable and let it
-// recover.
+// session.json and NNNNNNNN.json: metadata of the store. Verification does not trust
+// it; listing and recovery use it.
 #ifndef IMASNAP_STORE_METADATA_H_
 #define IMASNAP_STORE_METADATA_H_
 
@@ -29,9 +28,8 @@ struct SessionInfo {
   std::string kernel;   // release of the kernel that took the first snapshot
   // TPMS_CLOCK_INFO.resetCount (TPM 2.0 Part 2); nothing without a TPM 2.0.
   std::optional<uint32_t> reset_count;
-  // MachineIdentity of the machine and of the run that began the session; empty
-  // where it is not known. They help to tell machines and boots apart, and prove
-  // nothing.
+  // MachineIdentity of the machine and of the run that began the session; empty if not
+  // known. They help to identify machines and boots, but prove nothing.
   std::string machine;
   std::string boot;
   // The same of the last run that the session was found to go on in: another
@@ -43,8 +41,8 @@ struct SessionInfo {
 };
 
 enum class SegmentState {
-  kStored,     // durable; whether the kernel purged it was not seen
-  kPurged,     // durable, and out of the kernel's memory
+  kStored,     // durable; it is not known whether the kernel purged it
+  kPurged,     // durable, and no longer in the kernel's memory
   kDiscarded,  // verified, and its bytes removed since (discard = "verified")
 };
 
@@ -60,8 +58,8 @@ struct SegmentInfo {
   std::string taken;                         // ISO 8601, UTC
   std::string kernel;
   SegmentState state = SegmentState::kStored;
-  // The segment whose records this one holds too: that one was stored but its
-  // records stayed in the kernel, and it no longer counts.
+  // The segment whose records this one has too. That one was stored but not purged, and
+  // no longer counts.
   std::optional<uint64_t> supersedes;
 
   bool operator==(const SegmentInfo&) const = default;

@@ -9,16 +9,15 @@
 
 namespace imasnap {
 
-// Writes a new segment and hashes it. The kernel gives a page or so at a time;
-// written in large pieces at round offsets the file lies in large folios of the
-// page cache, which are read faster.
+// Writes a new segment and hashes it. The kernel returns about a page at a time. Large
+// writes at aligned offsets give large folios in the page cache, which are read faster.
 class SegmentWriter {
  public:
   // `file` must be empty, and outlive the writer.
   explicit SegmentWriter(File& file) : file_(&file) {}
 
   Status Append(ByteView bytes);
-  // Writes what is left, does not sync. Returns the SHA-256 of the segment.
+  // Writes the rest, without syncing. Returns the SHA-256 of the segment.
   Result<Digest> Finish();
   uint64_t bytes() const { return bytes_; }
 

@@ -7,7 +7,7 @@
 namespace imasnap {
 namespace {
 
-// Finds the segments of this boot that come before what the kernel holds.
+// Finds the segments of this boot that come before the records in the kernel.
 Status FindSegments(const Environment& env, KernelLists* lists, LogView* view) {
   IMASNAP_ASSIGN(view->session, env.store().LoadNewest());
   if (!view->session || view->session->segments.empty()) {

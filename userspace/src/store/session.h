@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The log of this boot as one: its segments, and what the kernel has.
+// The log of this boot: its segments, and the records in the kernel.
 #ifndef IMASNAP_STORE_SESSION_H_
 #define IMASNAP_STORE_SESSION_H_
 
@@ -16,18 +16,18 @@
 namespace imasnap {
 
 struct LogView {
-  std::unique_ptr<File> lock;      // shared; reset it to let snapshots go on
-  std::optional<Session> session;  // nothing when no segment is of this boot
+  std::unique_ptr<File> lock;      // shared; reset it to let snapshots continue
+  std::optional<Session> session;  // nothing if no segment is of this boot
   bool gap = false;                // the kernel's list does not continue the session's last segment
   // The segments that come before the kernel's list, in order. One that was
   // stored but not purged is left out: its records are in the list.
   std::vector<Segment> segments;
-  // Records that were staged and that no segment holds, at its beginning: they
-  // come between the segments and the list. A copy; null when there are none.
+  // A copy, at its beginning, of staged records that no segment has: they come between
+  // the segments and the list. Null if there are none.
   std::shared_ptr<File> staged;
   std::string staged_path;
-  // At its beginning. A copy where the kernel has staging, which an open reader
-  // would hold up.
+  // At its beginning. A copy if the kernel has staging, because an open reader would
+  // block that.
   std::unique_ptr<File> live;
   std::string live_path;
   bool has_staging = false;
@@ -35,7 +35,7 @@ struct LogView {
 
 // Takes the shared lock and opens the log.
 Result<LogView> OpenLogView(const Environment& env);
-// The same for whoever holds the lock already.
+// The same for callers that already hold the lock.
 Result<LogView> OpenLogViewLocked(const Environment& env);
 
 }  // namespace imasnap

@@ -57,7 +57,7 @@ Result<std::vector<uint64_t>> Store::Sessions() const {
       ids.push_back(*id);
     }
   }
-  std::ranges::sort(ids);  // beyond eight digits names are not in this order
+  std::ranges::sort(ids);  // with more than eight digits, names are in another order
   return ids;
 }
 
@@ -112,7 +112,7 @@ Result<Session> LoadSession(FileSystem& fs, const std::string& directory) {
   }
   std::set<uint64_t> superseded;
   for (const auto& [number, segment] : found) {
-    // Only a whole segment supersedes: with its bytes and its metadata.
+    // Only a complete segment, with its bytes and its metadata, supersedes another.
     if (segment.has_data && segment.info && segment.info->supersedes) {
       superseded.insert(*segment.info->supersedes);
     }
@@ -139,14 +139,14 @@ Result<std::optional<Session>> Store::LoadNewest() const {
   return std::optional<Session>(std::move(session));
 }
 
-// All names on the way to the sessions, for nobody says that those who made them
+// Syncs every directory above the sessions, because what created them may not have
 // synced them: mkdir(1) does not.
 Status Store::SyncWay() const {
   std::string directory = root_ + "/boots";
   while (true) {
     Status synced = fs_.SyncDirectory(directory);
-    // Above the store there may be file systems with nothing to sync, and
-    // directories of others.
+    // Above the store there may be file systems that cannot be synced, and directories
+    // of other users.
     const bool above = directory.size() < root_.size();
     const int error = synced.ok() ? 0 : synced.error().errno_value;
     if (!synced.ok() && !(above && (error == EINVAL || error == EACCES))) {
@@ -161,7 +161,7 @@ Status Store::SyncWay() const {
 }
 
 Status Store::SyncSession(const Session& session) const {
-  // A segment is only ever stored in a session that is durable.
+  // Segments are only stored in a durable session.
   if (session.segments.empty()) {
     IMASNAP_RETURN_IF_ERROR(SyncWay());
   }
@@ -206,8 +206,8 @@ Status Store::WriteSegmentInfo(const Session& session, const SegmentInfo& info) 
 }
 
 Status Store::RemoveSegment(const Session& session, const Segment& segment) const {
-  // The data first: metadata without data says what is gone, data without
-  // metadata would be taken for a segment that has yet to be described.
+  // The data is removed first: metadata alone says what is gone, but data alone would
+  // look like a segment whose metadata was not written yet.
   if (segment.has_data) {
     IMASNAP_RETURN_IF_ERROR(fs_.Unlink(segment.path));
     IMASNAP_RETURN_IF_ERROR(fs_.SyncDirectory(session.directory));
@@ -298,7 +298,7 @@ Result<uint64_t> RecordsBefore(FileSystem& fs, const Session& session,
       if (!info.ok() && info.error().code != ErrorCode::kMalformed) {
         return std::move(info.error());
       }
-      // Verification finds what is malformed; numbers need not stop at it.
+      // Verification reports a malformed segment; counting continues without it.
       records += info.ok() ? info->records : 0;
     }
   }

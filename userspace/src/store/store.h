@@ -22,7 +22,7 @@ struct Segment {
   std::string info_path;  // of NNNNNNNN.json
   bool has_data = false;
   std::optional<SegmentInfo> info;
-  // Why there is no info although its file exists.
+  // Why there is no info, although its file exists.
   std::optional<Error> info_error;
 };
 
@@ -32,7 +32,7 @@ struct Session {
   std::optional<SessionInfo> info;  // nothing: session.json was never written
   std::vector<Segment> segments;    // by number, superseded ones left out
   std::vector<Segment> superseded;
-  std::vector<std::string> temporaries;  // left by something that died
+  std::vector<std::string> temporaries;  // left by a process that died
   std::vector<std::string> rejected;     // copies that did not match their hash
 
   uint64_t NextNumber() const;
@@ -48,33 +48,32 @@ class Store {
   FileSystem& fs() const { return fs_; }
 
   std::string SessionDirectory(uint64_t id) const;
-  // Numbers of the sessions, oldest first; none when the store does not exist.
+  // Numbers of the sessions, oldest first; empty if the store does not exist.
   Result<std::vector<uint64_t>> Sessions() const;
-  // Reads the directory of a session. Broken metadata is noted in the segment,
-  // not an error.
+  // Reads the directory of a session. Broken metadata is not an error; it is noted in
+  // the segment.
   Result<Session> Load(uint64_t id) const;
-  // The session taken to be the present boot's: the newest one. Nothing when
-  // there is none.
+  // The newest session. Nothing if there is none.
   Result<std::optional<Session>> LoadNewest() const;
 
-  // Makes durable that a session is there, and what its directory lists: whoever
-  // made it may have died before.
+  // Makes the names of a session and of its files durable. The process that created
+  // them may have died before it did so.
   Status SyncSession(const Session& session) const;
-  // Makes the directory of a session and session.json, durably, and points
-  // `current` to it.
+  // Creates the directory of a session and session.json, durably, and points `current`
+  // to it.
   Result<Session> CreateSession(const SessionInfo& info) const;
-  // Points `current` to the session if it does not.
+  // Points `current` to the session, unless it does already.
   Status PointCurrentTo(uint64_t id) const;
   Status WriteSession(const Session& session, const SessionInfo& info) const;
   Status WriteSegmentInfo(const Session& session, const SegmentInfo& info) const;
   // Removes both files of a segment, durably.
   Status RemoveSegment(const Session& session, const Segment& segment) const;
-  // Removes a whole session. What dies on the way leaves none that could be
-  // taken for a boot's, only what FinishRemovals() removes.
+  // Removes a whole session. If the process dies meanwhile, no incomplete session is
+  // left, only a directory that FinishRemovals() removes.
   Status RemoveSession(uint64_t id) const;
-  // Names of what was removed.
+  // Finishes interrupted removals; returns the names of what it removed.
   Result<std::vector<std::string>> FinishRemovals() const;
-  // Bytes of all segments of the session.
+  // The size of all segments of the session.
   Result<uint64_t> Size(const Session& session) const;
 
  private:
@@ -85,14 +84,14 @@ class Store {
   std::string root_;
 };
 
-// What Store::Load() does, of any directory; the id stays 0.
+// Like Store::Load(), for any directory; the id is 0.
 Result<Session> LoadSession(FileSystem& fs, const std::string& directory);
 
 // Describes a segment from its own bytes: records, bytes, sha256, number.
 // Everything else is left empty. Errors name the segment's file.
 Result<SegmentInfo> DescribeSegment(FileSystem& fs, const Segment& segment);
 
-// The records since cold boot up to the last segment, leaving out `superseded`.
+// The number of records from cold boot up to the last segment, without `superseded`.
 Result<uint64_t> RecordsBefore(FileSystem& fs, const Session& session,
                                std::optional<uint64_t> superseded);
 

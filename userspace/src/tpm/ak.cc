@@ -16,11 +16,11 @@ constexpr size_t kMaxFileSize = 4096;
 
 constexpr TPMA_OBJECT kOwnKey = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT |
                                 TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
-                                // There is no password that could be guessed, and a TPM that is
-                                // locked out because of others still quotes.
+                                // There is no password to guess, and so a TPM in
+                                // lockout because of other keys still quotes.
                                 TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED;
 
-// The same template gives the same key for ever. It is documented in
+// The same template always gives the same key. It is documented in
 // ima-snapshot-quote(1), for tpm2_createprimary: it must not change.
 TPM2B_PUBLIC PrimaryTemplate() {
   TPM2B_PUBLIC area{};

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Attestation keys of the store: <store>/ak/<name>.{pub,priv,pem}.
+// The attestation keys of the store: <store>/ak/<name>.{pub,priv,pem}.
 //
-// An AK is a restricted signing key below a storage primary that is made anew
-// from a fixed template whenever the key is used; nothing stays in the TPM. The
-// primary is of the endorsement hierarchy: a key of the owner hierarchy gives
-// obfuscated reset and restart counts in its quotes (TPM 2.0 Part 1,
-// attestation), and boots could not be told apart by them.
+// An AK is a restricted signing key below a storage primary. The primary is created
+// again from a fixed template whenever the key is used; nothing stays in the TPM. The
+// primary belongs to the endorsement hierarchy: quotes of a key of the owner hierarchy
+// have obfuscated reset and restart counts (TPM 2.0 Part 1, attestation), which cannot
+// identify boots.
 #ifndef IMASNAP_TPM_AK_H_
 #define IMASNAP_TPM_AK_H_
 
@@ -37,18 +37,19 @@ struct AkFiles {
 
 struct Ak {
   Bytes public_area;   // TPM2B_PUBLIC
-  Bytes private_area;  // TPM2B_PRIVATE: encrypted, of use to this TPM alone until TPM2_Clear
-  AkFiles files;       // where it was read, for errors
+  Bytes private_area;  // TPM2B_PRIVATE: encrypted; only this TPM can use it, until TPM2_Clear
+  AkFiles files;       // where it was read from, for errors
 };
 
-// Makes a key. Errors are kCannotCheck and say what the TPM answered.
+// Creates a key. Errors are kCannotCheck and give the answer of the TPM.
 Result<Ak> MakeAk(const Tpm& tpm, AkType type);
 
-// Loads the key for use; kCannotCheck when it is not of this TPM, or before TPM2_Clear.
+// Loads the key for use; kCannotCheck if another TPM made it, or this one before
+// TPM2_Clear.
 Result<TransientObject> LoadAk(const Tpm& tpm, const Ak& ak);
 
-// kUsage for a name that cannot be a file's: letters, digits, "-", "_" and "."
-// (not in front), at most 64.
+// kUsage unless the name has 1 to 64 letters, digits, "-", "_" and ".", and does not
+// begin with ".".
 Result<AkFiles> AkFilesOf(const std::string& store, const std::string& name);
 
 // Whether the store has the key: the public part is written last.
@@ -58,11 +59,11 @@ Result<bool> HasAk(FileSystem& fs, const AkFiles& files);
 // `lock` of LockAks() must be held.
 Status WriteAk(FileSystem& fs, const AkFiles& files, const Ak& ak);
 
-// Makes the directory of the keys and keeps others from creating a key in it;
-// kLocked when another process does.
+// Creates the directory of the keys, and keeps other processes from creating a key in
+// it; kLocked if one is doing that.
 Result<std::unique_ptr<File>> LockAks(FileSystem& fs, const AkFiles& files);
 
-// kUsage when there is none.
+// kUsage if there is no such key.
 Result<Ak> ReadAk(FileSystem& fs, const AkFiles& files);
 
 }  // namespace imasnap

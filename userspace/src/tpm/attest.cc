@@ -64,7 +64,7 @@ Result<Attestation> ParseAttestation(ByteView bytes) {
 }
 
 Result<QuoteSignature> ParseQuoteSignature(ByteView bytes) {
-  if (bytes.empty()) {  // tpm2-tss would print that there is no buffer
+  if (bytes.empty()) {  // tpm2-tss would print a message about a missing buffer
     return Malformed(kSignature, "it is empty");
   }
   TPMT_SIGNATURE signature{};

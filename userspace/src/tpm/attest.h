@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What a TPM2_Quote answers, TPMS_ATTEST and TPMT_SIGNATURE (TPM 2.0 Part 2,
-// 10.12.12 and 11.3.4), and the public key that signed it. No TPM is needed.
+// The answer to TPM2_Quote, TPMS_ATTEST and TPMT_SIGNATURE (TPM 2.0 Part 2, 10.12.12
+// and 11.3.4), and the public key that signed it. No TPM is needed.
 #ifndef IMASNAP_TPM_ATTEST_H_
 #define IMASNAP_TPM_ATTEST_H_
 
@@ -22,15 +22,15 @@ namespace imasnap {
 // the platform hierarchy are obfuscated (TPM 2.0 Part 1, attestation): the same
 // offset, which only that TPM knows, is added to all of one key's quotes.
 struct ClockInfo {
-  uint64_t clock = 0;          // milliseconds the TPM was powered, ever
+  uint64_t clock = 0;          // milliseconds that the TPM was powered, in total
   uint32_t reset_count = 0;    // rises at a cold boot, but not after Shutdown(STATE)
-  uint32_t restart_count = 0;  // rises at a resume and at such a boot, else is zero
+  uint32_t restart_count = 0;  // rises at a resume and at such a boot; reset to zero by others
   bool safe = false;           // the clock never ran backwards
 
   bool operator==(const ClockInfo&) const = default;
 };
 
-// A quote, parsed; nothing in it is true before its signature was verified.
+// A parsed quote. Trust nothing in it before its signature is verified.
 struct Attestation {
   Bytes qualified_signer;  // TPM2B_NAME
   Bytes nonce;             // extraData
@@ -40,8 +40,8 @@ struct Attestation {
   Bytes pcr_digest;
 };
 
-// Strict: TPM_GENERATED_VALUE, TPM_ST_ATTEST_QUOTE, nothing behind it. Errors
-// are kMalformed.
+// Strict: requires TPM_GENERATED_VALUE and TPM_ST_ATTEST_QUOTE, and that nothing
+// follows. Errors are kMalformed.
 Result<Attestation> ParseAttestation(ByteView bytes);
 
 struct QuoteSignature {
@@ -53,21 +53,21 @@ struct QuoteSignature {
   Bytes s;
 };
 
-// Strict, as ParseAttestation(). SHA-1 is refused: a signature over it can be
-// of another message.
+// Strict, as ParseAttestation(). SHA-1 is refused, because a signature with it may also
+// fit another message.
 Result<QuoteSignature> ParseQuoteSignature(ByteView bytes);
 
 // The public part of an attestation key.
 class AttestationKey {
  public:
-  // TPM2B_PUBLIC as tpm2-tools write it, or a PEM public key. kMalformed when it
-  // is neither; kCannotCheck when it is weak (RSA below 2048 bits, no NIST curve
-  // of at least 256), or its attributes let it sign what no TPM has made (not
-  // restricted, or not bound to one TPM). A PEM key has no attributes: whoever
-  // gives one vouches for them.
+  // TPM2B_PUBLIC as tpm2-tools write it, or a PEM public key. kMalformed if it is
+  // neither; kCannotCheck if it is weak (RSA below 2048 bits, or not a NIST curve of at
+  // least 256 bits), or if its attributes let it sign what no TPM has made (not
+  // restricted, or not bound to one TPM). A PEM key has no attributes: the user who
+  // gives one must know them.
   static Result<AttestationKey> Parse(ByteView bytes);
 
-  // kMismatch unless `signature` is this key's of `message`.
+  // kMismatch unless `signature` is this key's signature of `message`.
   Status Verify(ByteView message, const QuoteSignature& signature) const;
 
   // SHA-256 of the key's SubjectPublicKeyInfo, in hex: the same for both forms.

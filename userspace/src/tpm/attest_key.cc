@@ -72,7 +72,7 @@ ByteView Buffer(const T& sized) {
   return std::as_bytes(std::span(sized.buffer, sized.size));
 }
 
-// Null when OpenSSL takes the parameters for no key.
+// Null if OpenSSL does not accept the parameters as a key.
 EVP_PKEY* MakeKey(const char* type, OSSL_PARAM_BLD* builder) {
   const ParamsPtr params(OSSL_PARAM_BLD_to_param(builder));
   const KeyContextPtr context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
@@ -108,7 +108,7 @@ EVP_PKEY* EccKey(const TPMT_PUBLIC& area) {
     if (coordinate.size() > curve->bytes) {
       return nullptr;
     }
-    point.resize(point.size() + curve->bytes - coordinate.size());  // a TPM may leave zeros out
+    point.resize(point.size() + curve->bytes - coordinate.size());  // a TPM may omit leading zeros
     AppendBytes(coordinate, &point);
   }
   const BuilderPtr builder(OSSL_PARAM_BLD_new());
@@ -122,9 +122,9 @@ EVP_PKEY* EccKey(const TPMT_PUBLIC& area) {
   return MakeKey("EC", builder.get());
 }
 
-// A key that signs what it is given could sign a quote that no TPM made, and a
-// key that can be moved does not say which TPM made it (TPM 2.0 Part 1,
-// restricted keys and fixedTPM).
+// A key that signs any data could sign a quote that no TPM made. A key that can be
+// moved does not prove which TPM used it (TPM 2.0 Part 1, restricted keys and
+// fixedTPM).
 Status CheckAttributes(TPMA_OBJECT attributes) {
   if ((attributes & TPMA_OBJECT_SIGN_ENCRYPT) == 0) {
     return Unfit("it is no signing key");
@@ -146,7 +146,7 @@ std::optional<Bytes> EcdsaDer(const QuoteSignature& signature) {
   if (!ecdsa || !r || !s || ECDSA_SIG_set0(ecdsa.get(), r.get(), s.get()) != 1) {
     return std::nullopt;
   }
-  static_cast<void>(r.release());  // set0 took them
+  static_cast<void>(r.release());  // set0 owns them now
   static_cast<void>(s.release());
   unsigned char* der = nullptr;
   const int size = i2d_ECDSA_SIG(ecdsa.get(), &der);
@@ -165,7 +165,8 @@ void AttestationKey::KeyDeleter::operator()(EVP_PKEY* key) const { EVP_PKEY_free
 
 Result<AttestationKey::KeyPtr> AttestationKey::FromPem(ByteView bytes) {
   const BioPtr bio(BIO_new_mem_buf(bytes.data(), static_cast<int>(bytes.size())));
-  // Without a callback OpenSSL would ask the terminal for an encrypted one's password.
+  // Without a callback OpenSSL would ask for the password of an encrypted key on the
+  // terminal.
   const auto no_password = [](char*, int, int, void*) { return -1; };
   KeyPtr key(bio ? PEM_read_bio_PUBKEY(bio.get(), nullptr, no_password, nullptr) : nullptr);
   if (!key) {
@@ -232,7 +233,8 @@ Status AttestationKey::CheckStrength() const {
 }
 
 Status AttestationKey::SetId() {
-  // A PEM key may spell its curve out and compress its point, and then have another hash.
+  // A PEM key may have explicit curve parameters or a compressed point, and so another
+  // hash.
   if (EVP_PKEY_is_a(key_.get(), "EC") == 1 &&
       (EVP_PKEY_set_utf8_string_param(key_.get(), OSSL_PKEY_PARAM_EC_ENCODING,
                                       OSSL_PKEY_EC_ENCODING_GROUP) != 1 ||
@@ -261,7 +263,7 @@ Result<AttestationKey> AttestationKey::Parse(ByteView bytes) {
   if (status.ok()) {
     status = key.SetId();
   }
-  ERR_clear_error();  // what was refused here concerns nobody else
+  ERR_clear_error();  // other users of OpenSSL must not see what was refused here
   if (!status.ok()) {
     return std::move(status.error());
   }

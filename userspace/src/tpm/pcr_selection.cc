@@ -11,7 +11,7 @@
 namespace imasnap {
 namespace {
 
-// Cuts `text` at the first `separator` and takes what is before it out.
+// Removes the beginning of `text` up to the first `separator` and returns it.
 std::string_view Cut(std::string_view* text, char separator) {
   const size_t at = text->find(separator);
   const std::string_view first = text->substr(0, at);

@@ -36,12 +36,12 @@ std::string BankNameOf(uint16_t tpm_alg);
 Result<PcrSelection> ParsePcrSelection(std::string_view text);
 std::string ToText(const PcrSelection& selection);
 
-// The digest that TPM2_Quote signs: of the values, in the order of the banks
-// and then of the PCRs. `value` must have every one of them.
+// The digest that TPM2_Quote signs: over the values, in the order of the banks and then
+// of the PCRs. `value` must return each of them.
 using PcrLookup = std::function<const Digest&(size_t bank, uint32_t pcr)>;
 Digest CompositeDigest(const PcrSelection& selection, HashAlg alg, const PcrLookup& value);
 
-// The value that `values` has; null without one.
+// The value in `values`, or null.
 const Digest* FindPcr(const PcrValues& values, const std::string& bank, uint32_t pcr);
 bool HasAll(const PcrValues& values, const PcrSelection& selection);
 

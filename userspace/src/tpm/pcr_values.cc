@@ -41,13 +41,13 @@ std::string_view BankForSize(size_t size) {
   return {};
 }
 
-// What tpm2_quote and tpm2_checkquote print around the PCRs.
+// What tpm2_quote and tpm2_checkquote print beside the PCRs.
 constexpr std::array<std::string_view, 6> kOfAQuote = {"quoted", "signature", "alg",
                                                        "sig",    "pcrs",      "calcDigest"};
 
-// The kernel's name of a bank that the tools call "sm3_256" or "sha3_256". One that
-// neither knows keeps its name, for verification to tell that it is not checked.
-// Empty: it is no name.
+// The kernel's name of a bank that the tools call "sm3_256" or "sha3_256". An unknown
+// name is kept, so that verification can report the bank as not checked. Empty if it
+// cannot be a name.
 std::string BankName(std::string_view printed) {
   std::string name(printed);
   if (name.empty() ||
@@ -91,7 +91,7 @@ class Parser {
       if (bank_.empty()) {
         return Fail(fmt::format("\"{}\" is no bank", key));
       }
-      values_[bank_];  // may stay empty: the TPM has the bank, nothing was read
+      values_[bank_];  // may stay empty: the TPM has the bank, but no PCR was read
       return {};
     }
     if (bank_.empty()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// PCR values: of a TPM, or of a file.
+// PCR values, from a TPM or a file.
 #ifndef IMASNAP_TPM_PCR_VALUES_H_
 #define IMASNAP_TPM_PCR_VALUES_H_
 
@@ -22,11 +22,12 @@ using PcrValues = std::map<std::string, std::map<uint32_t, Digest>>;
 class PcrReader {
  public:
   virtual ~PcrReader() = default;
-  // The values of these PCRs in every bank, all of one moment. Each call reads again.
+  // The values of these PCRs in every bank, all at one moment. Each call reads them
+  // again.
   virtual Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) = 0;
 };
 
-// Reads the text of a PCR file in one of these forms, told by its lines:
+// Reads the text of a PCR file. Its lines show which of these forms it has:
 //   tpm2_pcrread:    "sha256:" and below it "  10: 0x0123..."; a bank that is not
 //                    known is read too
 //   tpm2_quote, tpm2_checkquote: the same below "pcrs:", among lines that are skipped

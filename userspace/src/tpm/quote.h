@@ -16,27 +16,27 @@
 
 namespace imasnap {
 
-// The most that any TPM takes: the size of its largest hash.
+// The longest nonce that any TPM accepts: the size of its largest hash.
 inline constexpr size_t kMaxNonce = 64;
 
 struct Quote {
   Bytes message;    // TPMS_ATTEST
   Bytes signature;  // TPMT_SIGNATURE
   Attestation attestation;
-  PcrValues values;  // whose digest the message has
+  PcrValues values;  // the message has their digest
 };
 
-// Checks that every PCR of `selection` is of an active bank (kUsage), reads
-// them, has them quoted, and does both again, a bounded number of times, when
-// something was measured in between.
+// Checks that every PCR of `selection` is in an active bank (kUsage), then reads and
+// quotes them. If something was measured in between, it repeats both, a bounded number
+// of times.
 Result<Quote> MakeQuote(Tpm& tpm, const Ak& ak, ByteView nonce, const PcrSelection& selection);
 
 // These PCRs in all banks that have them; banks without any are left out.
 PcrSelection SelectInAllBanks(const PcrSelection& allocated, const std::set<uint32_t>& pcrs);
 
-// The file that tpm2_quote -o writes and tpm2_checkquote -f reads, without the
-// list of PCRs having to be given ("serialized", tpm2-tools 4 and 5): the memory
-// of TPML_PCR_SELECTION, a count, and so many TPML_DIGEST, all little-endian.
+// The file that tpm2_quote -o writes and tpm2_checkquote -f reads without a list of
+// PCRs ("serialized", tpm2-tools 4 and 5): the memory of TPML_PCR_SELECTION, a count,
+// and that many TPML_DIGEST, all little-endian.
 Bytes ToCheckquoteFormat(const PcrSelection& selection, const PcrValues& values);
 
 // As tpm2_pcrread prints them; ParsePcrText() reads it.

@@ -22,7 +22,7 @@ Result<T> OrMismatch(Result<T> result, const std::string& file) {
   return result;
 }
 
-// A bank that the kernel does not map has the algorithm's name, too.
+// A bank that the kernel does not map also has the name of its algorithm.
 bool IsNameOf(const BankSelection& bank, const std::string& name) {
   const auto alg = HashFromName(name);
   return name == bank.name() || (alg && TpmAlgId(*alg) == bank.tpm_alg);

@@ -17,7 +17,7 @@
 
 namespace imasnap {
 
-// A file's name, for errors, and what is in it.
+// A file's content, and its name for errors.
 struct NamedBytes {
   std::string file;
   Bytes bytes;
@@ -37,12 +37,12 @@ struct CheckedQuote {
   std::string ak_id;                      // AttestationKey::id()
 };
 
-// The signature first: nothing is parsed that the AK did not sign. What is
-// wrong with the quote, its signature or nonce is kMismatch; an AK that cannot
-// be relied on is kCannotCheck.
+// Checks the signature first, so nothing is parsed that the AK did not sign. kMismatch
+// if the quote, its signature or its nonce is wrong; kCannotCheck if the AK is not
+// trustworthy.
 Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence);
 
-// kMismatch unless the quote is of the boot with this reset count.
+// kMismatch unless the quote is from the boot with this reset count.
 Status CheckSameBoot(const CheckedQuote& quote, uint32_t log_reset_count);
 
 // What the log must replay to: a digest over PCRs, of which some may be given.
@@ -50,15 +50,15 @@ struct QuotedPcrs {
   PcrSelection selection;
   HashAlg digest_alg = HashAlg::kSha256;
   Digest digest;
-  // Values of selected PCRs. All of them, when they are `authentic`: then their
-  // digest is the quote's. Otherwise a value is only used for a PCR that the
-  // log does not extend.
+  // Values of selected PCRs. If they are `authentic`, there is one for each, and their
+  // digest is that of the quote. Otherwise a value is only used for a PCR that the log
+  // does not extend.
   PcrValues given;
   bool authentic = false;
 };
 
-// `given` may have values of other PCRs too, which are ignored; if it has all
-// that the quote selects they must have its digest (kMismatch).
+// Values in `given` of PCRs that the quote does not select are ignored. If it has all
+// that the quote selects, they must have its digest (kMismatch).
 Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given);
 
 }  // namespace imasnap

@@ -15,12 +15,11 @@ namespace imasnap {
 // answers. `tcti` as for Tpm::Open().
 std::optional<uint32_t> ReadResetCount(const std::string& tcti);
 
-// TPMS_CLOCK_INFO.resetCount of this machine's TPM; nothing where none tells it.
+// TPMS_CLOCK_INFO.resetCount of this machine's TPM; nothing if it is not known.
 using ResetCount = std::function<std::optional<uint32_t>()>;
 
-// Asks until it is told, and then no more, in no thread and no copy: the count
-// changes with a cold boot, which no process outlives, and each answer takes the
-// TPM two commands.
+// Asks until there is an answer, and then never again, for all threads and copies. The
+// count only changes at a cold boot, and each answer takes the TPM two commands.
 ResetCount ToldOnce(ResetCount ask);
 
 }  // namespace imasnap

@@ -22,7 +22,7 @@ bool IsEmpty(const TPML_PCR_SELECTION& selection) {
                      });
 }
 
-// Files the digests of one answer and takes them out of `wanted`.
+// Stores the digests of one answer and removes their PCRs from `wanted`.
 Status Collect(const TPML_PCR_SELECTION& got, const TPML_DIGEST& digests,
                TPML_PCR_SELECTION* wanted, PcrValues* values) {
   UINT32 next = 0;

@@ -16,7 +16,7 @@ namespace imasnap {
 
 class TpmContext;
 
-// Whether a TPM is there to be asked without being told where (a device file).
+// Whether this machine has the device file of a TPM.
 bool HasDefaultTpm();
 
 class Tpm : public PcrReader {
@@ -38,7 +38,7 @@ class Tpm : public PcrReader {
   // and at no kexec.
   Result<uint32_t> ResetCount();
 
-  // For what else the library does with the TPM.
+  // For other files of the library that use the TPM.
   const TpmContext& context() const { return *context_; }
 
  private:

@@ -18,7 +18,7 @@ constexpr std::string_view kDevicePrefix = "device:";
 // is the format; the others name the parameter, handle or session.
 constexpr TSS2_RC kFormatOneError = 0xbf;
 
-// tpm2-tss says no more than that it could not.
+// tpm2-tss only says that it failed.
 Error NotOpened(const std::string& path, bool is_default, TSS2_RC rc) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 && errno == ENOENT && is_default) {

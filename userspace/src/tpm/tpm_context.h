@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A connection to a TPM 2.0: TCTI and ESYS contexts, and handles that let go of
-// what they hold in the TPM. For the library's own files; others use tpm.h.
+// A connection to a TPM 2.0: TCTI and ESYS contexts, and handles that free what they
+// hold in the TPM. For the library's own files; others use tpm.h.
 #ifndef IMASNAP_TPM_TPM_CONTEXT_H_
 #define IMASNAP_TPM_TPM_CONTEXT_H_
 
@@ -47,8 +47,8 @@ class TpmContext {
   TpmContext() = default;
   TSS2_RC OpenDevice(const std::string& path);
 
-  // The device TCTI is initialized as such, so that its name is all there is to the
-  // default; the others are named by who wants them.
+  // The device TCTI, which is the default, is initialized directly. The others are
+  // loaded by name.
   std::vector<std::byte> device_memory_;
   TSS2_TCTI_CONTEXT* device_ = nullptr;
   TSS2_TCTI_CONTEXT* loaded_ = nullptr;
@@ -64,7 +64,7 @@ class TransientObject {
   TransientObject& operator=(TransientObject&&) = delete;
   ~TransientObject() {
     if (handle_ != ESYS_TR_NONE) {
-      // Nothing is left to do when it fails; a resource manager flushes too.
+      // If it fails there is nothing left to do; a resource manager flushes too.
       static_cast<void>(Esys_FlushContext(tpm_->esys(), handle_));
     }
   }
@@ -92,8 +92,8 @@ T SizedBuffer(ByteView bytes) {
   return sized;
 }
 
-// What a Tss2_MU_..._Marshal function writes. The library's own structures
-// always fit in its largest buffer.
+// The bytes that a Tss2_MU_..._Marshal function writes. The library's structures always
+// fit into the buffer.
 template <typename T, typename Marshal>
 Result<Bytes> Marshalled(const T& value, Marshal marshal) {
   Bytes bytes(sizeof(T) + sizeof(UINT16));

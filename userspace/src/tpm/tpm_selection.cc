@@ -6,7 +6,7 @@
 namespace imasnap {
 namespace {
 
-// PC Client Platform TPM Profile: room for 24 PCRs, and no TPM wants less.
+// PC Client Platform TPM Profile: room for 24 PCRs, the minimum that every TPM accepts.
 constexpr UINT8 kSelectBytes = 3;
 
 }  // namespace

@@ -11,7 +11,7 @@
 namespace imasnap {
 namespace {
 
-// Nothing for a part that is empty or damaged at its beginning.
+// Nothing if the part is empty or damaged at its beginning.
 Result<std::optional<FirstRecord>> ReadFirst(const LogPart& part) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
   LogReader reader(*file, {}, part.path);
@@ -25,7 +25,7 @@ Result<std::optional<FirstRecord>> ReadFirst(const LogPart& part) {
   return std::optional<FirstRecord>(**record);
 }
 
-// What is known on both sides must be the same.
+// What both sides know must be the same.
 std::string Differs(const LogIdentity& state, const LogIdentity& log) {
   const auto differ = [](const std::string& a, const std::string& b) {
     return !a.empty() && !b.empty() && a != b;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Where a checkpoint lies in a log.
+// Finds a checkpoint in a log.
 #ifndef IMASNAP_VERIFY_BOUNDARY_H_
 #define IMASNAP_VERIFY_BOUNDARY_H_
 
@@ -14,15 +14,15 @@
 namespace imasnap {
 
 struct Boundary {
-  size_t part = 0;  // that begins at the checkpoint's boundary
-  // Whether it does begin there, right after the state's last segment: one that is
-  // missing, empty or damaged does not tell, and verifying says so.
+  size_t part = 0;  // the part that begins at the checkpoint's boundary
+  // Whether the part is known to begin there, right after the state's last segment. A
+  // part that is missing, empty or damaged does not show it; verification reports
+  // those.
   bool reached = true;
 };
 
-// kCannotCheck (of `state_file`) when the log is another machine's or boot's, or
-// goes on in another way. Reads the first record of the log, where it is there,
-// and that of the part.
+// kCannotCheck (of `state_file`) if the log is of another machine or boot, or continues
+// differently. Reads the first record of the log, if it is there, and that of the part.
 Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoint& from,
                               const LogIdentity& identity, const std::string& state_file);
 

@@ -16,7 +16,7 @@ constexpr size_t kMaxStateSize = 1U << 20;
 constexpr size_t kMinKey = 16;
 constexpr size_t kMaxKey = 4096;
 
-// The second line for `body`.
+// The second line of the file, for the first line `body`.
 std::string SealOf(std::string_view body, std::string_view key) {
   if (!key.empty()) {
     return fmt::format("hmac-sha256 {}\n", HmacSha256(AsBytes(key), AsBytes(body)).Hex());
@@ -109,7 +109,7 @@ bool FromJson(const Json& json, Checkpoint* out) {
          IsSha256OrEmpty(out->aggregate);
 }
 
-// What one of the two digests at the boundary, or the lack of both, implies.
+// Whether the values fit together.
 bool IsConsistent(const Checkpoint& c) {
   if (c.records == 0) {
     return c.segment == 0 && c.attempt == 0 && c.aggregates == 0 && c.violations == 0 &&
@@ -145,13 +145,13 @@ Result<std::string> ReadOwn(FileSystem& fs, const std::string& path, uint32_t ca
   return file->ReadRest(limit);
 }
 
-// The lock file, made where there is none; nothing where none can be made.
+// The lock file, created if it does not exist; nothing if it cannot be created.
 Result<std::unique_ptr<File>> OpenStateLock(FileSystem& fs, const std::string& path) {
   auto file = fs.OpenFile(path, OpenMode::kExistingLock);
   if (!file.ok() && file.error().errno_value == ENOENT) {
     file = fs.OpenFile(path, OpenMode::kCreatePrivate);
     if (!file.ok() && file.error().errno_value == EEXIST) {
-      return fs.OpenFile(path, OpenMode::kExistingLock);  // another was first
+      return fs.OpenFile(path, OpenMode::kExistingLock);  // another process created it
     }
     if (!file.ok() && (file.error().errno_value == EROFS || file.error().errno_value == EACCES)) {
       return std::unique_ptr<File>();
@@ -160,7 +160,7 @@ Result<std::unique_ptr<File>> OpenStateLock(FileSystem& fs, const std::string& p
   return file;
 }
 
-// The first line, if the second one is its digest.
+// The first line, if the second line is its digest.
 Result<std::string_view> Unseal(std::string_view text, std::string_view key,
                                 const std::string& path) {
   const size_t end = text.find('\n');

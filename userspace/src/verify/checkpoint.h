@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The state of a verifier that goes on where it ended (RFC v2, section D.4.b):
-// how far the log was verified, and the PCRs there.
+// The state with which a verifier continues where it ended (RFC v2, section D.4.b): how
+// far the log was verified, and the PCRs there.
 //
 // The file has two lines, in this form and no other:
 //
 //   <the checkpoint as JSON>
 //   sha256 <hex>              or: hmac-sha256 <hex>
 //
-// The digest is over the first line with its newline. Without a key it shows
-// damage and no more: whoever may write the file can make it anew. With a key it
-// shows forgery by who does not know the key.
+// The digest is over the first line with its newline. Without a key it only detects
+// damage: anyone who can write the file can forge it. With a key, only someone who
+// knows the key can.
 #ifndef IMASNAP_VERIFY_CHECKPOINT_H_
 #define IMASNAP_VERIFY_CHECKPOINT_H_
 
@@ -32,7 +32,7 @@ namespace imasnap {
 
 inline constexpr uint64_t kCheckpointFormat = 1;
 
-// Whose log it is. What is empty is not known, and then says nothing.
+// Identifies the log. Empty members are not known and are not compared.
 struct LogIdentity {
   std::string machine;  // as in SessionInfo
   std::string boot;
@@ -53,9 +53,8 @@ struct QuoteSeen {
   bool operator==(const QuoteSeen&) const = default;
 };
 
-// The boundary lies after record `records`, which is the last one of segment
-// `segment`, and before the aggregate that closed that segment. With 0 records
-// it is the beginning of the log.
+// The boundary is after record `records`, the last one of segment `segment`, and before
+// the aggregate that closed it. With 0 records it is the beginning of the log.
 struct Checkpoint {
   struct BankState {
     Bank bank;
@@ -71,8 +70,8 @@ struct Checkpoint {
   Digest segment_sha256;  // empty with 0 records
   uint64_t aggregates = 0;
   uint64_t violations = 0;
-  // Of the aggregate at the boundary; 0 and empty with 0 records, and where
-  // segments are not closed by aggregates (the staging backend).
+  // Of the aggregate at the boundary; 0 and empty with 0 records, and if no aggregate
+  // closed the segment (staging).
   uint64_t attempt = 0;
   Digest aggregate;  // SHA-256 of its template data
   std::vector<BankState> banks;
@@ -87,27 +86,27 @@ std::string FormatCheckpoint(const Checkpoint& checkpoint);
 // name that errors give.
 Result<Checkpoint> ParseCheckpoint(std::string_view text, const std::string& file);
 
-// The bytes of a key file. Refused: one that is not `caller`'s alone, and one of
-// less than 16 or more than 4096 bytes.
+// The bytes of a key file. Refused unless only `caller` can read it and it has 16 to
+// 4096 bytes.
 Result<std::string> LoadStateKey(FileSystem& fs, const std::string& path, uint32_t caller);
 
-// Takes <path>.lock, exclusive: from LoadState() to SaveState() it keeps others with
-// the same state from writing what this one does not know. kLocked; kCannotCheck for
-// a `path` that is something else than a file, and for a lock file that is not
-// `caller`'s. Null where no file can be made, which keeps SaveState() out, too.
+// Takes <path>.lock, exclusively. Held from LoadState() to SaveState(), it prevents
+// that another process writes the state in between. kLocked; kCannotCheck if `path` is
+// not a regular file, or the lock file is not owned by `caller`. Null if the lock file
+// cannot be created; then SaveState() fails, too.
 Result<std::unique_ptr<File>> LockState(FileSystem& fs, const std::string& path, uint32_t caller);
 
-// Reads a state file; nothing when there is none. Any other file than one that
-// SaveState() wrote with the same key (none: empty), of `caller` and writable by
-// no other, is kCannotCheck, with what to do.
+// Reads a state file; nothing if there is none. The file must have been written by
+// SaveState() with the same key (empty: none), be owned by `caller`, and not be
+// writable by others. Otherwise kCannotCheck, and the message says what to do.
 Result<std::optional<Checkpoint>> LoadState(FileSystem& fs, const std::string& path,
                                             std::string_view key, uint32_t caller);
-// Writes it durably, mode 0600: after a crash the file is the old one or this.
+// Writes it durably with mode 0600. After a crash the file is the old or the new one.
 Status SaveState(FileSystem& fs, const std::string& path, std::string_view key,
                  const Checkpoint& checkpoint);
 
-// "<file>: <why>; remove the file and verify from the beginning", and where that
-// cannot be done; kCannotCheck.
+// kCannotCheck: "<file>: <why>; remove the file and verify from the beginning", and
+// what to do if that is impossible.
 Error StateRefused(const std::string& path, const std::string& why);
 
 }  // namespace imasnap

@@ -15,7 +15,7 @@ std::string KnownOr(const std::string& value, const std::string& other) {
   return value.empty() ? other : value;
 }
 
-// What `from` knows of a log that may no longer give all of it.
+// What `from` knows of a log, parts of which may be discarded.
 LogIdentity Merge(LogIdentity identity, const LogIdentity& from) {
   identity.machine = KnownOr(identity.machine, from.machine);
   identity.boot = KnownOr(identity.boot, from.boot);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Begins a verification at a state, and follows where the next one may begin.
+// Begins a verification at a state, and tracks where the next one may begin.
 #ifndef IMASNAP_VERIFY_CHECKPOINT_TRACKER_H_
 #define IMASNAP_VERIFY_CHECKPOINT_TRACKER_H_
 

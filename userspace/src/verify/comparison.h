@@ -58,9 +58,9 @@ class ComparedPcrs {
   explicit ComparedPcrs(std::vector<uint32_t> ima_pcrs = {}) : ima_pcrs_(std::move(ima_pcrs)) {}
 
   void Add(uint32_t pcr) { pcrs_ |= uint64_t{1} << pcr; }
-  // Whether a match would prove every record so far.
+  // Whether a match would prove all records so far.
   bool HasAllPcrs(const Replay& replay) const;
-  // Why not; kCannotCheck.
+  // kCannotCheck, with the reason, if it would not.
   Error MissingPcr(const Replay& replay) const;
 
  private:

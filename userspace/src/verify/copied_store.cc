@@ -11,7 +11,7 @@
 namespace imasnap {
 namespace {
 
-// A link could lead to any directory of this machine.
+// A link could point to any directory of this machine.
 Status CheckDirectory(FileSystem& fs, const std::string& path) {
   IMASNAP_ASSIGN(const FileInfo info, fs.Stat(path));
   if (info.type != FileType::kDirectory) {
@@ -44,8 +44,8 @@ Result<Session> FindSession(FileSystem& fs, const std::string& directory,
   return store.Load(chosen);
 }
 
-// Removes from `view` the segments that the list `live` contains. Whether the two belong
-// together is for verification to find out.
+// Removes the segments that the list `live` contains. Verification finds out whether
+// the two belong together.
 Status MeetLive(FileSystem& fs, const std::string& live, LogView* view) {
   IMASNAP_ASSIGN(const FileInfo info, fs.Stat(live));
   if (info.type != FileType::kRegular) {
@@ -53,7 +53,7 @@ Status MeetLive(FileSystem& fs, const std::string& live, LogView* view) {
   }
   view->live_path = live;
   bool empty = false;
-  // A damaged list contains nothing: verification reports where it is damaged.
+  // A damaged list contains no segment; verification reports the damage.
   const auto find = [&](const std::optional<SegmentKey>& segment) -> Result<ListHead> {
     IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(live, OpenMode::kRead));
     auto head = ReadHead(*file, live, segment);

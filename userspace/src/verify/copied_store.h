@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A store that was copied from another machine: its log is read without a
-// kernel, a lock or a configuration, whoever owns the files.
+// A store that was copied from another machine. Its log is read without a kernel, a
+// lock or a configuration, and any user may own the files.
 #ifndef IMASNAP_VERIFY_COPIED_STORE_H_
 #define IMASNAP_VERIFY_COPIED_STORE_H_
 
@@ -21,10 +21,10 @@ struct CopiedLog {
   LogIdentity identity;
 };
 
-// `directory` is a store's (with boots in it), of which the newest session is
-// taken unless one is named, or one session's. `live` is a copy of the kernel's
-// binary_runtime_measurements, made after that of the store; without it the log
-// ends with the last segment.
+// `directory` is a session, or a store (it has a directory boots), of which the newest
+// session is read unless another is named. `live` is a copy of the kernel's
+// binary_runtime_measurements, made after that of the store; without it the log ends
+// with the last segment.
 Result<CopiedLog> OpenCopiedLog(FileSystem& fs, const std::string& directory,
                                 std::optional<uint64_t> session,
                                 const std::optional<std::string>& live);

@@ -18,7 +18,7 @@ Status RemoveBytes(const Environment& env, const Session& session, const Segment
   return env.fs.SyncDirectory(session.directory);
 }
 
-// Died after the metadata said that the bytes go, and before they went.
+// Whether a process died after it wrote the metadata and before it removed the bytes.
 Status FinishDiscarding(const Environment& env, const Session& session, GcResult* done) {
   for (const Segment& segment : session.segments) {
     if (segment.has_data && segment.info && segment.info->state == SegmentState::kDiscarded) {
@@ -28,7 +28,7 @@ Status FinishDiscarding(const Environment& env, const Session& session, GcResult
   return {};
 }
 
-// Why a segment that was verified stays; empty when it may go.
+// Why a verified segment is kept; empty if it may be discarded.
 std::string WhyKept(const Segment& segment, const Checkpoint& state) {
   if (!segment.has_data) {
     return "its bytes are missing; verify tells more";
@@ -67,7 +67,7 @@ Status DiscardVerified(const Environment& env, const Checkpoint& state,
     if (segment.info && segment.info->state == SegmentState::kDiscarded) {
       continue;
     }
-    // What is discarded is always the beginning of the log.
+    // Segments are always discarded from the beginning of the log on.
     if (const std::string why = WhyKept(segment, state); !why.empty()) {
       done->notes.push_back(
           fmt::format("segment {} and what follows stay: {}", SegmentName(segment.number), why));

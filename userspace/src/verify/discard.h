@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Removes what the configuration lets go: sessions of old boots (keep_boots), and
-// segments of this boot that were verified (discard = "verified").
+// Removes what the configuration allows: sessions of old boots (keep_boots), and
+// verified segments of this boot (discard = "verified").
 #ifndef IMASNAP_VERIFY_DISCARD_H_
 #define IMASNAP_VERIFY_DISCARD_H_
 
@@ -18,17 +18,17 @@
 namespace imasnap {
 
 struct GcResult {
-  std::vector<SegmentInfo> discarded;  // now; their bytes are gone
+  std::vector<SegmentInfo> discarded;  // by this call
   std::vector<std::string> notes;      // one sentence each
 };
 
-// Takes the exclusive lock. With `state` (read from `state_file`) the segments up
-// to its boundary lose their bytes, never the last one of the session: first the
-// metadata says so, durably, then the file goes; what died in between is
-// finished by the next. `done` tells what was done also before an error.
+// Takes the exclusive lock. With `state` (read from `state_file`) it removes the bytes
+// of the segments up to its boundary, except the last segment of the session. It first
+// notes this durably in the metadata and then removes the file; if the process dies in
+// between, the next call finishes. `done` is set on errors, too.
 //
-// Errors: kLocked; kFailed when `state` is given and the configuration does not
-// let segments go; kCannotCheck when the state is not of this log.
+// Errors: kLocked; kFailed if `state` is given and the configuration does not allow it;
+// kCannotCheck if the state is of another log.
 Status CollectGarbage(const Environment& env, const std::optional<Checkpoint>& state,
                       const std::string& state_file, GcResult* done);
 

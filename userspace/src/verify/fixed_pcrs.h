@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// PCR values that are given. The log may match at any record that is read.
+// Given PCR values. The log may match at any record that is read.
 #ifndef IMASNAP_VERIFY_FIXED_PCRS_H_
 #define IMASNAP_VERIFY_FIXED_PCRS_H_
 

@@ -37,7 +37,7 @@ Result<PcrTarget> PcrTarget::From(const PcrValues& values, const std::vector<uin
 
 bool PcrTarget::Matches(const Replay& replay, size_t bank, bool before) const {
   const std::map<uint32_t, Digest>& pcrs = banks_.at(bank).pcrs;
-  // Nearly always it is the PCR extended last that has another value.
+  // Nearly always the PCR that was extended last has another value.
   const auto last = pcrs.find(replay.last_pcr());
   if (last != pcrs.end() && !before && !(replay.Value(bank, last->first) == last->second)) {
     return false;

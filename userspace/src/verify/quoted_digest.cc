@@ -53,8 +53,8 @@ const Digest* QuotedDigest::Given(size_t bank, uint32_t pcr) const {
   return FindPcr(quoted_.given, quoted_.selection[bank].name(), pcr);
 }
 
-// A PCR that the log does not extend has the value given or, without one, its reset
-// value. If that is wrong, the digest is another one.
+// A PCR that the log does not extend has the given value or, without one, its reset
+// value. If that is wrong, the digest differs.
 const Digest& QuotedDigest::Value(const Replay& replay, size_t bank, uint32_t pcr) const {
   if (!Extends(replay, bank, pcr)) {
     if (const Digest* given = Given(bank, pcr)) {
@@ -82,7 +82,7 @@ std::optional<std::pair<size_t, uint32_t>> QuotedDigest::FirstDifference(
   return std::nullopt;
 }
 
-// Authentic values have the quote's digest, so that they can be compared one by one.
+// Authentic values have the digest of the quote, so they can be compared one by one.
 bool QuotedDigest::Matches(const Replay& replay) const {
   return quoted_.authentic ? !FirstDifference(replay) : ReplayedDigest(replay) == quoted_.digest;
 }
@@ -96,7 +96,7 @@ void QuotedDigest::Compare(const RecordChain& chain, std::optional<uint32_t> ext
     matches_ = false;
     return;
   }
-  // A PCR that is not selected does not change the answer.
+  // A PCR that is not selected does not change the result.
   const bool selected =
       !extended || std::ranges::any_of(quoted_.selection, [&](const BankSelection& bank) {
         return bank.pcrs.contains(*extended);
@@ -153,8 +153,8 @@ Status QuotedDigest::Finish(RecordChain* chain, const ReadNext& read_next) {
   return {};
 }
 
-// If the values are known, the finding names the bank, and VerifyLog() may try what a
-// kernel without the bank's hash does.
+// If the values are known, the finding names the bank, and VerifyLog() may try to pad
+// the bank as a kernel without its hash does.
 Finding QuotedDigest::NoMatch(const RecordChain& chain) const {
   const Replay& replay = chain.replay();
   Finding finding = chain.AtEnd("");

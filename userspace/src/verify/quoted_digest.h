@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The digest over PCRs that a quote has. The log may match at any record that is read.
+// The digest over PCRs in a quote. The log may match at any record that is read.
 #ifndef IMASNAP_VERIFY_QUOTED_DIGEST_H_
 #define IMASNAP_VERIFY_QUOTED_DIGEST_H_
 
@@ -30,7 +30,7 @@ class QuotedDigest : public Comparison {
   bool Extends(const Replay& replay, size_t bank, uint32_t pcr) const;
   const Digest* Given(size_t bank, uint32_t pcr) const;
   const Digest& Value(const Replay& replay, size_t bank, uint32_t pcr) const;
-  // The first PCR whose value is known and another one in the replay.
+  // The first PCR whose value is known and differs from that of the replay.
   std::optional<std::pair<size_t, uint32_t>> FirstDifference(const Replay& replay) const;
   Digest ReplayedDigest(const Replay& replay) const;
   bool Matches(const Replay& replay) const;

@@ -172,8 +172,7 @@ Result<const Record*> RecordChain::Next() {
   return has_finding() ? nullptr : record;
 }
 
-// Staging closes no segment with an aggregate: what follows is only proven by the
-// PCRs.
+// Staging closes no segment with an aggregate, so only PCRs prove what follows.
 bool RecordChain::MustBeginWithAggregate() const {
   if (index_ == 0) {
     return false;
@@ -264,7 +263,7 @@ void RecordChain::CheckContinuity(const Record& record, const Aggregate& aggrega
     return;
   }
   if (aggregate.record_count != report_.records) {
-    // The aggregate is the right one, so it is what came before that is wrong.
+    // The aggregate is the right one, so the records before it are wrong.
     Finding finding =
         first_of_part
             ? AtPart(

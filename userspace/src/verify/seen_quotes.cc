@@ -15,7 +15,7 @@ Status CheckNotReplayed(const Checkpoint& state, const QuoteToCheck& quote) {
   const QuoteSeen& seen = known->second;
   const QuoteSeen& said = quote.said;
   if (said.reset_count != seen.reset_count && quote.ignore_reset_count) {
-    return {};  // clocks of two boots do not compare
+    return {};  // the clocks of two boots cannot be compared
   }
   if (said.reset_count > seen.reset_count) {
     return StateRefused(quote.state_file,

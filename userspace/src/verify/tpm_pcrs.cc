@@ -48,13 +48,13 @@ Status TpmPcrs::Begin(RecordChain* chain, const std::vector<uint32_t>& ima_pcrs)
 }
 
 void TpmPcrs::Compare(const RecordChain& chain, std::optional<uint32_t> extended) {
-  // The PCRs are those of the log's end.
+  // The PCRs match the end of the log.
   static_cast<void>(chain);
   static_cast<void>(extended);
 }
 
-// The kernel appends to its list first and extends then. So the PCRs are those of the
-// log as read, of one record less, or of a later record.
+// The kernel first appends a record to its list and then extends the PCR. So the PCRs
+// match the log as it was read, one record less, or a later record.
 Status TpmPcrs::Finish(RecordChain* chain, const ReadNext& read_next) {
   const Replay& replay = chain->replay();
   PcrTarget target;

@@ -40,7 +40,7 @@ Result<std::vector<Bank>> FirstBanks(const std::vector<LogPart>& parts, Comparis
   return banks;
 }
 
-// From a state, which has all banks of the log, and how they are padded.
+// The banks of a state: it has all banks of the log, and how they are padded.
 Result<VerifyReport> VerifyRest(const std::vector<LogPart>& parts, Comparison* comparison,
                                 const VerifyOptions& options) {
   std::vector<Bank> banks;
@@ -74,8 +74,7 @@ Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, Comparison* co
   }
   IMASNAP_ASSIGN(std::vector<Bank> banks, FirstBanks(parts, comparison));
   std::optional<VerifyReport> best;
-  // Each round adds a bank or pads one; twice the number of algorithms is more
-  // than either can take.
+  // Each round adds or pads a bank, so there are at most two rounds for each algorithm.
   for (size_t round = 0; round < 2 * kHashAlgCount + 2; ++round) {
     VerifyPass pass(parts, comparison, Replay(banks), options);
     IMASNAP_ASSIGN(VerifyReport report, pass.Run());
@@ -85,7 +84,7 @@ Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, Comparison* co
     }
     if (best && report.finding && report.finding->bank == best->finding->bank &&
         report.finding->record <= best->finding->record) {
-      return std::move(*best);  // padding did not help: keep the first answer
+      return std::move(*best);  // padding did not help: keep the first result
     }
     if (!report.finding || !report.finding->pcr) {
       return report;

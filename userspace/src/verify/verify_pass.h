@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// One reading of the log, with given banks; verify.cc decides with which.
+// Reads the log once with given banks; verify.cc chooses the banks.
 #ifndef IMASNAP_VERIFY_VERIFY_PASS_H_
 #define IMASNAP_VERIFY_VERIFY_PASS_H_
 
