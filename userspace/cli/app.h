@@ -32,17 +32,17 @@ enum ExitCode : int {
 
 ExitCode ExitCodeFor(const Error& error);
 
-// The world outside.
+// What the program needs from outside.
 struct Host {
   FileSystem& fs;
   std::ostream& out;
   std::ostream& err;
   uint32_t owner = 0;   // of the configuration and the store
-  uint32_t caller = 0;  // who runs it, and owns state files
+  uint32_t caller = 0;  // the user who runs it and owns state files
   std::function<std::string()> now;
   std::string kernel_release;
   MachineIdentity identity{};
-  // Look for the kernel's files below what is mounted over them.
+  // Looks for the kernel's files underneath what is mounted over them.
   bool uncover_securityfs = false;
   bool err_is_terminal = false;  // then long work shows its progress there
   bool out_is_terminal = false;
@@ -62,7 +62,7 @@ struct GlobalOptions {
   bool verbose = false;
 };
 
-// Runs the program; `args` without the program's name. Returns its exit status.
+// Runs the program and returns its exit status. `args` are without the program's name.
 int RunApp(const std::vector<std::string>& args, const Host& host);
 
 }  // namespace imasnap::cli

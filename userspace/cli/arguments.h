@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What each command is given on the command line.
+// The arguments of each command.
 #ifndef IMASNAP_CLI_ARGUMENTS_H_
 #define IMASNAP_CLI_ARGUMENTS_H_
 

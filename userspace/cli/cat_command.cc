@@ -62,7 +62,7 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
   }
   std::vector<LogPart> parts = PartsOf(context.env, view);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, arguments.from));
-  // Copied while the lock is held, so that a slow reader holds up no snapshot.
+  // Copied while the lock is held, so that a slow reader does not block snapshots.
   IMASNAP_ASSIGN(std::unique_ptr<File> live, Spool(context.env.fs, *view.live));
   view.lock.reset();
   parts.back().open = [&live]() -> Result<std::unique_ptr<File>> { return std::move(live); };
@@ -85,7 +85,7 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
                {.ascii = arguments.ascii,
                 .header_alg = *alg,
                 .from = arguments.from,
-                // On the same terminal it would be in the way.
+                // On the same terminal it would mix with the output.
                 .progress = context.host.out_is_terminal ? Progress() : context.env.on_progress},
                sink));
   if (context.options.verbose) {

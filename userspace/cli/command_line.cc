@@ -32,8 +32,8 @@ constexpr const char* kExamples = R"(Examples:
 Exit status: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 could not check, 75 locked by another.
 See ima-snapshot(1) and ima-snapshot.conf(5).)";
 
-// A number in decimal, whatever zeros it begins with: CLI11 would take those of a
-// segment's name for octal.
+// A decimal number, also with leading zeros: CLI11 would read the name of a segment as
+// octal.
 uint64_t Number(const std::string& name, const std::string& text, uint64_t least, uint64_t most) {
   const auto number = ParsePaddedDecimal(text);
   if (!number || *number < least || *number > most) {
@@ -52,8 +52,8 @@ CLI::Option* AddNumber(CLI::App* app, const std::string& name, const std::string
   return app->add_option_function<std::string>(name, parse, description)->type_name("N");
 }
 
-// What separates two words: inserted, deleted, changed and swapped neighbouring letters
-// (optimal string alignment).
+// The distance of two words: the number of inserted, deleted, changed and swapped
+// letters (optimal string alignment).
 size_t Distance(const std::string& a, const std::string& b) {
   std::vector<std::vector<size_t>> d(a.size() + 1, std::vector<size_t>(b.size() + 1));
   for (size_t i = 0; i <= a.size(); ++i) {
@@ -72,8 +72,8 @@ size_t Distance(const std::string& a, const std::string& b) {
   return d[a.size()][b.size()];
 }
 
-// The mistake in `word`, which nothing expected: an unknown command, with the nearest
-// known one if that is near, or anything else.
+// The error for an unexpected `word`: an unknown command, with the most similar known
+// one if there is one, or something else.
 CLI::Error Unexpected(const CLI::App& app, const std::string& word) {
   const CLI::App* at = &app;
   while (!at->get_subcommands().empty()) {
@@ -87,7 +87,7 @@ CLI::Error Unexpected(const CLI::App& app, const std::string& word) {
   size_t least = kNear + 1;
   for (const CLI::App* command : at->get_subcommands({})) {
     const size_t distance = Distance(word, command->get_name());
-    // A short word of which nothing is left is no hint.
+    // A short word that shares no letter is not a hint.
     if (distance < least && distance < word.size()) {
       least = distance;
       nearest = command->get_name();
@@ -341,7 +341,7 @@ void AddQuote(Commands* commands) {
   ima-snapshot quote --nonce 0123456789abcdef --json)");
 }
 
-// The options of all commands are in the program's help alone.
+// Only the help of the program lists the options of all commands.
 void PointToProgram(CLI::App* app) {
   for (CLI::App* command : app->get_subcommands({})) {
     command->footer(command->get_footer() +
@@ -372,12 +372,12 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   AddAk(&commands);
   AddQuote(&commands);
   PointToProgram(&app);
-  try {  // CLI11 reports by exception
+  try {  // CLI11 reports errors by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
     program::RefuseEmpty(app);
   } catch (const CLI::RequiredError& problem) {
-    // CLI11 misses a command before it complains of one that it does not know.
+    // CLI11 would report a missing command before an unknown one.
     const std::vector<std::string> unknown = app.remaining(true);
     if (unknown.empty()) {
       app.exit(problem, host.out, host.err);

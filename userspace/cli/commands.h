@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The commands of ima-snapshot, one file a group. Each prints its result to the
-// host's output and returns the exit status; errors are returned and printed by
-// the caller.
+// The commands of ima-snapshot, one file for each group. Each prints its result to the
+// host's output and returns the exit status. The caller prints errors.
 #ifndef IMASNAP_CLI_COMMANDS_H_
 #define IMASNAP_CLI_COMMANDS_H_
 
@@ -37,7 +36,7 @@ Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments
 // "1-1021" or "none": the records of a segment.
 std::string RecordRange(const SegmentInfo& info);
 std::string RecordsText(const SegmentInfo& info);  // "records 1-1021", "no records"
-// The key of --state-key FILE; empty without one.
+// The key from --state-key FILE; empty without the option.
 Result<std::string> ReadStateKey(const Context& context, const std::string& file);
 
 }  // namespace imasnap::cli

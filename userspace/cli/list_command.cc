@@ -26,8 +26,8 @@ Result<uint64_t> CountRecords(const LogPart& part) {
   }
 }
 
-// Of any length, unlike Printable(): what a file is called is its owner's choice, and
-// this goes to root's terminal.
+// Escapes a text of any length, unlike Printable(). The owner of a file chooses its
+// name, and root's terminal shows it.
 std::string Escaped(std::string_view text) {
   constexpr size_t kPiece = 64;
   std::string out;
@@ -70,7 +70,7 @@ Result<Shown> OpenSegment(const Environment& env, const std::string& name) {
   return shown;
 }
 
-// A copy, so that whoever reads it slowly holds up no snapshot.
+// A copy, so that a slow reader does not block snapshots.
 Result<Shown> OpenKernelList(const Environment& env, bool staged) {
   IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
   const std::vector<LogPart> parts = PartsOf(env, view);

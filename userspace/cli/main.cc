@@ -37,7 +37,7 @@ int main(int argc, char** argv) try {
   };
   return imasnap::cli::RunApp({argv + 1, argv + argc}, host);
 } catch (const std::exception& problem) {
-  // The project throws nothing; its libraries do when memory ends.
+  // The project throws nothing, but its libraries do if there is no memory left.
   static_cast<void>(std::fprintf(stderr, "ima-snapshot: %s\n", problem.what()));
   return 1;
 }

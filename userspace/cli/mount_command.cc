@@ -15,8 +15,8 @@
 namespace imasnap::cli {
 namespace {
 
-// Keeps the signals that end the program for a descriptor, here and in threads
-// that are started meanwhile.
+// Blocks the signals that end the program, here and in threads that are started later,
+// and reads them from a descriptor.
 class EndSignals {
  public:
   EndSignals() {
@@ -30,7 +30,7 @@ class EndSignals {
   EndSignals(const EndSignals&) = delete;
   EndSignals& operator=(const EndSignals&) = delete;
   ~EndSignals() {
-    // One that is still pending would end the program once it is let through.
+    // A pending signal would end the program once it is unblocked.
     signalfd_siginfo taken{};
     while (fd_ >= 0 && ::read(fd_, &taken, sizeof(taken)) > 0) {
     }

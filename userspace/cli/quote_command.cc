@@ -18,7 +18,7 @@
 namespace imasnap::cli {
 namespace {
 
-// What is written where; an empty path is not written.
+// The paths of the output files; nothing is written to an empty path.
 struct Destinations {
   std::string message;
   std::string signature;
@@ -26,7 +26,7 @@ struct Destinations {
   std::string pcr_text;
 };
 
-// The same for two names of one file.
+// The same if two names are one file.
 std::string PlainName(const std::string& path) {
   std::error_code failed;
   std::filesystem::path plain = std::filesystem::absolute(path, failed);
@@ -69,7 +69,7 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
   return out;
 }
 
-// The PCRs of the log's records: a verifier needs them all.
+// The PCRs that the records of the log extend: a verifier needs all of them.
 Result<std::set<uint32_t>> ImaPcrs(const Environment& env) {
   std::set<uint32_t> pcrs;
   IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
@@ -125,7 +125,7 @@ Status WriteFiles(FileSystem& fs, const Destinations& to, const Quote& quote) {
     if (path.empty()) {
       continue;
     }
-    // Renaming would replace a device or a link by a file.
+    // Renaming would replace a device or a link with a file.
     const auto info = fs.Stat(path);
     if (info.ok() && info->type != FileType::kRegular) {
       return FileError(ErrorCode::kUsage, path, "is not a regular file");

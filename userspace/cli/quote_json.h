@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// How quotes are told, by the command that makes them and the one that verifies.
+// How quotes are printed, by the command that makes them and the one that verifies
+// them.
 #ifndef IMASNAP_CLI_QUOTE_JSON_H_
 #define IMASNAP_CLI_QUOTE_JSON_H_
 

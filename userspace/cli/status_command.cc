@@ -10,13 +10,13 @@
 namespace imasnap::cli {
 namespace {
 
-// A counter, or null when the kernel has none or does not let us read it.
+// A counter, or null if the kernel does not have it or it cannot be read.
 Json Counter(const KernelLog& kernel, const char* name) {
   const auto value = kernel.Counter(name);
   return value.ok() ? OrNull(*value) : Json(nullptr);
 }
 
-// What is staged, or null when the kernel has no staging or it cannot be read now.
+// The staged records, or null if the kernel has no staging or they cannot be read now.
 Json Staged(const KernelLog& kernel) {
   const auto size = StagedSize(kernel);
   if (!size.ok() || !*size) {

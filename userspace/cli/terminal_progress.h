@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// "ima-snapshot: 120000 records" on a terminal, for work that takes longer than
-// a second; rewritten in place and wiped at the end.
+// "ima-snapshot: 120000 records" on a terminal, for work that takes longer than a
+// second; rewritten in place and erased at the end.
 #ifndef IMASNAP_CLI_TERMINAL_PROGRESS_H_
 #define IMASNAP_CLI_TERMINAL_PROGRESS_H_
 
@@ -19,7 +19,7 @@ class TerminalProgress {
   TerminalProgress& operator=(const TerminalProgress&) = delete;
   ~TerminalProgress();
 
-  // Shows the number if the last one was shown long enough ago; true.
+  // Shows the number if the last one was shown long enough ago. Returns true.
   bool Show(uint64_t records);
 
  private:

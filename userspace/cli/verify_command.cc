@@ -19,7 +19,7 @@
 namespace imasnap::cli {
 namespace {
 
-// The log that is verified, and what keeps it as it is meanwhile.
+// The log that is verified, and the lock that keeps it unchanged.
 struct Log {
   std::vector<LogPart> parts;
   LogIdentity identity;
@@ -126,7 +126,7 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
     if (!of_log && arguments.from_dir.empty()) {
       of_log = context.env.reset_count();
     }
-    // Who has the machine may leave the count out of what is copied from it.
+    // The owner of the machine can remove the count from what is copied.
     const std::optional<uint32_t> reset_count =
         of_log || !from ? of_log : from->identity.reset_count;
     IMASNAP_ASSIGN(reset_count_checked, CheckBoot(arguments.quote, *quote, reset_count));
@@ -143,7 +143,7 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
     if (quote) {
       report.checkpoint->quotes[quote->ak_id] = SeenOf(*quote);
     }
-    // Until the next snapshot it stays as it was, and syncing takes longer than
+    // Until the next snapshot it does not change, and syncing takes longer than
     // verifying what was measured since.
     if (report.checkpoint != from) {
       saved = SaveState(fs, arguments.state, key, *report.checkpoint);

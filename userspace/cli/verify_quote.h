@@ -13,11 +13,11 @@
 
 namespace imasnap::cli {
 
-// Reads the files and verifies the quote, but for its boot.
+// Reads the files and verifies the quote, except its boot.
 Result<CheckedQuote> LoadQuote(const Context& context, const QuoteFiles& options);
 
 // Compares the quote's reset count with the log's, unless that is to be ignored.
-// Returns whether they were compared; kCannotCheck where the log's is not known.
+// Returns whether they were compared; kCannotCheck if that of the log is not known.
 Result<bool> CheckBoot(const QuoteFiles& options, const CheckedQuote& quote,
                        std::optional<uint32_t> log_reset_count);
 

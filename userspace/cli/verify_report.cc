@@ -24,7 +24,7 @@ Json ToJson(const Finding& finding) {
   return out;
 }
 
-// What was taken from the state, and what is in it now.
+// What was read from the state, and what was written to it.
 Json StateJson(const VerifyReport& report, const ReportContext& context) {
   Json json;
   json["records_before"] = report.records_before;

@@ -11,7 +11,7 @@
 
 namespace imasnap::cli {
 
-// What the report itself does not know.
+// What the report itself does not have.
 struct ReportContext {
   bool stateful = false;      // --state was given
   bool saved = false;         // and, with a checkpoint in the report, written

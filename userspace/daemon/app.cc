@@ -80,7 +80,7 @@ Status Serve(const Host& host, const Options& options, Log* log) {
       .identity = host.identity,
   };
   Service service(env, {.load_config = [&host, &options] { return Load(host, options); },
-                        // Without a listener this does nothing.
+                        // If systemd does not listen, this does nothing.
                         .notify = [](const std::string& state) { sd_notify(0, state.c_str()); },
                         .log = log,
                         .worker = worker.get(),
@@ -97,7 +97,7 @@ int RunDaemon(const std::vector<std::string>& args, const Host& host) {
                "ima-snapshotd");
   Options options;
   Declare(&app, &options);
-  try {  // CLI11 reports by exception
+  try {  // CLI11 reports errors by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
     app.parse(reversed);
     program::RefuseEmpty(app);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The program ima-snapshotd: its options, and the service put together.
+// The program ima-snapshotd: reads its options and sets up the service.
 #ifndef IMASNAP_DAEMON_APP_H_
 #define IMASNAP_DAEMON_APP_H_
 
@@ -21,10 +21,10 @@ enum ExitCode : int {
   kExitOk = 0,
   kExitFailed = 1,
   kExitUsage = 2,
-  kExitRefused = 78,  // EX_CONFIG of sysexits.h: not to be started again
+  kExitRefused = 78,  // EX_CONFIG of sysexits.h: systemd does not start it again
 };
 
-// The world outside.
+// What the program needs from outside.
 struct Host {
   FileSystem& fs;
   std::ostream& out;
@@ -33,15 +33,15 @@ struct Host {
   std::function<std::string()> now;
   std::string kernel_release;
   MachineIdentity identity{};
-  // Reach the kernel's files below what is, or will be, mounted over them.
+  // Reaches the kernel's files underneath what is, or will be, mounted over them.
   bool uncover_securityfs = false;
   // The reset count; nothing without a TPM.
   std::function<std::optional<uint32_t>(const std::string& tcti)> reset_count;
   Mounter mount;
 };
 
-// Runs the program until it is told to end; `args` without the program's name.
-// Returns its exit status.
+// Runs the program until it is stopped, and returns its exit status. `args` are without
+// the program's name.
 int RunDaemon(const std::vector<std::string>& args, const Host& host);
 
 }  // namespace imasnap::daemon

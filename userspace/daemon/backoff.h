@@ -14,14 +14,14 @@ class Backoff {
  public:
   static constexpr Time kFirst = std::chrono::seconds(1);
   static constexpr Time kLongest = std::chrono::minutes(5);
-  // The lock held by another is no failure. Short, or many readers that overlap
-  // would leave no moment in which it is free.
+  // Another program that holds the lock is not a failure. The wait is short, because
+  // with many readers the lock is seldom free.
   static constexpr Time kLocked = std::chrono::milliseconds(250);
-  // Bytes that contradict their hash do not get better, and each try keeps a
-  // copy of them in the store.
+  // Bytes that contradict their hash do not improve, and each attempt keeps a copy of
+  // them in the store.
   static constexpr Time kMismatch = std::chrono::hours(1);
 
-  // Another failure: the wait before the next try.
+  // Another failure: the wait before the next attempt.
   Time Failed() {
     ++failures_;
     const Time wait = next_;

@@ -24,7 +24,7 @@ void JournalLog::Write(int priority, const std::string& message,
   for (std::string& text : texts) {
     parts.push_back({text.data(), text.size()});
   }
-  // There is nowhere to tell that the journal does not take it.
+  // If the journal does not accept it, there is nowhere to report that.
   static_cast<void>(sd_journal_sendv(parts.data(), static_cast<int>(parts.size())));
 }
 

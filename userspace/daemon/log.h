@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What the daemon says: to the journal with fields, else lines on stderr.
+// Messages of the daemon: to the journal with fields, otherwise as lines on stderr.
 #ifndef IMASNAP_DAEMON_LOG_H_
 #define IMASNAP_DAEMON_LOG_H_
 
@@ -34,7 +34,7 @@ class JournalLog : public Log {
              const std::vector<LogField>& fields) override;
 };
 
-// "ima-snapshotd: <message>"; without the fields, whose figures the message has.
+// "ima-snapshotd: <message>"; without the fields, whose values the message has.
 class StreamLog : public Log {
  public:
   using Log::Write;
@@ -53,7 +53,7 @@ class StreamLog : public Log {
 // (systemd.exec(5)); null: not set.
 bool IsJournal(int fd, const char* journal_stream);
 
-// The journal if stderr goes there, else `err`.
+// The journal if stderr is connected to it, otherwise `err`.
 std::unique_ptr<Log> OpenLog(std::ostream& err, bool verbose);
 
 }  // namespace imasnap::daemon

@@ -38,8 +38,8 @@ Result<std::unique_ptr<Loop>> Loop::Create() {
   return loop;
 }
 
-// `added`: the answer of the sd_event_add_...() that made `*raw`. A handler that
-// fails ends the loop: a daemon that is deaf to one event is worse than none.
+// `added`: the result of the sd_event_add_...() that created `*raw`. A handler that
+// fails ends the loop: a daemon that misses one kind of event is worse than no daemon.
 Status Loop::Keep(int added, sd_event_source** raw, Source* source) {
   IMASNAP_RETURN_IF_ERROR(Check(added, "sd_event_add"));
   source->reset(*raw);

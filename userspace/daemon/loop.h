@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Brings signals, time, the watchdog and the worker's end to a Service, by
+// Calls a Service for signals, timers, the watchdog and the end of the worker, by
 // sd-event(3).
 #ifndef IMASNAP_DAEMON_LOOP_H_
 #define IMASNAP_DAEMON_LOOP_H_
@@ -17,15 +17,15 @@ namespace imasnap::daemon {
 
 class Loop {
  public:
-  // Blocks SIGTERM, SIGINT and SIGHUP in the calling thread: those that come
-  // before Run() are seen there. To be called before any thread is started.
+  // Blocks SIGTERM, SIGINT and SIGHUP in the calling thread: Run() then receives those
+  // that come before it. To be called before any thread is started.
   static Result<std::unique_ptr<Loop>> Create();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Since boot, with the time asleep.
+  // Since boot, including the time of suspend.
   Time Now() const;
-  // Until the service is stopped by SIGTERM or SIGINT and has finished.
+  // Returns when the service was stopped by SIGTERM or SIGINT and has finished.
   Status Run(Service* service, const Worker& worker);
 
  private:
@@ -50,7 +50,7 @@ class Loop {
   static int OnWatchdog(sd_event_source*, uint64_t, void* loop);
   static int OnSnapshotDone(sd_event_source*, int, uint32_t, void* loop);
 
-  // The event last to go: sources refer to it.
+  // The event is destroyed last, because sources refer to it.
   std::unique_ptr<sd_event, EventDeleter> event_;
   Source stop_term_;
   Source stop_int_;

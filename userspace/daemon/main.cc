@@ -33,7 +33,7 @@ imasnap::Result<std::unique_ptr<imasnap::daemon::ServedView>> MountView(
 }  // namespace
 
 int main(int argc, char** argv) try {
-  // A log that nobody reads any more is no reason to end.
+  // If nothing reads stderr any more, the daemon still goes on.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   const std::unique_ptr<imasnap::FileSystem> fs = imasnap::MakePosixFileSystem();
   const imasnap::daemon::Host host{
@@ -50,7 +50,7 @@ int main(int argc, char** argv) try {
   };
   return imasnap::daemon::RunDaemon({argv + 1, argv + argc}, host);
 } catch (const std::exception& problem) {
-  // The project throws nothing; its libraries do when memory ends.
+  // The project throws nothing, but its libraries do if there is no memory left.
   static_cast<void>(std::fprintf(stderr, "ima-snapshotd: %s\n", problem.what()));
   return 1;
 }

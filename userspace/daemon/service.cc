@@ -12,22 +12,22 @@
 namespace imasnap::daemon {
 namespace {
 
-// After so long it is worth a warning that another program holds the lock.
+// If another program holds the lock for this long, a warning is logged.
 constexpr Time kLockedLong = std::chrono::minutes(5);
 
 int64_t Seconds(Time time) {
   return std::chrono::duration_cast<std::chrono::seconds>(time).count();
 }
 
-// The same trouble again, whatever figures its message has.
+// Whether it is the same failure again, even with other numbers in its message.
 bool SameTrouble(const std::optional<Error>& a, const Error& b) {
   return a && a->code == b.code && a->errno_value == b.errno_value && a->file == b.file;
 }
 
-// There is no use in trying again.
+// Another attempt cannot succeed.
 bool IsRefusal(const Error& error) { return error.code == ErrorCode::kRefused; }
 
-// What systemd wants with RELOADING=1, sd_notify(3).
+// systemd requires this with RELOADING=1, sd_notify(3).
 uint64_t MonotonicUsec() {
   struct timespec now {};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -88,7 +88,7 @@ Status Service::PrepareStore(Time now) {
   }
   prepared_ = true;
   TroubleIsOver();
-  // A purge leaves the aggregate, staging nothing.
+  // A purge leaves the aggregate; staging leaves nothing.
   trigger_ = Trigger(prepared->backend == Backend::kSnapshot ? 1 : 0);
   last_snapshot_ = now;
   last_text_ = "none yet";
@@ -161,7 +161,7 @@ void Service::TellIdle(const Counts& counts) {
 
 void Service::StartSnapshot(const Counts& counts, Reason reason) {
   reason_ = reason;
-  if (!locked_since_) {  // else it was told, and may be in vain again
+  if (!locked_since_) {  // otherwise it was reported, and this attempt may fail as well
     const std::string doing = fmt::format("taking a snapshot of {} ({})",
                                           Counted(counts.records, "record"), ReasonName(reason));
     log_->Write(LOG_DEBUG, doing);
@@ -192,8 +192,8 @@ void Service::SnapshotDone(Time now) {
 void Service::Succeeded(const Outcome& outcome, Time now) {
   LogTaken(outcome);
   last_snapshot_ = now;
-  // Memory is looked at again at the usual pace: what a snapshot itself
-  // measures must not lead to the next one at once.
+  // The counters are read again at the usual interval: what a snapshot itself measures
+  // must not cause the next one at once.
   not_before_ = now + limits_.check_interval;
   TroubleIsOver();
   const auto left = ReadCounts();
@@ -209,7 +209,7 @@ void Service::LogTaken(const Outcome& outcome) {
       {"IMA_REASON", ReasonName(reason_)},
       {"IMA_DURATION_USEC", std::to_string(outcome.duration.count())},
   };
-  // Staging records no aggregate, and so has no attempts.
+  // Staging records no aggregate, so it has no attempts.
   std::string attempt;
   if (taken.attempt != 0) {
     attempt = fmt::format("attempt {}, ", taken.attempt);

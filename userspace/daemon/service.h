@@ -31,27 +31,27 @@ struct Parts {
 
 class Service {
  public:
-  // No call until another event: a snapshot is running.
+  // No call before another event, because a snapshot is running.
   static constexpr Time kNever = Time::max();
 
   // `env` without its configuration, which Start() loads.
   Service(Environment env, Parts parts);
 
-  // Loads the configuration, checks the kernel, checks and repairs the store.
-  // An error is a reason not to run. Says that it is ready.
+  // Loads the configuration, checks the kernel, checks and repairs the store. On an
+  // error the daemon must not run. Otherwise notifies that it is ready.
   Status Start(Time now);
-  // Takes a snapshot when one is due. Returns when it wants to be called again.
+  // Takes a snapshot if one is due. Returns when it must be called again.
   Time Tick(Time now);
   // The worker's snapshot ended; a Tick() follows.
   void SnapshotDone(Time now);
-  // Reads the configuration again. One that is not right changes nothing; one
-  // that is takes effect when no snapshot is running. A Tick() follows.
+  // Reads the configuration again. If it is wrong, nothing changes. Otherwise it takes
+  // effect when no snapshot is running. A Tick() follows.
   void Reload(Time now);
-  // No more snapshots; one that is not durable yet is given up.
+  // Takes no more snapshots, and cancels one that is not durable yet.
   void Stop();
   // Stopped, and nothing runs any more.
   bool finished() const { return stopping_ && !worker_->running(); }
-  // To be asked at intervals: whether nothing is stuck.
+  // Whether the service works; called at intervals.
   bool GetsOn();
 
  private:
@@ -78,7 +78,7 @@ class Service {
   Trigger trigger_;
   Limits limits_;
   Backoff backoff_;
-  Time not_before_{};     // no try before
+  Time not_before_{};     // no attempt before this
   Time last_snapshot_{};  // or, before the first, when the daemon started
   std::string last_text_ = "none yet";
   std::optional<Error> last_error_;  // of the failures since the last success

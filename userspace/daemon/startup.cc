@@ -8,8 +8,8 @@
 namespace imasnap::daemon {
 namespace {
 
-// There a service has directories of its own (PrivateTmp=), which systemd removes
-// when it stops: worse than memory, which is lost together with the kernel's list.
+// There a service has private directories (PrivateTmp=), which systemd removes when it
+// stops. That is worse than memory, which is lost together with the kernel's list.
 Status CheckPlace(const std::string& store) {
   if (!store.starts_with("/tmp/") && !store.starts_with("/var/tmp/")) {
     return {};

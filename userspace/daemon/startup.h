@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What is looked at, and repaired, before the first snapshot on a store.
+// Checks and repairs a store before the first snapshot.
 #ifndef IMASNAP_DAEMON_STARTUP_H_
 #define IMASNAP_DAEMON_STARTUP_H_
 
@@ -19,9 +19,9 @@ struct Prepared {
   std::optional<SegmentInfo> last;  // segment of this boot
 };
 
-// Repairs the store. Errors: kRefused for a kernel without a way to take
-// snapshots and for a store that is not to be trusted, volatile, or where a service
-// cannot keep one; kLocked.
+// Repairs the store. Errors: kRefused if the kernel has no interface for snapshots, or
+// if the store is not trustworthy, is volatile, or is where a service cannot keep one;
+// kLocked.
 Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes);
 
 // Seconds since 1970 of "2026-01-02T03:04:05Z".

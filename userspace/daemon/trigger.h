@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// When a snapshot is due: from counters, age and configuration alone.
+// Decides when a snapshot is due, only from counters, age and configuration.
 #ifndef IMASNAP_DAEMON_TRIGGER_H_
 #define IMASNAP_DAEMON_TRIGGER_H_
 
@@ -32,7 +32,7 @@ Limits LimitsOf(const Config& config);
 // What the kernel has in memory.
 struct Counts {
   uint64_t records = 0;
-  std::optional<uint64_t> bytes;  // nothing: this kernel does not tell
+  std::optional<uint64_t> bytes;  // nothing: this kernel has no such counter
 };
 
 enum class Reason { kNone, kRecords, kBytes, kAge };
@@ -41,17 +41,17 @@ const char* ReasonName(Reason reason);  // the key of the configuration
 
 struct Decision {
   Reason reason = Reason::kNone;  // kNone: nothing is due
-  Time look_again{};              // after this long, when nothing is due
+  Time look_again{};              // after this time, if nothing is due
 };
 
 class Trigger {
  public:
-  // `idle_records`: how many records a list has in which nothing is new, that
-  // is 1 where a purge leaves an aggregate.
+  // `idle_records`: the number of records in a list without new records; 1 if a purge
+  // leaves an aggregate.
   explicit Trigger(uint64_t idle_records = 1) : idle_records_(idle_records) {}
 
-  // A snapshot was taken. `left`: what it left in memory although it is done
-  // with it (mode "mark"); zero after a purge.
+  // A snapshot was taken. `left`: the records that it left in memory (mode "mark");
+  // zero after a purge.
   void Taken(const Counts& left) { base_ = left; }
 
   // `age`: since the last snapshot.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Keeps the view of the whole log mounted where the configuration says.
+// Keeps the view of the whole log mounted on the directory that the configuration
+// names.
 #ifndef IMASNAP_DAEMON_VIEW_KEEPER_H_
 #define IMASNAP_DAEMON_VIEW_KEEPER_H_
 
@@ -15,7 +16,7 @@
 
 namespace imasnap::daemon {
 
-// A mounted view, served by threads of its own until it is destroyed.
+// A mounted view. Its own threads serve it until it is destroyed.
 class ServedView {
  public:
   virtual ~ServedView() = default;
@@ -32,8 +33,8 @@ class ViewKeeper {
  public:
   ViewKeeper(Mounter mount, Log* log) : mount_(std::move(mount)), log_(log) {}
 
-  // Mounts what `env` asks for, again where it differs from what is mounted, or
-  // where that died. A failure is logged once and tried again later.
+  // Mounts the view that `env` names, and mounts it again if that changed or the view
+  // died. A failure is logged once, and mounting is tried again later.
   void Keep(const Environment& env, Time now);
   bool serving() const { return view_ != nullptr && view_->alive(); }
 

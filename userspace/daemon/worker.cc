@@ -45,7 +45,7 @@ void Worker::Run(Environment env, bool mark) {
   outcome_.emplace(Outcome{
       std::move(result), std::move(notes),
       std::chrono::duration_cast<Time>(std::chrono::steady_clock::now() - begin), given_up});
-  // Cannot fail: the counter never gets near its maximum.
+  // Cannot fail: the counter is never near its maximum.
   static_cast<void>(::eventfd_write(done_fd_, 1));
 }
 

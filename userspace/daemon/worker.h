@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Takes one snapshot at a time in a thread of its own, so that the loop goes on.
+// Takes one snapshot at a time in a separate thread, so that the loop continues.
 #ifndef IMASNAP_DAEMON_WORKER_H_
 #define IMASNAP_DAEMON_WORKER_H_
 
@@ -22,7 +22,7 @@ struct Outcome {
   Result<TakeResult> result;
   std::vector<std::string> notes;
   Time duration{};
-  bool cancelled = false;  // by Cancel(), and the snapshot was given up
+  bool cancelled = false;  // Cancel() stopped the snapshot
 };
 
 class Worker {
@@ -30,16 +30,16 @@ class Worker {
   static Result<std::unique_ptr<Worker>> Create();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
-  ~Worker();  // gives up what runs, and waits for it
+  ~Worker();  // cancels a running snapshot and waits for it
 
-  // None may be running. `env` is copied; what it refers to must outlive the
-  // snapshot.
+  // To be called only if no snapshot is running. `env` is copied; what it refers to
+  // must outlive the snapshot.
   void Start(const Environment& env, bool mark);
   // From Start() until Collect().
   bool running() const { return thread_.joinable(); }
-  // Has the snapshot given up, unless it is already durable. Does not wait.
+  // Cancels the snapshot, unless it is already durable. Does not wait.
   void Cancel() { cancel_ = true; }
-  // Rises while a snapshot gets on.
+  // Rises while a snapshot makes progress.
   uint64_t progress() const { return progress_; }
 
   // Readable when the snapshot has ended.

@@ -27,7 +27,7 @@ namespace {
 constexpr unsigned kMinThreads = 4;
 constexpr unsigned kMaxThreads = 16;
 
-// What libfuse had to say last; it reports reasons by its log alone.
+// The last message of libfuse, which reports reasons only in its log.
 std::mutex last_message_mutex;
 std::string last_message;
 
@@ -48,7 +48,7 @@ std::string LastMessage() {
 
 void Signal(const UniqueFd& event) {
   const uint64_t one = 1;
-  // Fails only when the counter is full, and then it is readable too.
+  // Fails only if the counter is full, and then it is readable as well.
   static_cast<void>(::write(event.get(), &one, sizeof(one)));
 }
 
@@ -74,7 +74,7 @@ bool IsMountPoint(const std::string& directory, const struct stat& st) {
   return ::stat((directory + "/..").c_str(), &parent) == 0 && parent.st_dev != st.st_dev;
 }
 
-// Which mount is seen at the path, asking no file system; nothing without one.
+// The mount at the path, found without asking its file system; nothing without one.
 std::optional<uint64_t> MountId(const std::string& path) {
   struct statx st;
   if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) != 0 ||
@@ -97,7 +97,7 @@ void UniqueFd::reset(int fd) {
 
 Result<std::string> PrepareMountPoint(const std::string& directory,
                                       const std::function<void(const std::string&)>& log) {
-  // statfs(2) asks the file system; what stat(2) says may be remembered.
+  // statfs(2) asks the file system; stat(2) may return a cached answer.
   struct statfs fs;
   int result = ::statfs(directory.c_str(), &fs);
   if (result != 0 && errno == ENOTCONN) {
@@ -154,8 +154,8 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Mount(const std::string& direc
                          (why.empty() ? "" : ": " + why));
   }
   session->mount_id_ = MountId(directory);
-  // Several threads take requests; one that comes too late must not sleep in
-  // read(2), where nothing could end it.
+  // Several threads take requests. A thread that finds none left must not sleep in
+  // read(2), because nothing could end that.
   const int fd = fuse_session_fd(session->get());
   if (::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
     return SystemError("/dev/fuse", "fcntl", errno);
@@ -178,7 +178,7 @@ void FuseSession::Unmount() {
     return;
   }
   unmounted_ = true;
-  alive_ = false;  // a thread that always finds a request never waits for stop_
+  alive_ = false;  // a thread that always finds a request does not wait for stop_
   if (IsOurs()) {
     static_cast<void>(::umount2(directory_.c_str(), MNT_DETACH));
   }
@@ -188,15 +188,15 @@ void FuseSession::Unmount() {
   }
 }
 
-// Whether the mount seen at the directory is this session's: whatever else is
-// mounted there since is not ours to take away.
+// Whether the mount at the directory is that of this session. Something else that was
+// mounted there since must not be unmounted.
 bool FuseSession::IsOurs() const {
   pollfd connection{fuse_session_fd(get()), POLLIN, 0};
   const bool connected = ::poll(&connection, 1, 0) >= 0 && (connection.revents & POLLERR) == 0;
   if (connected) {
     return MountId(directory_) == mount_id_;
   }
-  // Then the mount is gone and its number may be another's, or it was aborted.
+  // Then the mount is gone and another may have its number, or it was aborted.
   struct stat st;
   return ::stat(directory_.c_str(), &st) != 0 && errno == ENOTCONN;
 }

@@ -32,9 +32,9 @@ class UniqueFd {
   int fd_;
 };
 
-// Makes `directory` fit to be mounted on: it exists, is a directory and no FUSE
-// file system is mounted there, but for one whose process is gone, which is
-// unmounted and said to `log`. Returns its path without links.
+// Checks that `directory` exists, is a directory, and has no FUSE file system mounted
+// on it. One whose process is gone is unmounted and reported to `log`. Returns the path
+// without links.
 Result<std::string> PrepareMountPoint(const std::string& directory,
                                       const std::function<void(const std::string&)>& log);
 
@@ -46,15 +46,15 @@ class FuseSession {
                                                     const fuse_lowlevel_ops& ops, void* userdata);
   FuseSession(const FuseSession&) = delete;
   FuseSession& operator=(const FuseSession&) = delete;
-  ~FuseSession();  // as Unmount() does, if that was not called
+  ~FuseSession();  // like Unmount(), if that was not called
 
   void Serve();
-  // Takes the mount away and ends the threads. Requests that were not answered
-  // may still be, until the session goes.
+  // Unmounts and ends the threads. Requests that were not answered can still be, until
+  // the session is destroyed.
   void Unmount();
 
   bool alive() const { return alive_; }
-  // Readable when it is not served any more.
+  // Readable once it is no longer served.
   int done_fd() const { return done_.get(); }
   fuse_session* get() const { return session_.get(); }
 

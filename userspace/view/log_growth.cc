@@ -12,11 +12,11 @@ namespace {
 
 constexpr size_t kChunk = size_t{256} * 1024;
 constexpr uint64_t kProgressEvery = 4096;
-// Segments that are mapped. A process may have 65530 mappings by default
-// (vm.max_map_count), and needs some to allocate memory.
+// The number of segments that are mapped. By default a process may have 65530 mappings
+// (vm.max_map_count), and needs some for its memory.
 constexpr size_t kMostMapped = 16384;
 
-// Hashes what is read through it.
+// Hashes everything that is read through it.
 class HashingSource : public ByteSource {
  public:
   HashingSource(ByteSource& from, Hasher* hasher) : from_(from), hasher_(hasher) {}
@@ -85,7 +85,7 @@ Status Growth::CompareKnown(ByteSource& from, const std::string& name, uint64_t 
   return {};
 }
 
-// The record at `at`, where a segment ended, must not belong to another one.
+// The record at `at`, where a segment ended, must not belong to another segment.
 Status Growth::CheckChain(const std::string& name, uint64_t at) const {
   if (!before_ || at >= next_.end.raw) {
     return {};
@@ -124,7 +124,7 @@ Status Growth::AddSegment(const LogPart& part) {
   HashingSource source(*file, &hasher);
   const uint64_t known = std::min(end, next_.end.raw);
   IMASNAP_RETURN_IF_ERROR(CompareKnown(source, part.path, begin, known));
-  // The segment takes the place of what was copied from the kernel.
+  // The segment replaces what was copied from the kernel.
   if (known > begin) {
     Piece& copy = next_.pieces.back();
     copy.at += known - begin;
@@ -166,7 +166,7 @@ Status Growth::TakeRecords(ByteSource& from, const std::string& name, uint64_t s
     if (!next.ok()) {
       Error error = std::move(next.error());
       if (skipped > 0) {
-        // Only the offset is known to be that in the file.
+        // Only the offset is correct for the file.
         error.record.reset();
         error.offset = error.offset.value_or(0) + skipped;
       }
@@ -198,7 +198,7 @@ Status Growth::Index(const Record& record) {
     IMASNAP_RETURN_IF_ERROR(CloseStride());
     next_.strides.push_back({next_.end, next_.end, 0});
   } else if (open_.empty()) {
-    // The stride that was open when the known state was finished.
+    // The last stride of the known log, which was not full.
     const Stride& last = next_.strides.back();
     open_.resize(last.end.raw - last.begin.raw);
     IMASNAP_RETURN_IF_ERROR(next_.ReadRaw(last.begin.raw, open_));
@@ -223,14 +223,14 @@ Status Growth::CloseStride() {
   return {};
 }
 
-// A new file for the kernel's records whenever segments were added, so that it
-// never holds more than those which the kernel itself still holds.
+// A new file for the kernel's records whenever segments were added, so that it never
+// has more records than the kernel.
 Status Growth::BeginSpool() {
   const bool has_copy = !next_.pieces.empty() && next_.pieces.back().end > next_.kernel_begin;
   if (has_copy && !moved_) {
     const Piece& copy = next_.pieces.back();
     spool_ = copy.file;
-    // What an attempt that failed wrote there is written over.
+    // This overwrites what a failed attempt wrote there.
     IMASNAP_ASSIGN(const uint64_t at, spool_->Seek(copy.at + copy.end - copy.begin));
     static_cast<void>(at);
     return {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Takes what came since into a copy of a LogState. What was shown before is
-// compared, never taken again: it must not have changed.
+// Takes what came since into a copy of a LogState. What was shown before is only
+// compared: it must not have changed.
 #ifndef IMASNAP_VIEW_LOG_GROWTH_H_
 #define IMASNAP_VIEW_LOG_GROWTH_H_
 
@@ -17,15 +17,14 @@
 
 namespace imasnap {
 
-// First the new segments, in order, then the kernel's list, then Finish(). An
-// error leaves the state that was copied as it was. kMismatch: the segment or
-// list is not what goes on from it.
+// First the new segments, in order, then the kernel's list, then Finish(). After an
+// error the original is unchanged. kMismatch: the segment or list does not continue it.
 class Growth {
  public:
   Growth(FileSystem& fs, const Progress& progress, LogState known);
 
   Status AddSegment(const LogPart& part);
-  // The lists that the kernel still has, in the order of their records.
+  // The lists of the kernel, in the order of their records.
   Status AddKernel(const std::vector<LogPart>& parts);
   Result<LogState> Finish();
 
@@ -33,8 +32,8 @@ class Growth {
   Status CompareKnown(ByteSource& from, const std::string& name, uint64_t begin, uint64_t end);
   Status CheckChain(const std::string& name, uint64_t at) const;
   Status CheckHead();
-  // Indexes what `from` still holds, `skipped` bytes after its beginning; keeps
-  // a copy of the bytes where `keep`.
+  // Indexes the rest of `from`, which begins `skipped` bytes after its start; keeps a
+  // copy of the bytes if `keep`.
   Status TakeRecords(ByteSource& from, const std::string& name, uint64_t skipped, bool keep);
   Status Index(const Record& record);
   Status CloseStride();

@@ -6,9 +6,9 @@
 namespace imasnap {
 namespace {
 
-// Where a name is needed for bytes of more than one file.
+// The name in errors for bytes of more than one file.
 constexpr const char* kWholeLog = "the whole log";
-// Less than writev(2) takes; of more files than that a copy is as good.
+// Fewer than writev(2) accepts; for more files a copy is as fast.
 constexpr size_t kMaxViews = 64;
 
 bool IsStored(const ViewFormat& format) { return !format.ascii && format.alg == HashAlg::kSha1; }
@@ -36,7 +36,7 @@ Status LogState::ReadRaw(uint64_t offset, std::span<std::byte> out) const {
   return {};
 }
 
-// Whether the files that hold [from, to) are as they were when first read.
+// Whether the files that have [from, to) are unchanged since they were first read.
 Result<bool> LogState::Unchanged(uint64_t from, uint64_t to) const {
   auto piece = std::ranges::upper_bound(pieces, from, {}, &Piece::end);
   for (; piece != pieces.end() && piece->begin < to; ++piece) {
@@ -50,7 +50,7 @@ Result<bool> LogState::Unchanged(uint64_t from, uint64_t to) const {
   return true;
 }
 
-// By each stride's checksum.
+// Compares the checksum of each stride.
 Status LogState::ReadChecked(uint64_t offset, std::span<std::byte> out) const {
   const uint64_t wanted_end = offset + out.size();
   const auto stride_end = [](const Stride& stride) { return stride.end.raw; };
@@ -76,9 +76,9 @@ Status LogState::ReadChecked(uint64_t offset, std::span<std::byte> out) const {
 
 Status LogState::ReadIndexed(uint64_t offset, std::span<std::byte> out) const {
   IMASNAP_RETURN_IF_ERROR(ReadRaw(offset, out));
-  // Afterwards: what is written meanwhile has changed the file by now.
+  // Checked afterwards, so that it sees what was written in the meantime.
   IMASNAP_ASSIGN(const bool unchanged, Unchanged(offset, offset + out.size()));
-  // It may have been the file's mode or name alone.
+  // Only the mode or name of the file may have changed.
   return unchanged ? Status() : ReadChecked(offset, out);
 }
 

@@ -22,15 +22,15 @@ struct Piece {
   std::shared_ptr<File> file;
   uint64_t at = 0;
   // FileInfo::changed before it was read first; nothing for a file that no other
-  // process can reach.
+  // process can open.
   std::optional<int64_t> changed{};
-  ByteView mapped{};  // all of `file`, where it can be mapped
+  ByteView mapped{};  // all of `file`, if it can be mapped
 };
 
 // Records of a stride; only the last one has fewer.
 inline constexpr uint64_t kStrideRecords = 32;
 
-// Some records in a row: the grain of the index.
+// Consecutive records: the unit of the index.
 struct Stride {
   Extent begin;
   Extent end;
@@ -41,35 +41,35 @@ struct Stride {
 // The first 8 bytes of the SHA-256.
 uint64_t Checksum(ByteView bytes);
 
-// A value: a refresh changes a copy, while readers go on with the one they
-// have. Copies share the files.
+// A value: a refresh changes a copy, while readers keep the one they have. Copies share
+// the files.
 struct LogState {
   Extent end;
   std::vector<Stride> strides;     // without gaps from the first record on
   std::vector<Piece> pieces;       // without gaps from the first byte on
-  std::vector<uint64_t> segments;  // the numbers of those taken in
+  std::vector<uint64_t> segments;  // the numbers of those that were added
   uint64_t kernel_begin = 0;       // where the last of them ends
-  // Whether the record at `kernel_begin` is one that no other list begins with,
-  // so that a list that begins with it goes on from the segments.
+  // Whether no other list begins with the record at `kernel_begin`, so that a list that
+  // begins with it continues the segments.
   bool unmistakable = false;
 
   // Reads `out.size()` bytes of the raw log, which must be there.
   Status ReadRaw(uint64_t offset, std::span<std::byte> out) const;
-  // Reads at most `out.size()` bytes of the log in `format`; less at its end
-  // alone. kMismatch when the bytes are not those first seen.
+  // Reads at most `out.size()` bytes of the log in `format`; less only at its end.
+  // kMismatch if the bytes have changed since they were first read.
   Result<size_t> Read(const ViewFormat& format, uint64_t offset, std::span<std::byte> out) const;
-  // The same bytes where they lie in files, not to be looked at (File::Map());
-  // nothing where only Read() can tell them, or that there are none.
+  // The same bytes in mapped files, which must not be read directly (File::Map()).
+  // Nothing if only Read() can return them, or if there are none.
   std::vector<ByteView> Mapped(const ViewFormat& format, uint64_t offset, size_t size) const;
 
  private:
-  // As ReadRaw(), and the bytes are those that were indexed.
+  // Like ReadRaw(), and checks that the bytes are those that were indexed.
   Status ReadIndexed(uint64_t offset, std::span<std::byte> out) const;
   Status ReadChecked(uint64_t offset, std::span<std::byte> out) const;
   Result<bool> Unchanged(uint64_t from, uint64_t to) const;
 };
 
-// The raw log from an offset on.
+// Reads the raw log from an offset on.
 class StateSource : public ByteSource {
  public:
   StateSource(const LogState& state, uint64_t offset) : state_(state), offset_(offset) {}

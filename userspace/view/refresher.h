@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Refreshes in one thread for any number of callers who must not wait.
+// Refreshes in one thread, for any number of callers that must not wait.
 #ifndef IMASNAP_VIEW_REFRESHER_H_
 #define IMASNAP_VIEW_REFRESHER_H_
 
@@ -21,13 +21,13 @@ class Refresher {
   explicit Refresher(std::function<Status()> refresh);
   Refresher(const Refresher&) = delete;
   Refresher& operator=(const Refresher&) = delete;
-  ~Refresher();  // as Stop()
+  ~Refresher();  // like Stop()
 
-  // Ends the thread. Who still waits, or asks later, gets an error.
+  // Ends the thread. Callers that still wait, or call later, get an error.
   void Stop();
 
-  // Calls `done`, in the refresher's thread, with the outcome of a refresh that
-  // began after this call. All who asked during one refresh share the next.
+  // Calls `done`, in the refresher's thread, with the result of a refresh that began
+  // after this call. All callers during one refresh share the next one.
   void Ask(Done done);
 
  private:

@@ -17,7 +17,7 @@ constexpr std::string_view kAscii = "ascii_runtime_measurements";
 constexpr std::string_view kBinary = "binary_runtime_measurements";
 constexpr std::string_view kStaged = "_staged";
 
-// Small files of the kernel, with its modes: the policy is root's alone.
+// Small files of the kernel, with the same modes: only root can read the policy.
 struct Passed {
   const char* name;
   uint32_t mode;
@@ -35,8 +35,8 @@ std::string KernelPath(const Environment& env, std::string_view name) {
   return fmt::format("{}/ima/{}", env.securityfs, name);
 }
 
-// Whether the kernel shows the padded SHA-1 digest for a hash that it lacks: its
-// own file tells.
+// Whether the kernel shows the padded SHA-1 digest for a hash that it lacks. Its own
+// file shows this.
 Result<bool> ShowsPaddedSha1(const Environment& env, const std::string& name, HashAlg alg) {
   const std::string path = KernelPath(env, name);
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, env.fs.OpenFile(path, OpenMode::kRead));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The files that the view has: those that the kernel has.
+// The files of the view: the same as those of the kernel.
 #ifndef IMASNAP_VIEW_VIEW_FILES_H_
 #define IMASNAP_VIEW_VIEW_FILES_H_
 
@@ -25,10 +25,10 @@ struct ViewFile {
   uint32_t mode = 0440;
 };
 
-// ascii_ and binary_runtime_measurements, the same with every suffix that the
-// kernel has them with (sha1 and sha256 where it has none),
-// runtime_measurements_count and, where the kernel has them, violations, policy
-// and the counters of snapshots. `notes`: what was left out and why.
+// ascii_ and binary_runtime_measurements, the same with every suffix that the kernel
+// has (sha1 and sha256 if it has none), runtime_measurements_count and, if the kernel
+// has them, violations, policy and the counters of snapshots. `notes` gets what was
+// left out and why.
 Result<std::vector<ViewFile>> ListViewFiles(const Environment& env,
                                             std::vector<std::string>* notes);
 

@@ -32,7 +32,7 @@ class Formatter {
  public:
   explicit Formatter(const ViewFormat& format) : format_(format) {}
 
-  // Which does not depend on the digest's value.
+  // The size does not depend on the digest's value.
   uint64_t Size(const Record& record) {
     const uint64_t longer = DigestSize(format_.alg) - kSha1Size;
     if (!format_.ascii) {

@@ -16,7 +16,7 @@ namespace imasnap {
 
 struct Record;
 
-// That of (ascii|binary)_runtime_measurements_<alg>.
+// The format of (ascii|binary)_runtime_measurements_<alg>.
 struct ViewFormat {
   bool ascii = false;
   HashAlg alg = HashAlg::kSha1;
@@ -24,8 +24,8 @@ struct ViewFormat {
   bool padded_sha1 = false;
 };
 
-// So much of a log. All formats differ by their digests' sizes alone, so that
-// the size in one of each kind tells that in any.
+// The size of a part of a log. Formats of one kind differ only in the size of their
+// digests, so the size in one of them gives that in the others.
 struct Extent {
   uint64_t records = 0;
   uint64_t raw = 0;    // bytes of binary_runtime_measurements
@@ -43,10 +43,10 @@ class AsciiMeter {
   std::string line_;
 };
 
-// Fills `out` with the bytes that the records `raw` (whole ones, with SHA-1
-// headers) have in `format` from `offset` on; their first byte there is at
-// `begin`. Template digests are computed for the records shown alone. `name` is
-// the file that errors give.
+// Fills `out` with the bytes that the records `raw` (whole ones, with SHA-1 headers)
+// have in `format` from `offset` on; their first byte there is at `begin`. Template
+// digests are only computed for the records that are shown. `name` is the file in
+// errors.
 Status Render(ByteView raw, const std::string& name, const ViewFormat& format, uint64_t begin,
               uint64_t offset, std::span<std::byte> out);
 

@@ -21,29 +21,28 @@
 #include "view/view_files.h"
 #include "view/whole_log.h"
 
-// Readers bypass the kernel's page cache (direct_io). It would keep the page that
-// holds the log's end with zeros behind it, and a reader that has that page in
-// hand when the size grows would copy those zeros: no order of notifications can
-// prevent it.
+// Readers bypass the kernel's page cache (direct_io). The cache would keep the last
+// page of the log, filled up with zeros. If the size grows while a reader copies from
+// that page, it would copy those zeros. No order of notifications can prevent that.
 //
-// Only what reaches the end waits for a refresh, in the refresher's thread; the
-// threads that serve other reads wait for nothing.
+// Only reads that reach the end wait for a refresh, which runs in the refresher's
+// thread. The threads that serve other reads never wait.
 
 namespace imasnap {
 namespace {
 
 constexpr fuse_ino_t kFirstFile = FUSE_ROOT_ID + 1;
 constexpr double kForEver = 86400;
-// What readers take at once where they ask stat(2), as stdio and cat do: each
-// read is a request of its own, which holds no more than this.
+// How much readers read at once if they ask stat(2), as stdio and cat do. Each read is
+// one request, which cannot be larger than this.
 constexpr blksize_t kReadSize = blksize_t{1024} * 1024;
 constexpr std::chrono::milliseconds kInitInterval{50};
 
 std::string CountText(const Extent& end) { return std::to_string(end.records) + "\n"; }
 
-// Each segment is a file that stays open, and there may be more than the soft
-// limit, which is low for programs that use select(2). Where this is refused a
-// system call filter is at work, and the unit sets the limit.
+// Each segment is a file that stays open, and there may be more than the soft limit,
+// which is low for programs that use select(2). If a system call filter refuses this,
+// the unit sets the limit.
 void RaiseFileLimit() {
   struct rlimit limit;
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -65,7 +64,7 @@ class ViewServer::Impl {
     }
   }
   ~Impl() {
-    // The refresher first: it answers requests of the session.
+    // Ends the refresher first, because it answers requests of the session.
     if (refresher_) {
       log_->StopWaiting();
       refresher_->Stop();
@@ -119,7 +118,7 @@ class ViewServer::Impl {
   mutable std::mutex mutex_;
   Extent announced_;      // the size told to the kernel
   time_t changed_ = 0;    // when it was
-  std::string reported_;  // the last error, so that it is said once
+  std::string reported_;  // the last error, so that it is reported once
   std::condition_variable init_changed_;
   bool init_done_ = false;
 
@@ -222,7 +221,7 @@ Result<std::string> ViewServer::Impl::KernelText(const ViewFile& file) const {
   return env_.fs.ReadFile(env_.securityfs + "/ima/" + file.name);
 }
 
-// The kernel's files by the name they were given, not by that of our own mount.
+// The kernel's files under the name that the user gave, not that of our own mount.
 Error ViewServer::Impl::Named(Error error) const {
   const std::string& own = securityfs_->path();
   if (error.file.starts_with(own)) {
@@ -349,8 +348,8 @@ void ViewServer::Impl::ReplyMapped(fuse_req_t request, const std::vector<ByteVie
     // writev(2) only takes from it.
     vectors.push_back({const_cast<std::byte*>(view.data()), view.size()});
   }
-  // A page that is not there any more, or cannot be read from the disk: the
-  // kernel has answered the reader with EIO itself.
+  // A page no longer exists or cannot be read from the disk. The kernel itself has
+  // returned EIO to the reader.
   if (fuse_reply_iov(request, vectors.data(), static_cast<int>(vectors.size())) == -EFAULT) {
     Report(FileError(ErrorCode::kFailed, env_.config.store, "a segment could not be read"));
   }

@@ -16,8 +16,8 @@
 namespace imasnap {
 
 struct ViewOptions {
-  // Gets one sentence for each thing worth knowing: why a reader got EIO, a
-  // stale mount that was replaced. Called by the server's threads.
+  // Called with one sentence for each event: why a reader got EIO, or that a stale
+  // mount was replaced. The server's threads call it.
   std::function<void(const std::string&)> log{};
   // How long a reader at the end of the log waits for the lock before EIO.
   std::chrono::milliseconds lock_patience{10'000};
@@ -25,13 +25,13 @@ struct ViewOptions {
 
 class ViewServer {
  public:
-  // Reads the log once and mounts the view on `directory`, which must exist. A
-  // view that a process which died left there is replaced. Returns when the
-  // view can be read; threads of its own serve it. `env.fs` must outlive the
-  // server; `env.on_progress` is called during Mount() alone.
+  // Reads the log once and mounts the view on `directory`, which must exist. Replaces a
+  // view there whose process died. Returns when the view can be read; other threads
+  // serve it. `env.fs` must outlive the server; `env.on_progress` is only called during
+  // Mount().
   //
-  // Refused: a log whose beginning is not there, or that has a gap (kMismatch);
-  // a directory that is none or where something is mounted.
+  // Refused: a log whose beginning is missing, or that has a gap (kMismatch); a path
+  // that is not a directory, or on which something is mounted.
   static Result<std::unique_ptr<ViewServer>> Mount(const Environment& env,
                                                    const std::string& directory,
                                                    ViewOptions options = {});
@@ -40,7 +40,7 @@ class ViewServer {
   // Unmounts; readers that have a file open get ENOTCONN.
   ~ViewServer();
 
-  // False after somebody unmounted it.
+  // False once it was unmounted.
   bool alive() const;
   // Readable (poll(2)) from then on.
   int done_fd() const;

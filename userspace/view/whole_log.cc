@@ -23,7 +23,7 @@ bool MayPass(const Error& error) {
   return error.code == ErrorCode::kLocked || error.code == ErrorCode::kFailed;
 }
 
-// `name` is the file that the log begins in.
+// `name` is the file in which the log begins.
 Status CheckFirstRecord(const LogState& state, const std::string& name) {
   if (state.end.records == 0) {
     return {};
@@ -71,7 +71,7 @@ Status WholeLog::Refresh() {
 }
 
 Status WholeLog::RefreshNow() {
-  // Before the list is read, so that the list has at least so many records.
+  // Read before the list, so that the list has at least that many records.
   IMASNAP_ASSIGN(const std::optional<uint64_t> total,
                  env_.kernel().Counter("runtime_measurements_total"));
   // Compared with itself: it may have begun with the list that a kexec carried over.
@@ -86,8 +86,8 @@ Status WholeLog::RefreshNow() {
   return {};
 }
 
-// A list that begins as it did goes on from it, so no lock is needed and a
-// snapshot that is being taken holds nobody up.
+// A list with the same beginning continues what is known, so no lock is needed, and a
+// running snapshot does not delay readers.
 Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   if (!state_->unmistakable) {
     return false;
@@ -96,13 +96,14 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   live.path = env_.kernel().live_path();
   live.open = [this]() -> Result<std::unique_ptr<File>> {
     IMASNAP_ASSIGN(std::unique_ptr<File> list, env_.kernel().OpenLive());
-    // As long as it is open nothing can be staged.
+    // While it is open, nothing can be staged.
     return has_staging_ ? Spool(env_.fs, *list) : std::move(list);
   };
   Growth growth(env_.fs, env_.on_progress, *state_);
   const Status added = growth.AddKernel({live});
   if (!added.ok()) {
-    // A mismatch is no news yet: a snapshot moved the list's beginning.
+    // A mismatch need not be an error: a snapshot may have moved the beginning of the
+    // list.
     if (added.error().code == ErrorCode::kMismatch) {
       return false;
     }
@@ -137,7 +138,7 @@ Result<bool> WholeLog::StillBegins(const LogState& state) const {
 
 Result<LogView> WholeLog::OpenView() {
   const auto end = std::chrono::steady_clock::now() + patience_;
-  // Readers that ask all the time would leave no moment for a snapshot.
+  // Otherwise readers that ask all the time would block every snapshot.
   while (!impatient_ && std::chrono::steady_clock::now() < others_turn_) {
     std::this_thread::sleep_for(kOthersTurn);
   }
@@ -169,7 +170,7 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
   }
   std::vector<LogPart> parts = PartsOf(env_, view);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
-  if (view.has_staging) {  // then every refresh comes here, and has a copy of the list
+  if (view.has_staging) {  // then every refresh comes here and has a copy of the list
     parts.back().open = [&view]() -> Result<std::unique_ptr<File>> { return std::move(view.live); };
     Unlock(&view);
   }

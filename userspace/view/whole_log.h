@@ -21,15 +21,15 @@ namespace imasnap {
 
 class WholeLog {
  public:
-  // Reads everything there is. kMismatch when the log's beginning is not there,
-  // a segment is missing or damaged, or there is a gap. `patience` is how long
-  // to wait for the lock, here and later.
+  // Reads everything there is. kMismatch if the beginning of the log is missing, a
+  // segment is missing or damaged, or there is a gap. `patience` is how long to wait
+  // for the lock, here and later.
   static Result<std::unique_ptr<WholeLog>> Open(const Environment& env,
                                                 std::chrono::milliseconds patience);
 
-  // Takes in what was measured, or moved to the store, since. By one thread at
-  // a time. After an error all is as before: kLocked and kFailed may pass,
-  // after any other error every call fails, because what follows in the log is
+  // Adds what was measured, or moved to the store, since. Only one thread may call it
+  // at a time. An error changes nothing: after kLocked and kFailed a later call may
+  // succeed; after any other error every call fails, because what follows in the log is
   // not known.
   Status Refresh();
 
@@ -37,14 +37,14 @@ class WholeLog {
   // later ones do not wait.
   void StopWaiting() { impatient_ = true; }
 
-  // What there is now: valid as long as it is held, whatever comes.
+  // The log as it is now. The result stays valid, whatever happens later.
   std::shared_ptr<const LogState> state() const;
 
  private:
   WholeLog(Environment env, std::chrono::milliseconds patience);
 
   Status RefreshNow();
-  // The kernel's list alone, without the lock. False: it takes more than that.
+  // Reads only the kernel's list, without the lock. False if that is not enough.
   Result<bool> FollowKernel(std::optional<uint64_t> total);
   Result<bool> StillBegins(const LogState& state) const;
   Status ReadAll(std::optional<uint64_t> total);
@@ -56,7 +56,7 @@ class WholeLog {
   const std::chrono::milliseconds patience_;
   bool has_staging_ = false;
   std::optional<uint64_t> last_total_;  // the kernel's counter, before the last refresh read
-  // The lock is left to others for as long as it was held last.
+  // The lock is left to others for as long as this held it last.
   std::chrono::steady_clock::time_point locked_at_;
   std::chrono::steady_clock::time_point others_turn_;
   std::atomic<bool> impatient_ = false;
