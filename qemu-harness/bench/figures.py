@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The arithmetic of the benchmark: medians, shares, and who waited for whom."""
+"""The arithmetic of the benchmark: medians, percentages, and which record waited for which opening."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from statistics import median
 
 
 def share_given_back(before: int, filled: int, after: int) -> float:
-    """Of what came between BEFORE and FILLED, the percentage that is gone AFTER."""
+    """The percentage of the growth from BEFORE to FILLED that is gone AFTER."""
     if filled <= before:
-        raise ValueError(f"nothing came: {before} bytes before, {filled} with records")
+        raise ValueError(f"no growth: {before} bytes before, {filled} with records")
     return 100.0 * (filled - after) / (filled - before)
 
 
@@ -30,7 +30,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Round:
-    """Some openings after each other, and the records around and during them."""
+    """Consecutive openings: the latencies of records between and during them."""
 
     ordinary: Sequence[int]  # nanoseconds
     during: Sequence[int]
@@ -45,12 +45,12 @@ class Round:
 
 
 def rounds(records: Sequence[Span], openings: Sequence[Span], size: int) -> list[Round]:
-    """Cut a run into rounds of SIZE openings.
+    """Split a run into rounds of SIZE openings.
 
-    A record counts as one during an opening if the two overlap. A round lasts
-    until the next one's first opening; what is before the first opening or
-    belongs to an incomplete round at the end is left out, and so is a round in
-    which the measuring processes did not get to run. More than half must stay.
+    A record is during an opening if the two overlap. A round lasts until the first
+    opening of the next one. Records before the first opening and in an incomplete
+    last round are left out. So are rounds in which the measuring processes did not
+    run; more than half of the rounds must remain.
     """
     openings = sorted(openings, key=lambda o: o.start)
     starts = [o.start for o in openings]
@@ -75,7 +75,7 @@ def rounds(records: Sequence[Span], openings: Sequence[Span], size: int) -> list
 
 @dataclass(frozen=True)
 class Latency:
-    """What the records of one run waited, in nanoseconds."""
+    """How long the records of one run waited, in nanoseconds."""
 
     ordinary: float  # median of all ordinary records
     worst_ordinary: float  # of a round; median of the rounds

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Build the guest's programs and run its scripts; what they print comes back as objects."""
+"""Build the guest's programs, run its scripts and parse what they print."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from imaharness.tpm import TpmSpec
 _HERE = Path(__file__).resolve().parent
 _BUILD = paths.BUILD / "bench"
 _PLACE = "/bench"
-# TCG emulates vector instructions slower than plain ones, so that the kernel's
-# fast SHA-256 is its slowest: both sides get the plain one.
+# TCG emulates vector instructions slowly, so the kernel's fast SHA-256 is the
+# slowest there. Both kernels use the plain one.
 _TCG_APPEND = ("clearcpuid=avx2,avx,ssse3",)
 _FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror")
 
@@ -32,10 +32,10 @@ class Setup:
     base: str = DEFAULT_BASE
     ksrc: Path | None = None
     accel: str = "auto"
-    images: dict[str, Path] = field(default_factory=dict)  # a flavour's own bzImage
+    images: dict[str, Path] = field(default_factory=dict)  # by flavour, bzImages that are not built here
 
     def image(self, flavour: str) -> Path:
-        """The flavour's bzImage, built when it is not given."""
+        """The flavour's bzImage, built if it is not given."""
         if flavour in self.images:
             return self.images[flavour]
         return kernel.build(find_base(self.base), kernel.find_flavour(flavour), self.ksrc)
@@ -43,7 +43,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Found:
-    """What one script left."""
+    """The results of one script."""
 
     objects: list[dict[str, Any]]
     out: Path
@@ -74,7 +74,7 @@ def run(
     append: Sequence[str] = (),
     timeout: float = 400.0,
 ) -> Found:
-    """Boot FLAVOUR and run one of guest/*.sh in it; HarnessError when that fails."""
+    """Boot FLAVOUR and run one of guest/*.sh in it; HarnessError if that fails."""
     image = setup.image(flavour)
     if accel.choose(setup.accel, image) == "tcg":
         append = [*append, *_TCG_APPEND]

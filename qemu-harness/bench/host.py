@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How fast verify and cat are on the host, beside evmctl and beside the hashes alone."""
+"""How fast verify and cat are on the host, compared with evmctl and with the hashes alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BANKS = (("sha256",), ("sha1", "sha256"))
 _TIMES = 5
 _FASTER_THAN_EVMCTL = 5.0
 _PEAK_MIB = 32.0
-_FLAT = 1.1  # of the peak at the longest log to that at the one before, where all threads run too
+_FLAT = 1.1  # peak at the longest log / peak at the second longest, where all threads run, too
 _CHECKPOINT = 100.0
 _EVMCTL = "evmctl"
 _OURS = ("verify", "cat")
@@ -39,7 +39,7 @@ Figures = dict[str, Any]
 
 
 def build() -> None:
-    """The programs as they are released, in a directory of their own: tests may be built without optimization."""
+    """Build the programs as for a release, in a separate directory: tests may be built without optimization."""
     BUILD.mkdir(parents=True, exist_ok=True)
     log = BUILD / "build.log"
     configure: list[str | Path] = ["cmake", "-S", paths.ROOT / "userspace", "-B", BUILD]
@@ -51,8 +51,8 @@ def build() -> None:
     process.logged(configure, log=log)
     targets = ["ima-snapshot", "make_log", "hash_floor", "measure", "read_at", "bare_fuse"]
     process.logged(["cmake", "--build", BUILD, "-j", str(_cores()), "--target", *targets], log=log)
-    # As a package installs it, and evmctl's did: stripped, and written at once. What a linker wrote in
-    # pieces lies in the page cache in pieces, and takes longer to start.
+    # Install it as a package does, and as evmctl's package did: stripped, and written in one go. A file
+    # that a linker wrote in pieces is in the page cache in pieces, so the program takes longer to start.
     process.logged(["install", "-D", "--strip", BUILD / "ima-snapshot", _INSTALLED], log=log)
 
 
@@ -113,7 +113,7 @@ def _has_state() -> bool:
 
 
 def _measure(log: HostLog) -> Figures:
-    """All commands in turn, as often as it takes; each must succeed."""
+    """Run all commands in turn, several times; each must succeed."""
     commands = _commands(log)
     state = log.directory / "state"
     before = state.read_bytes() if state.exists() else None
@@ -135,7 +135,7 @@ def _measure(log: HostLog) -> Figures:
 
 
 def once(argv: Sequence[str]) -> Figures:
-    """What one run of a program took; it must succeed."""
+    """Run a program, which must succeed. Return its times and its memory."""
     told: Figures = json.loads(process.output([str(BUILD / "bench/measure"), "/dev/null", "/dev/null", *argv]))
     if told["status"] != 0:
         raise HarnessError(f"{' '.join(argv)}: exit {told['status']}")
@@ -143,7 +143,7 @@ def once(argv: Sequence[str]) -> Figures:
 
 
 def _medians(runs: Sequence[Figures]) -> Figures:
-    """Of the times the median, of the memory the worst."""
+    """The median of the times, the maximum of the memory."""
     return {
         "wall_ns": median(r["wall_ns"] for r in runs),
         "cpu_ns": median(r["cpu_ns"] for r in runs),
@@ -153,12 +153,12 @@ def _medians(runs: Sequence[Figures]) -> Figures:
 
 
 def _check_cat(log: HostLog) -> None:
-    """What cat writes is the log."""
+    """Check that cat writes the log."""
     out = log.directory / "cat.bin"
     with out.open("wb") as f:
         subprocess.run([program(), *log.options(), "cat"], stdout=f, check=True)
     if subprocess.run(["cmp", "-s", str(out), str(log.whole)], check=False).returncode != 0:
-        raise HarnessError(f"{log.whole}: cat writes something else")
+        raise HarnessError(f"{log.whole}: cat does not write this log")
     out.unlink()
 
 
@@ -173,7 +173,7 @@ def _by_banks(logs: Sequence[Figures]) -> list[list[Figures]]:
 
 
 def _rate(log: Figures, name: str) -> float:
-    """Records a second."""
+    """Records per second."""
     return float(log["records"] / (log["runs"][name]["wall_ns"] / 1e9))
 
 
@@ -182,13 +182,13 @@ def _times_evmctl(log: Figures, name: str) -> float:
 
 
 def _work(log: Figures, name: str) -> float:
-    """Nanoseconds of a run without what its program takes to start."""
+    """Nanoseconds of a run without the start of its program."""
     start = _EVMCTL_START if name == _EVMCTL else _START
     return float(max(log["runs"][name]["wall_ns"] - log["runs"][start]["wall_ns"], 1))
 
 
 def _times(log: Figures, slow: str, fast: str) -> tuple[float, str]:
-    """How many times faster, and that in words: of short runs the start is most."""
+    """How many times faster, as a number and in words. Short runs are mostly the program's start."""
     ratio = float(log["runs"][slow]["wall_ns"] / log["runs"][fast]["wall_ns"])
     alone = _work(log, slow) / _work(log, fast)
     return ratio, f"{ratio:.{_digits(ratio)}f} times; {alone:.{_digits(alone)}f} without the programs' start"
@@ -200,7 +200,7 @@ def _digits(ratio: float) -> int:
 
 def _table(logs: Sequence[Figures]) -> Table:
     banks = "+".join(logs[0]["banks"])
-    head = [f"{banks}: records a second"]
+    head = [f"{banks}: records per second"]
     for log in logs:
         head += [f"{log['records']} records", "x evmctl", "peak MiB"]
     rows = []
@@ -217,8 +217,8 @@ def _table(logs: Sequence[Figures]) -> Table:
 
 
 def _floor_table(logs: Sequence[Figures]) -> Table:
-    """Nanoseconds a record: the hashes alone, on one core, and what the programs take."""
-    head = ["ns a record", "template digests", "extends", "segment", "all hashes", "verify CPU", "verify", "evmctl"]
+    """Nanoseconds per record: the hashes alone on one core, and the programs."""
+    head = ["ns per record", "template digests", "extends", "segment", "all hashes", "verify CPU", "verify", "evmctl"]
     rows = []
     for log in logs:
         floor: Mapping[str, float] = log["floor"]
@@ -228,7 +228,7 @@ def _floor_table(logs: Sequence[Figures]) -> Table:
         rows.append(
             [f"{log['records']} records, {'+'.join(log['banks'])}", *(f"{f / log['records']:.0f}" for f in figures)]
         )
-    return Table("The hashes alone (one core, nothing else done), and the programs", head, rows)
+    return Table("The hashes alone (on one core), and the programs", head, rows)
 
 
 def _targets(logs: Sequence[Figures]) -> list[Target]:
@@ -246,7 +246,7 @@ def _targets(logs: Sequence[Figures]) -> list[Target]:
         if "verify --state after more" in longest["runs"]:
             ratio, measured = _times(longest, "verify after more", "verify --state after more")
             promise = f"verify --state, {hostlogs.LATER} records after {longest['records']}, "
-            promise += f"{'+'.join(longest['banks'])}, {_CHECKPOINT:g} times as fast as the whole"
+            promise += f"{'+'.join(longest['banks'])}, {_CHECKPOINT:g} times as fast as verifying the whole log"
             targets.append(Target(promise, measured, ratio >= _CHECKPOINT))
     return targets
 
@@ -254,6 +254,6 @@ def _targets(logs: Sequence[Figures]) -> list[Target]:
 def _memory_target(logs: Sequence[Figures], name: str) -> Target:
     peaks = [log["runs"][name]["peak_kib"] / 1024 for log in logs]
     promise = f"peak memory of {name}, {'+'.join(logs[0]['banks'])}, at {logs[-1]['records']} records "
-    promise += f"under {_PEAK_MIB:g} MiB and {_FLAT:g} times that at {logs[-2]['records']} at most"
+    promise += f"under {_PEAK_MIB:g} MiB and at most {_FLAT:g} times that at {logs[-2]['records']}"
     met = peaks[-1] < _PEAK_MIB and peaks[-1] <= _FLAT * peaks[-2]
     return Target(promise, f"{peaks[-1]:.1f} MiB, {peaks[-1] / peaks[-2]:.2f} times", met)

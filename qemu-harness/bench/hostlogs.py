@@ -38,7 +38,7 @@ class HostLog:
         return [*segments, self.directory / "securityfs/ima/binary_runtime_measurements"]
 
     def options(self, later: bool = False) -> list[str]:
-        """What tells ima-snapshot to work on this log."""
+        """The options that make ima-snapshot use this log."""
         kernel = self.directory / "later" if later else self.directory
         return ["--store", f"{self.directory}/store", "--securityfs", f"{kernel}/securityfs"]
 
@@ -47,7 +47,7 @@ class HostLog:
         return [o for bank in self.banks for o in ("--pcrs", f"{kernel}/pcr-{bank}")]
 
     def evmctl(self, *, log: Path | None = None, verbose: bool = False) -> list[str]:
-        """evmctl's command: without -v, for with it the printing of records is most of the time."""
+        """evmctl's command line. Not verbose by default: with -v it spends most of its time on printing records."""
         argv = ["evmctl", *(["-v"] if verbose else []), "ima_measurement", "--ignore-violations"]
         if len(self.banks) == 1:
             argv.append(f"--verify-bank={self.banks[0]}")
@@ -57,7 +57,7 @@ class HostLog:
 
 
 def make(programs: Path, directory: Path, records: int, banks: Sequence[str]) -> HostLog:
-    """Make a log anew; the same one each time."""
+    """Make a new log. The same options always give the same log."""
     shutil.rmtree(directory, ignore_errors=True)
     argv = [programs / "make_log", directory, f"--records={records}", f"--segments={_SEGMENTS}", f"--live={_LIVE}"]
     argv += [f"--later={LATER}", f"--banks={','.join(banks)}", f"--seed={_SEED}"]
@@ -71,7 +71,7 @@ def make(programs: Path, directory: Path, records: int, banks: Sequence[str]) ->
 
 
 def check_referee(log: HostLog) -> None:
-    """Let evmctl's runs count only if it replays the whole log to the PCRs.
+    """Check that evmctl replays the whole log to the PCRs; else its times mean nothing.
 
     It stops at the first prefix that matches. So it must refuse the log without
     its last record, and accept the whole one.
@@ -87,7 +87,7 @@ def check_referee(log: HostLog) -> None:
         raise HarnessError(f"{log.whole}: evmctl accepts it without its last record")
     if accepted.status != 0 or "Matched per TPM bank calculated digest(s)." not in accepted.text:
         raise HarnessError(f"{log.whole}: evmctl refuses it: exit {accepted.status}")
-    if log.records <= 10_000:  # where printing every record is still quick
+    if log.records <= 10_000:  # so few that evmctl prints them quickly
         told = _judge(log.evmctl(verbose=True))
         for bank in log.banks:
             if not told.accepts(bank, _PCR, log.records):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the time of a program goes, by perf's samples."""
+"""Where a program spends its time, according to perf."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .tables import Table
 
-# What a sample's object and symbol belong to; the first that matches.
+# Groups by object (pattern with ^) or symbol. A sample belongs to the first that matches.
 _GROUPS = (
     ("hashes (OpenSSL)", r"^libcrypto"),
     ("starting the program (ld.so)", r"^ld-linux"),
@@ -28,7 +28,7 @@ _GROUPS = (
 
 
 def profile(argv: Sequence[str]) -> dict[str, float] | None:
-    """Percentages by group; None where perf is not there or may not sample."""
+    """Percentages by group; None if perf is not installed or may not sample."""
     if not shutil.which("perf"):
         return None
     with tempfile.TemporaryDirectory() as directory:
@@ -43,7 +43,7 @@ def profile(argv: Sequence[str]) -> dict[str, float] | None:
 
 
 def group(lines: Sequence[str]) -> dict[str, float]:
-    """Add up what 'perf report --sort dso,symbol' says."""
+    """Sum the percentages of 'perf report --sort dso,symbol' by group."""
     found: dict[str, float] = {}
     for line in lines:
         parts = re.match(r"\s*([\d.]+)%\s+(\S+)\s+(.*)", line)
@@ -58,4 +58,4 @@ def group(lines: Sequence[str]) -> dict[str, float]:
 
 def table(found: dict[str, float]) -> Table:
     rows = [[name, f"{share:.1f} %"] for name, share in found.items()]
-    return Table("Where the time of verify goes (100000 records, sha256, one core)", ["", "samples"], rows)
+    return Table("Where verify spends its time (100000 records, sha256, one core)", ["", "samples"], rows)

@@ -14,12 +14,11 @@ from .figures import Span
 from .tables import Outcome, Table, Target
 
 _BANKS = ("sha1", "sha256", "sha384")
-# Each opening, with the pause of at least the same length behind it, is a round
-# of its own: its worst record is nearly always the one that came to the mutex
-# first after the snapshot. The median over the rounds is not spoilt by those in
-# which the host had something else to do.
+# Each opening and the pause after it, which is at least as long, are a round. Its
+# worst record is nearly always the first one that waited for the snapshot's mutex.
+# The median over the rounds is not affected by those in which the host was busy.
 _OPENINGS = 60
-# Command time added by the shim: least pause between openings, both in ms.
+# Delay of each command by the shim: shortest pause between openings. Both in ms.
 _DELAYS = {0: 40, 10: 200}
 
 
@@ -61,7 +60,7 @@ def measure(setup: guests.Setup) -> Outcome:
 
 
 def _name(delay: int) -> str:
-    return f"{delay} ms a command slower" if delay else "swtpm as it is"
+    return f"each command {delay} ms slower" if delay else "swtpm without delay"
 
 
 def _ms(ns: float) -> str:

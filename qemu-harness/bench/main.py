@@ -24,7 +24,7 @@ from .tables import Outcome, closing_table
 
 @dataclass(frozen=True)
 class Part:
-    """One thing to measure, in guests of these flavours, or on the host without any."""
+    """One part of the benchmark, in guests of these flavours, or on the host without flavours."""
 
     measure: Callable[[Setup], Outcome]
     flavours: Sequence[str] = ()
@@ -40,9 +40,9 @@ PARTS = {
 }
 
 _EPILOG = """
-A missed target is printed as MISSED and does not make the exit status bad:
-figures of an emulated machine that others use too are no test. The status is 1
-when something could not be measured.
+A missed target is printed as MISSED and does not change the exit status: figures
+of an emulated machine that other programs use, too, are not a test. The status is 1
+if something could not be measured.
 """
 
 
@@ -51,17 +51,17 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="bench", description="Measure the size and the speed of the snapshot.", epilog=_EPILOG
     )
-    p.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    p.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
     p.add_argument("--base", default=env.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
     p.add_argument("--ksrc", default=env.get("KSRC") or None, type=Path)
     p.add_argument("--accel", default=env.get("ACCEL") or "auto", choices=accel.CHOICES)
-    p.add_argument("--kernel", type=Path, metavar="BZIMAGE", help="with the series; build none")
-    p.add_argument("--stock-kernel", type=Path, metavar="BZIMAGE", help="without it; build none")
+    p.add_argument("--kernel", type=Path, metavar="BZIMAGE", help="use this kernel with the series; build none")
+    p.add_argument("--stock-kernel", type=Path, metavar="BZIMAGE", help="use this kernel without the series; build none")
     return p
 
 
 def _build(parts: Sequence[str], setup: Setup) -> None:
-    """Build what is measured, before anything is: afterwards it would go first."""
+    """Build everything before the first measurement: later builds would have real-time priority."""
     for flavour in sorted({flavour for name in parts for flavour in PARTS[name].flavours}):
         setup.image(flavour)
     if {"host", "view"} & set(parts):
@@ -69,14 +69,14 @@ def _build(parts: Sequence[str], setup: Setup) -> None:
 
 
 def _go_first() -> None:
-    """Let QEMU and swtpm, which inherit it, run before what else the host does.
+    """Take real-time priority, which QEMU and swtpm inherit.
 
     A guest that waits for a CPU measures the host's other work.
     """
     try:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except PermissionError:
-        print("bench: no right to real-time scheduling: whatever else runs here is measured too")
+        print("bench: real-time scheduling is not permitted, so other work of this machine affects the figures")
 
 
 def _measure(name: str, setup: Setup) -> Outcome:
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     p = parser()
     args = p.parse_args(argv)
     if unknown := [part for part in args.parts if part not in PARTS]:
-        p.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
+        p.error(f"unknown part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
     images = {"patched": args.kernel, "stock": args.stock_kernel}
     setup = Setup(args.base, args.ksrc, args.accel, {k: v for k, v in images.items() if v is not None})
     parts: list[str] = args.parts or list(PARTS)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How much kernel memory comes back when the records go."""
+"""How much kernel memory is freed when records are removed."""
 
 from __future__ import annotations
 
@@ -54,5 +54,5 @@ def _table(result: dict[str, dict[str, Any]]) -> Table:
         one = result[way]
         sizes = [f"{one[label] / 1024:.0f} KiB" for label in ("before", "with", "after")]
         rows.append([title, *sizes, f"{one['bytes_per_record']:.0f}", f"{one['percent']:.2f} %"])
-    head = ["slab pages", "before", "with records", "after", "bytes a record", "given back"]
+    head = ["slab pages", "before", "with records", "after", "bytes per record", "given back"]
     return Table(f"Memory of {_RECORDS} records (median of {_TIMES})", head, rows)

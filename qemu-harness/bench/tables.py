@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a part of the benchmark found: tables for a person, figures for a program, targets."""
+"""The results of a part of the benchmark: tables for people, figures for programs, targets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Target:
 
 @dataclass
 class Outcome:
-    """All that one part found."""
+    """The results of one part."""
 
     part: str
     tables: list[Table] = field(default_factory=list)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which commands one snapshot sends to the TPM, and which of them under the mutex."""
+"""Which commands one snapshot sends to the TPM, and which of them while it holds the mutex."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _aggregates(listed: Path, algorithm: str) -> set[bytes]:
 
 
 def _quiet(commands: list[shimlog.Command]) -> list[dict[str, int]]:
-    """The commands of each snapshot that nobody disturbed."""
+    """The commands of each snapshot without load."""
     found = []
     for mark in range(1, _TIMES + 1):
         sent = shimlog.between_marks(commands, mark)
@@ -37,7 +37,7 @@ def _quiet(commands: list[shimlog.Command]) -> list[dict[str, int]]:
 
 
 def _loaded(commands: list[shimlog.Command], listed: Path) -> dict[str, Any]:
-    """What was sent while two processes measured files."""
+    """The commands that were sent while two processes measured files."""
     load = shimlog.between_marks(commands, _LOAD_MARK)
     algorithms = {c.algorithm for c in load if c.code == PCR_EXTEND}
     if len(algorithms) != 1:
@@ -85,7 +85,7 @@ def _quiet_table(result: dict[str, dict[str, Any]]) -> Table:
         counts = [str(_most(one["quiet"], key)) for key in ("reads", "extends", "others")]
         rows.append([banks, *counts, f"{one['open_ns'] / 1e6:.1f} ms"])
     head = ["banks", "PCR_Read", "PCR_Extend", "others", "open()"]
-    return Table(f"TPM commands of one snapshot (most of {_TIMES}; open(): median)", head, rows)
+    return Table(f"TPM commands of one snapshot (maximum of {_TIMES}; open(): median)", head, rows)
 
 
 def _loaded_table(result: dict[str, dict[str, Any]]) -> Table:
@@ -101,12 +101,12 @@ def _loaded_table(result: dict[str, dict[str, Any]]) -> Table:
                 str(loaded["late_others"]),
             ]
         )
-    head = ["banks", "reads before", "others' extends among them", "reads of IMA's PCR", "others until the extend"]
+    head = ["banks", "early reads", "others' extends between them", "reads of IMA's PCR", "others before the extend"]
     return Table(f"The same under load ({_OPENINGS} snapshots, two processes measuring)", head, rows)
 
 
 def _targets(one: dict[str, Any]) -> list[Target]:
-    """Of the TPM with the most banks."""
+    """The targets for the TPM with the most banks."""
     quiet, loaded = one["quiet"], one["loaded"]
     reads, extends = _most(quiet, "reads"), _most(quiet, "extends")
     alone = loaded["ima_reads"] == 1 and loaded["late_others"] == 0
@@ -119,7 +119,7 @@ def _targets(one: dict[str, Any]) -> list[Target]:
         Target(
             "of which 1 read and 1 extend under the mutex",
             f"{loaded['ima_reads']} read, {loaded['late_others']} others before the extend;"
-            f" extends let in before: {loaded['disturbed']} of {loaded['openings']}",
+            f" others' extends between the early reads: in {loaded['disturbed']} of {loaded['openings']}",
             alone and loaded["disturbed"] > 0,
         ),
     ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How fast the FUSE view of a long log is read, beside plain files of the same bytes and a bare FUSE server of them.
+"""How fast the FUSE view of a long log is read, compared with plain files and with a bare FUSE server.
 
-From the disk, as what nobody has read lately, and from memory; and by evmctl, as unmodified readers do.
+It is read from memory, from the disk, and by evmctl as an example of an unmodified reader.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _READ = ("plain", "bare FUSE", "view")
 _TIMES = 3
 _SLOWER_AT_MOST = 3.0
 _MOUNTED_WITHIN = 60.0  # seconds
-# How long an idle CPU of a virtual machine waits before it halts, to be woken by its host.
+# How long an idle CPU of a virtual machine polls before it halts. Then its host has to wake it.
 _HALT_POLL = Path("/sys/module/haltpoll/parameters/guest_halt_poll_ns")
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """How a file is read; 1 MiB is what stat(2) of the view's files asks for, 128 KiB the least that cat takes."""
+    """How a file is read. 1 MiB is st_blksize of the view's files; cat reads at least 128 KiB at once."""
 
     name: str
     size: int
-    reads: int = 0  # at offsets; 0: all of it, in order
+    reads: int = 0  # how many at offsets; 0: read the whole file in order
 
     def options(self) -> list[str]:
         return [f"--size={self.size}", *([f"--at-offsets={self.reads}"] if self.reads else [])]
@@ -60,16 +60,16 @@ _PATTERNS = (
     Pattern("at offsets, 4 KiB", 4 << 10, 10_000),
 )
 _PROMISED = _PATTERNS[1:3]
-_KEPT = 1 << 20  # bytes of a file in memory that count as none: what the kernel itself looks at
+_KEPT = 1 << 20  # bytes of a file that may stay in memory: the kernel itself reads some
 
 
 @dataclass(frozen=True)
 class Placement:
     """On which CPUs the server and the reader run.
 
-    Each read wakes the server and then the reader. On one CPU neither waits for
-    an idle CPU to wake up, which a virtual machine asks its host for: what is
-    left is FUSE itself.
+    Each read wakes the server and then the reader. On one CPU neither waits for an
+    idle CPU to wake up, for which a virtual machine needs its host. Then the times
+    are those of FUSE alone.
     """
 
     name: str
@@ -95,7 +95,7 @@ def measure(setup: Setup) -> Outcome:
             for name in files:
                 outcome.figures["files"] += _read(log, view / name, patterns, placement)
     outcome.figures["evmctl"] = _evmctl(log)
-    # Last: pages that came back from the disk one by one are slower to copy.
+    # Last, because pages that were read from the disk one by one are slower to copy.
     outcome.figures["disk"] = [_from_disk(log, pattern) for pattern in _PROMISED]
     shutil.rmtree(directory)
     outcome.tables = [_table(outcome.figures), _evmctl_table(outcome.figures), _disk_table(outcome.figures)]
@@ -109,7 +109,7 @@ def measure(setup: Setup) -> Outcome:
 
 
 def _from_disk(log: HostLog, pattern: Pattern) -> Figures:
-    """The view and a plain file of the same bytes, neither of which is in memory; the view is mounted anew each time."""
+    """Read the view and a plain file of the same bytes, neither of them in memory. Mount the view again each time."""
     rates = []
     for _ in range(_TIMES):
         _evict(log.whole)
@@ -123,13 +123,13 @@ def _from_disk(log: HostLog, pattern: Pattern) -> Figures:
 
 
 def _evict(file: Path) -> None:
-    """Let the file's pages out of the page cache."""
+    """Drop the file's pages from the page cache."""
     with file.open("rb") as f:
-        os.fsync(f)  # dirty ones would stay
+        os.fsync(f)  # dirty pages would stay
         os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     kept = int(process.output(["fincore", "--bytes", "--noheadings", "--output", "RES", str(file)]))
     if kept > _KEPT:
-        raise HarnessError(f"{kept} bytes of {file} stay in memory: the benchmark needs a disk below {host.LOGS}")
+        raise HarnessError(f"{kept} bytes of {file} stay in memory: {host.LOGS} must be on a disk")
 
 
 def _evmctl(log: HostLog) -> Figures:
@@ -141,7 +141,7 @@ def _evmctl(log: HostLog) -> Figures:
 
 
 def _read(log: HostLog, viewed: Path, patterns: Sequence[Pattern], placement: Placement) -> list[Figures]:
-    """A file of the view beside a plain copy of it and that copy in a bare FUSE server."""
+    """Compare a file of the view with a plain copy of it, and with that copy in a bare FUSE server."""
     plain = log.directory / viewed.name
     _copy(viewed, plain)
     if plain.name == _FILES[0] and plain.stat().st_size != log.whole.stat().st_size:
@@ -153,14 +153,14 @@ def _read(log: HostLog, viewed: Path, patterns: Sequence[Pattern], placement: Pl
 
 
 def _copy(viewed: Path, plain: Path) -> None:
-    """In the pieces in which segments are written: they decide how large the folios of the page cache are."""
+    """Write as large pieces as segments are written in: their size determines the folios of the page cache."""
     with viewed.open("rb") as source, plain.open("wb") as out:
         shutil.copyfileobj(source, out, _WRITTEN)
 
 
 @contextmanager
 def _view(log: HostLog, placement: Placement) -> Iterator[tuple[Path, float]]:
-    """The view of the log, and after how many seconds it could be read."""
+    """Mount the view of the log. Yield it, and after how many seconds it could be read."""
     view = log.directory / "view"
     config = log.directory / "config"
     config.write_text(f'lock_file = "{log.directory}/lock"\n')
@@ -171,7 +171,7 @@ def _view(log: HostLog, placement: Placement) -> Iterator[tuple[Path, float]]:
 
 @contextmanager
 def _bare(plain: Path, placement: Placement) -> Iterator[Path]:
-    """A file of these bytes in FUSE, from a server that does nothing but answer."""
+    """Serve the file's bytes from a FUSE server that does nothing else."""
     file = plain.parent / "bare" / "file"
     with _mounted([host.BUILD / "bench/bare_fuse", plain, file.parent], file, placement):
         yield file
@@ -179,7 +179,7 @@ def _bare(plain: Path, placement: Placement) -> Iterator[Path]:
 
 @contextmanager
 def _mounted(argv: Sequence[str | Path], file: Path, placement: Placement) -> Iterator[float]:
-    """A server that mounts on the file's directory and ends when told to; after how many seconds the file was there."""
+    """Run a server that mounts the file's directory. Yield after how many seconds the file appeared."""
     file.parent.mkdir(exist_ok=True)
     began = time.monotonic()
     server = subprocess.Popen([*placement.prefix, *argv])
@@ -195,7 +195,7 @@ def _mounted(argv: Sequence[str | Path], file: Path, placement: Placement) -> It
 
 
 def _compare(plain: Path, bare: Path, view: Path, pattern: Pattern, placement: Placement) -> Figures:
-    """Bytes a second of each, in turn; once before to have the pages of the plain one in memory."""
+    """Bytes per second of each, in turn. A first run brings the pages of the plain file into memory."""
     _rate(plain, pattern, placement)
     rates = [tuple(_rate(file, pattern, placement) for file in (plain, bare, view)) for _ in range(_TIMES)]
     row: Figures = dict(zip(_READ, (median(of) for of in zip(*rates, strict=True)), strict=True))

@@ -3,7 +3,7 @@
  * What the programs of the benchmark share: time, errors, and a file that
  * gives IMA a new record each time it is read.
  *
- * What a program found goes to standard output, a JSON object a line.
+ * The programs print their results, one JSON object per line.
  */
 
 #ifndef _IMA_BENCH_H
@@ -51,16 +51,16 @@ static inline unsigned long number(const char *text)
 }
 
 /*
- * A file that is written anew before each measurement. A new content of one
- * file costs IMA the same as a new file, and the rest of the kernel keeps
- * nothing of it: what the slab grows by are records.
+ * A file that is rewritten before each measurement. New content costs IMA the
+ * same as a new file, but the rest of the kernel needs no memory for it. So
+ * only records make the slab grow.
  */
 struct measured_file {
 	char path[64];
 	uint64_t content[2];
 };
 
-/* The path has always the same length, so that records have the same size. */
+/* The path always has the same length, so that records have the same size. */
 static inline void measured_file_init(struct measured_file *f, unsigned int n)
 {
 	int fd;
@@ -72,7 +72,7 @@ static inline void measured_file_init(struct measured_file *f, unsigned int n)
 	fd = open(f->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0 || fchown(fd, MEASURED_UID, 0) || close(fd))
 		err(1, "%s", f->path);
-	/* No content was there before, in this process or an earlier one. */
+	/* Differs from every earlier content, also from that of other processes. */
 	f->content[0] = now_ns();
 	f->content[1] = 0;
 }
@@ -89,7 +89,7 @@ static inline void measured_file_change(struct measured_file *f)
 		err(1, "writing %s", f->path);
 }
 
-/* Adds the record; START and END are those of the open() that waits for it. */
+/* Add a record; START and END are those of the open() that waits for it. */
 static inline void measured_file_measure(struct measured_file *f,
 					 int64_t *start, int64_t *end)
 {

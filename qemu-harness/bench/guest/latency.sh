@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# latency.sh BANKS OPENINGS MIN_GAP_MS: what a record costs one process while
-# the snapshot is opened OPENINGS times, and what the TPM's commands cost.
+# latency.sh BANKS OPENINGS MIN_GAP_MS: measure how long one process waits for
+# its records while the snapshot is opened OPENINGS times, and how long the
+# commands of the TPM take.
 set -eu
 
 cd /bench

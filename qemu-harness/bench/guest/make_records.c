@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* make_records COUNT: let IMA measure COUNT contents that it did not see before. */
+/* make_records COUNT: let IMA measure COUNT new contents. */
 
 #include "bench.h"
 

@@ -10,8 +10,8 @@
  *	{"what":"record","by":N,"start":S,"end":E}
  *	{"what":"opening","start":S,"end":E}
  *
- * Between two openings it leaves a pause as long as the opening took, and at
- * least MIN_GAP_MS, for ordinary records to compare with.
+ * The pause between two openings is as long as the opening was, and at least
+ * MIN_GAP_MS. It gives ordinary records to compare with.
  */
 
 #include <signal.h>
@@ -117,7 +117,7 @@ int main(int argc, char **argv)
 	openings = number(argv[2]);
 	min_gap = (int64_t)number(argv[3]) * 1000000;
 	if (!measurers || measurers > MAX_MEASURERS || !openings)
-		errx(2, "1 to %d measurers, 1 opening at least", MAX_MEASURERS);
+		errx(2, "1 to %d measurers and at least 1 opening", MAX_MEASURERS);
 	opened = calloc(openings, sizeof(*opened));
 	if (!opened)
 		err(1, "calloc");

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * read_list [-p] LABEL FILE TIMES: open a binary measurement list and read it
- * to its end, TIMES times, and tell what each one took.
+ * to its end, TIMES times, and print how long each time took.
  *
- * With -p, write to the file after the last one, which makes a snapshot purge
+ * With -p, write to the file after the last time, so that a snapshot purges
  * its records.
  */
 
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	argv += purge;
 	times = number(argv[3]);
 
-	/* Nothing of the time is for page faults of this program. */
+	/* Populated now, so that the times have no page faults of this program. */
 	room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (room == MAP_FAILED)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# reading.sh {snapshot|staging} RECORDS:TIMES...: for each number of records,
-# make them and read them TIMES times through the files of this kernel.
+# reading.sh {snapshot|staging} RECORDS:TIMES...: make RECORDS records and read
+# them TIMES times through the files of this kernel; so for each argument.
 set -eu
 
 cd /bench

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* request_list FILE REQUEST: write REQUEST, a line, to a measurement list; what it took. */
+/* request_list FILE REQUEST: write the line REQUEST to a measurement list and print how long that took. */
 
 #include "bench.h"
 

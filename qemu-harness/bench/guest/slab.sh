@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# slab.sh {snapshot|staging} RECORDS TIMES: TIMES times, make RECORDS records,
-# and purge them; the bytes of the slab caches before, with and after them.
+# slab.sh {snapshot|staging} RECORDS TIMES: make RECORDS records and purge them,
+# TIMES times. Print the size of the slab caches before, with and after them.
 set -eu
 
 cd /bench
@@ -11,7 +11,7 @@ records=$2
 times=$3
 exec >/out/results
 
-# What the caches of the file system and of these programs need comes first.
+# Fill the caches of the file system and of these programs first.
 ./make_records 100
 ./slab_bytes warm >/dev/null
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * slab_bytes LABEL: the bytes of all pages that the slab caches hold, after
- * what is free was given back.
+ * slab_bytes LABEL: print the size of all pages that the slab caches hold,
+ * after they have returned their free pages.
  */
 
 #include <glob.h>
@@ -11,7 +11,7 @@
 #define SAME_TIMES	3
 #define TRIES		40
 
-/* Gives pages without objects back, those that a CPU keeps for itself too. */
+/* Return pages without objects, also those on the lists of one CPU. */
 static void shrink(void)
 {
 	glob_t caches;
@@ -39,7 +39,7 @@ static uint64_t slab_bytes(void)
 	while (fgets(line, sizeof(line), info)) {
 		const char *data = strstr(line, ": slabdata");
 
-		/* name, objects, active, size, objects and pages a slab */
+		/* name, active objects, objects, size, objects per slab, pages per slab */
 		if (sscanf(line, "%*s %*u %*u %*u %*u %lu", &per_slab) == 1 &&
 		    data &&
 		    sscanf(data, ": slabdata %*u %lu", &slabs) == 1)
@@ -47,11 +47,11 @@ static uint64_t slab_bytes(void)
 	}
 	fclose(info);
 	if (!pages)
-		errx(1, "/proc/slabinfo tells of no slab");
+		errx(1, "/proc/slabinfo has no slabs");
 	return (uint64_t)pages * sysconf(_SC_PAGESIZE);
 }
 
-/* Frees that wait for RCU, or for a worker, have come when nothing changes. */
+/* When the size no longer changes, no free waits for RCU or a worker. */
 static uint64_t settled_slab_bytes(void)
 {
 	const struct timespec pause = { .tv_nsec = 200000000 };
@@ -64,7 +64,7 @@ static uint64_t settled_slab_bytes(void)
 		shrink();
 		nanosleep(&pause, NULL);
 		bytes = slab_bytes();
-		/* A page here and there comes and goes with any activity. */
+		/* Any activity adds or removes a few pages. */
 		same = bytes <= before + 16384 && before <= bytes + 16384 ?
 		       same + 1 : 0;
 	}

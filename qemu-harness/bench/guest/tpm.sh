@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# tpm.sh TIMES OPENINGS: open the snapshot TIMES times with marks around each,
-# then OPENINGS times while two processes measure files, all between two marks
-# of the same number, 1000; keep the list, which tells whose each extend is.
+# tpm.sh TIMES OPENINGS: open the snapshot TIMES times, each between two marks.
+# Then open it OPENINGS times while two processes measure files, all between two
+# marks with the number 1000. Keep the list: it shows whose each extend is.
 set -eu
 
 cd /bench

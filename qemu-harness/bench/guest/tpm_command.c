@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * tpm_command mark N            send a command that stands out in a log of all
- *                               commands: TPM2_GetRandom of N bytes
- * tpm_command read BANKS TIMES  what one TPM2_PCR_Read of PCR 10 takes
- * tpm_command extend BANKS TIMES   what one TPM2_PCR_Extend of PCR 23 takes
+ * tpm_command mark N               send TPM2_GetRandom of N bytes, which marks
+ *                                  a place in a log of all commands
+ * tpm_command read BANKS TIMES     time TPM2_PCR_Read of PCR 10
+ * tpm_command extend BANKS TIMES   time TPM2_PCR_Extend of PCR 23
  *
- * BANKS is a list of bank names as in sha1,sha256. The kernel sends the same
+ * BANKS is a list of bank names, for example sha1,sha256. The kernel sends the same
  * commands for IMA, through the same functions.
  */
 
