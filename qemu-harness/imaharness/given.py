@@ -45,7 +45,7 @@ FEATURES: Mapping[str, Feature] = {
 }
 # Last words on the console of a guest that cannot run the harness's init, and the options that it lacks.
 _SIGNS = (
-    (r"harness: the virtio ports did not come", "VIRTIO_MENU PCI VIRTIO_PCI VIRTIO_CONSOLE SYSFS DEVTMPFS"),
+    (r"harness: the virtio ports did not appear", "VIRTIO_MENU PCI VIRTIO_PCI VIRTIO_CONSOLE SYSFS DEVTMPFS"),
     (r"unable to mount root|cannot open root device|no filesystem could mount", "BLK_DEV_INITRD TMPFS DEVTMPFS"),
     (r"no working init|failed to execute /init|requested init .* failed", "BINFMT_ELF BINFMT_SCRIPT"),
 )

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into swtpm: logs each command that the TPM executes, and makes
- * each one slower.
+ * Preloaded into swtpm: logs each command that the TPM executes, and can delay
+ * each one.
  *
  * IMA_SHIM_LOG       the file that gets a line for each command (required)
- * IMA_SHIM_DELAY_MS  what each command takes longer, in milliseconds
+ * IMA_SHIM_DELAY_MS  how much longer each command takes, in milliseconds
  *
  * A line is
  *
@@ -49,7 +49,7 @@ static int log_fd = -1;
 static long delay_ms;
 static process_fn *real_process;
 
-/* A big-endian command that is read from front to end; zeros behind it. */
+/* A big-endian command that is read from front to end; behind it are zeros. */
 struct cursor {
 	const unsigned char *at;
 	const unsigned char *end;
@@ -191,7 +191,7 @@ static void __attribute__((noreturn)) fail(const char *what)
 	_exit(1);
 }
 
-/* Not in the constructor: swtpm's own helpers get the library too. */
+/* Not in a constructor: swtpm's helper programs load the library, too. */
 static void prepare(void)
 {
 	const char *name = getenv("IMA_SHIM_LOG");
@@ -225,7 +225,7 @@ uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
 	if (!real_process)
 		prepare();
 
-	/* Before the command is executed, which may change its buffer. */
+	/* Before the command is executed: that may change its buffer. */
 	code = append_command(&details, command, command_size);
 	start = now();
 	if (delay_ms)

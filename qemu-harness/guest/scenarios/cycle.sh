@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Three snapshots while four processes measure files; then, at rest, everything
-# that tells whether a record was lost.
-# Environment: STORE, and CONFIG, a line more for the configuration.
+# Three snapshots while four processes measure files; then, at rest, gather what
+# shows whether a record was lost.
+# Environment: STORE, and CONFIG, one more line for the configuration.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"

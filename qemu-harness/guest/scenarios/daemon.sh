@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The daemon under load: limits, SIGHUP, a broken configuration, kill -9 and
-# SIGTERM at points spread over a snapshot, a full disk. It runs with what its
-# unit leaves it of root's capabilities.
+# SIGTERM at points spread over a snapshot, a full disk. It has only those of root's
+# capabilities that its unit grants.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -21,7 +21,7 @@ until_purges() {
 	done
 }
 
-# Files measured at different times have different names.
+# Each phase has its own directory, so that no two files have the same name.
 begin_phase() {
 	load=/load/$1
 	mkdir "$load"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# demo.sh FIRST MORE: the cycle that 'make demo' tells. Each line printed is
-# "step NAME KEY=VALUE..."; what the programs say is left in /out.
+# demo.sh FIRST MORE: the cycle that 'make demo' shows. It prints lines of the form
+# "step NAME KEY=VALUE..."; /out has the output of the programs.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -9,7 +9,7 @@ set -eu
 first=$1
 more=$2
 
-# Kernel memory in slabs, in KiB, without what is only cached.
+# Kernel memory in slabs, in KiB, without caches.
 slab() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches
@@ -22,7 +22,7 @@ uptime() {
 	echo "$up"
 }
 
-# A command that stands out in the TPM's log: TPM2_GetRandom of $1 bytes.
+# Mark a place in the TPM's log: TPM2_GetRandom of $1 bytes.
 mark() {
 	printf '%b' '\0200\0001\0000\0000\0000\0014\0000\0000\0001\0173\0000'"\\0$(printf '%03o' "$1")" >/dev/tpm0
 }
@@ -52,7 +52,7 @@ snapshot() {
 echo "step booted release=$(uname -r) uptime=$(uptime)"
 configure /disk/store
 prepare_load
-# What the allocator's caches and the program need for themselves comes first.
+# Fill the allocator's caches and load the program first.
 measure warm-up 1 1000
 rm -r "$load/warm-up"
 run status ima-snapshot status

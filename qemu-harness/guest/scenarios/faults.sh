@@ -6,7 +6,7 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 
-# attempt NAME COMMAND...: a snapshot, and what it left of the kernel's list.
+# attempt NAME COMMAND...: take a snapshot, and copy the kernel's list before and after.
 attempt() {
 	attempt_name=$1
 	shift
@@ -36,7 +36,7 @@ done
 attempt no-inode ima-snapshot take
 rm -r /disk/inodes
 
-# Larger than 8 KiB: the write fails, or kills.
+# Larger than 8 KiB: the write fails, or its signal kills the program.
 attempt too-large sh -c 'trap "" XFSZ; ulimit -f 16; exec ima-snapshot take'
 attempt died-writing sh -c 'ulimit -f 16; exec ima-snapshot take'
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Verify each of /judge/cases: a store, the kernel's list beside it, and the
-# PCRs that both should lead to.
+# PCRs to which both should replay.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"

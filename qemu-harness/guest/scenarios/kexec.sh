@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A snapshot, kexec, another snapshot; then kexec with more records than its
-# buffer has room for; then kexec with snapshots of which none was purged. Each
-# part runs in its own kernel; the command line says which.
+# buffer has room for; then kexec after snapshots without a purge. Each part runs
+# in its own kernel; the command line names it.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -16,7 +16,7 @@ execute() {
 	sync
 	umount /disk
 	kexec -e
-	fail "kexec -e came back"
+	fail "kexec -e returned"
 }
 
 configure /disk/store

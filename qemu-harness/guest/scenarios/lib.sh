@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# What the scenarios share; they run in the guest, under busybox.
+# Functions that the scenarios share; they run in the guest, under busybox.
 #
-# The policy measures what is read from ramfs, and nothing else is on a ramfs
-# but /load: neither the programs nor the store are measured.
+# The policy measures files that are read from a ramfs. Only /load is one, so
+# neither the programs nor the store are measured.
 
 ima=/sys/kernel/security/ima
 load=/load
@@ -19,8 +19,8 @@ counter() {
 	echo "$value"
 }
 
-# Of records measured: a stock kernel counts only those in its list, which is as
-# good as long as nobody takes them.
+# The counter of measured records. A stock kernel counts only those in its list,
+# which is the same until some are taken.
 measured_counter=runtime_measurements_total
 [ -e "$ima/$measured_counter" ] || measured_counter=runtime_measurements_count
 
@@ -29,7 +29,7 @@ prepare_load() {
 	mount -t ramfs ramfs "$load"
 }
 
-# configure STORE [LINE...]: the program's configuration, and the store's directory.
+# configure STORE [LINE...]: write the configuration and make the store's directory.
 configure() {
 	store=$1
 	shift
@@ -55,7 +55,7 @@ measure() {
 	done
 }
 
-# A file that is read while it is written is a violation.
+# Reading a file that is open for writing is a violation.
 measure_violation() {
 	[ -d "$load/violations" ] || mkdir -p "$load/violations"
 	echo "$1" >"$load/violations/$1"
@@ -77,7 +77,7 @@ worker() {
 	echo "$done_files" >"/out/workers/worker$1"
 }
 
-# Four processes that measure files as fast as they can, until end_load.
+# Start four processes that measure files as fast as they can, until end_load.
 begin_load() {
 	rm -f "$stop_file"
 	workers=
@@ -94,8 +94,8 @@ end_load() {
 	done
 }
 
-# grow N: until N more records were measured. The counter of a stock kernel falls
-# where records are taken meanwhile: only what is added to it counts.
+# grow N: wait until N more records were measured. The counter of a stock kernel
+# falls if records are taken meanwhile, so only increases count.
 grow() {
 	left=$1
 	before=$(counter "$measured_counter")
@@ -107,7 +107,7 @@ grow() {
 	done
 }
 
-# In hundredths of a second since boot.
+# The time since boot, in hundredths of a second.
 now() {
 	read -r up rest </proc/uptime
 	echo "${up%.*}${up#*.}"
@@ -133,8 +133,8 @@ kill_snapshots() {
 	done
 }
 
-# run NAME COMMAND...: run it, keep what it prints and its exit status in /out.
-# By way of /tmp: what writes byte by byte is slow on the host's file system.
+# run NAME COMMAND...: run it, keep its output and exit status in /out. The output
+# goes to /tmp first, because small writes to the host's file system are slow.
 run() {
 	run_name=$1
 	shift
@@ -145,8 +145,7 @@ run() {
 	echo "$run_status" >"/out/$run_name.status"
 }
 
-# copy_kernel DIR: the list in memory and the counters that this kernel has, as
-# they are now.
+# copy_kernel DIR: copy the list in memory and the counters that this kernel has.
 copy_kernel() {
 	mkdir -p "$1"
 	for name in binary_runtime_measurements ascii_runtime_measurements runtime_measurements_count \
@@ -155,7 +154,7 @@ copy_kernel() {
 	done
 }
 
-# copy_pcrs DIR: a file a bank, in the form that evmctl and ima-snapshot read.
+# copy_pcrs DIR: write one file per bank, in the form that evmctl and ima-snapshot read.
 copy_pcrs() {
 	mkdir -p "$1"
 	for bank in /sys/class/tpm/tpm0/pcr-*; do
@@ -169,15 +168,15 @@ copy_pcrs() {
 	done
 }
 
-# The daemon, which logs here.
+# The log of the daemon.
 log=/tmp/daemon.log
 
-# said TEXT: how many lines of the log have it.
+# said TEXT: print how many lines of the log have it.
 said() {
 	grep -cF "$1" "$log" || [ $? -eq 1 ]
 }
 
-# until_said N TEXT
+# until_said N TEXT: wait until N lines of the log have it.
 until_said() {
 	while [ "$(said "$2")" -lt "$1" ]; do
 		kill -0 "$daemon" || fail "the daemon is gone"
@@ -185,7 +184,7 @@ until_said() {
 	done
 }
 
-# until_below N: until there are fewer than N records in memory.
+# until_below N: wait until there are fewer than N records in memory.
 until_below() {
 	while [ "$(counter runtime_measurements_count)" -ge "$1" ]; do
 		kill -0 "$daemon" || fail "the daemon is gone"
@@ -193,12 +192,12 @@ until_below() {
 	done
 }
 
-# Until it is ready, with what its unit leaves it of root's capabilities; a
-# snapshot that is due begins right after.
+# Start the daemon with only those of root's capabilities that its unit grants, and
+# wait until it is ready. A snapshot that is due begins right after that.
 start_daemon() {
 	: >>"$log"
 	starts=$(said "$store: a snapshot at")
-	# By its path: the shell has a smaller one of its own.
+	# By its path: busybox has a setpriv with fewer options.
 	/usr/local/bin/setpriv --bounding-set=-all,+sys_admin --inh-caps=-all --no-new-privs \
 		ima-snapshotd -v 2>>"$log" &
 	daemon=$!
@@ -216,19 +215,19 @@ end_daemon() {
 # The view.
 view=/run/view
 
-# begin_view NAME: mount it; what it says goes to /out/NAME.stderr.
+# begin_view NAME: mount it; its messages go to /out/NAME.stderr.
 begin_view() {
 	ima-snapshot mount "$view" 2>"/out/$1.stderr" &
 	server=$!
-	# Not by its name, which the kernel still knows of a view that died.
+	# Read the file: the kernel still knows its name if an earlier view died.
 	until cat "$view/runtime_measurements_count" >/tmp/ready 2>&1; do
 		kill -0 "$server" || fail "the view was not mounted: $(cat "/out/$1.stderr")"
 		usleep 20000
 	done
 }
 
-# held: what the log now has beyond what descriptor 5 was read to before. Not to
-# the end: under load a reader that sees each new record has none.
+# held: read descriptor 5 on to the current size of the log. Not to its end: under
+# load a reader that sees each new record never reaches the end.
 have=0
 held() {
 	size=$(stat -c %s "$view/binary_runtime_measurements")
@@ -239,7 +238,7 @@ held() {
 	have=$size
 }
 
-# copy_view FILE...: what readers get, and these files of the view too.
+# copy_view FILE...: copy the lists of the view, and these of its files, too.
 copy_view() {
 	mkdir -p /out/view
 	for name in "$view"/*_runtime_measurements* "$view/runtime_measurements_count" "$@"; do
@@ -248,7 +247,7 @@ copy_view() {
 	done
 }
 
-# gather: everything that the host's checks need; nothing may be measuring.
+# gather: copy everything that the host's checks need. No file may be measured meanwhile.
 gather() {
 	copy_kernel /out/ima
 	copy_pcrs /out/pcrs

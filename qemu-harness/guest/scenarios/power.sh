@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Snapshots under load until the harness pulls the plug, then a boot with the
+# Snapshots under load until the harness cuts the power, then a boot with the
 # same disk and the same TPM.
-# Environment: PART (first, second), and for the first POINT: "renamed" (as soon
-# as a segment has its name) or a time in microseconds.
+# Environment: PART (first or second), and for the first part POINT: "renamed" (as
+# soon as a segment has its name) or a time in microseconds.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"

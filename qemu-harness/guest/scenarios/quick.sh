@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Whether the measurement lists can be read and, where the kernel can do it, whether
-# a snapshot purges them. Needs nothing but the kernel: any patch of the series runs it.
+# Check that the measurement lists can be read and, if the kernel has snapshots, that
+# one purges them. This needs only the kernel, so it runs with any patch of the series.
 set -eu
 
 cd /sys/kernel/security/ima
@@ -11,7 +11,7 @@ fail() {
 	exit 1
 }
 
-# The number of records, by the list that is read and by the kernel's own count.
+# The number of records; the list and the kernel's counter must agree.
 records() {
 	lines=$(wc -l <ascii_runtime_measurements)
 	count=$(cat runtime_measurements_count)
@@ -31,8 +31,8 @@ fi
 exec 3<>snapshot
 cat <&3 >/tmp/segment
 marked=$(records)
-[ "$marked" -eq $((before + 1)) ] || fail "$before records became $marked by a snapshot"
-tail -n 1 ascii_runtime_measurements | grep -qw snapshot_aggregate || fail "the last record is no snapshot_aggregate"
+[ "$marked" -eq $((before + 1)) ] || fail "there are $marked records after a snapshot of $before"
+tail -n 1 ascii_runtime_measurements | grep -qw snapshot_aggregate || fail "the last record is not a snapshot_aggregate"
 cmp -n "$bytes" /tmp/segment binary_runtime_measurements || fail "the segment is not the list"
 if [ -e snapshot_purges ]; then
 	printf 1 >&3

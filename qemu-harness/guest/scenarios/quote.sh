@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Quotes before and after snapshots, by ima-snapshot and by tpm2-tools, verified
-# by both. Run a second time on the same disk and TPM, quotes of the boot before.
+# by both. A second run on the same disk and TPM verifies quotes of the boot before.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -42,7 +42,7 @@ first_boot() {
 	check after "$store/ak/ecc.pub" after
 	check after.pcrs "$store/ak/ecc.pem" after --pcrs "$quotes/after/quote.pcrs.txt"
 
-	# The other direction.
+	# A quote by tpm2-tools.
 	mkdir -p "$quotes/theirs"
 	cd /tmp
 	tpm2_createek -G rsa -c ek.ctx -u ek.pub

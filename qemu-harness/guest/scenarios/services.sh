@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Daemon and view together, on a kernel that has staging alone: the view's readers
-# open the lists that must be closed for staging, and the daemon is killed at work.
+# Daemon and view together, on a kernel that has only staging. The view's readers open
+# the lists, which blocks staging, and the daemon is killed while it works.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -10,7 +10,7 @@ segments() {
 	find "$store" -name '*.ima' | wc -l
 }
 
-# until_segments N: read on meanwhile.
+# until_segments N: wait until there are N segments, and read the view meanwhile.
 until_segments() {
 	while [ "$(segments)" -lt "$1" ]; do
 		kill -0 "$daemon" || fail "the daemon is gone"

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # On a kernel that has staging and no snapshot file: snapshots under load,
 # records that another process left staged, snapshots that are killed, a reader
-# that holds one up.
+# that blocks one.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -20,7 +20,7 @@ for snapshot in 1 2 3; do
 	span=$((($(now) - begin) * 10000))
 done
 
-# Somebody stages, and dies before saving anything.
+# Another process stages records and dies before it saves them.
 grow 50
 echo A >"$ima/binary_runtime_measurements_staged"
 grow 20

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Stateful verification over three snapshots, each reading only what is new; then
-# what was verified is discarded, and who needs the beginning of the log refuses.
+# Verification with a state file over three snapshots reads only what is new. Then
+# verified segments are discarded, and commands that need them refuse to work.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -28,7 +28,7 @@ run list-after ima-snapshot list --json
 run status-after ima-snapshot status --json
 run cat-refused ima-snapshot cat
 run verify-refused ima-snapshot verify --tpm
-# The last number of this name is that of the last segment.
+# sed takes the last "first_record", which is that of the last segment.
 from=$(sed 's/.*"first_record":\([0-9]*\).*/\1/' /out/list-after.stdout)
 run cat-rest ima-snapshot cat --from "$from"
 run verify-rest ima-snapshot verify --tpm --state "$state" --json
@@ -36,7 +36,7 @@ cp "$state" /tmp/damaged
 sed -i 's/"records":/"records":1/' /tmp/damaged
 run verify-damaged ima-snapshot verify --tpm --state /tmp/damaged
 
-# The store goes on after that.
+# Snapshots and verification still work after that.
 measure more 1 30
 run take4 ima-snapshot take --json
 run verify4 ima-snapshot verify --tpm --state "$state" --json

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
-# The Debian on /disk in which the package is installed, its systemd the guest's
-# first program; what scenarios of it share beside lib.sh.
+# Functions for scenarios with the Debian on /disk: the package is installed in it,
+# and its systemd becomes the guest's first program.
 
 root=/disk
-# What gather copies, and copy_view.
+# For gather and copy_view.
 # shellcheck disable=SC2034
 store=$root/var/lib/ima-snapshot
 # shellcheck disable=SC2034
@@ -12,7 +12,7 @@ view=$root/run/ima-snapshot/view
 limits=$root/etc/ima-snapshot.conf.d/10-limits.conf
 services='ima-snapshotd ima-snapshot-view'
 
-# A program of the system.
+# Run a program of the Debian system.
 inside() {
 	env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 chroot "$root" "$@"
 }
@@ -25,7 +25,7 @@ limit() {
 	printf 'max_records = %s\ncheck_interval = 1\n' "$1" >"$limits"
 }
 
-# until_below N: until there are fewer than N records in memory.
+# until_below N: wait until there are fewer than N records in memory.
 until_below() {
 	while [ "$(counter runtime_measurements_count)" -ge "$1" ]; do
 		[ "$(property ima-snapshotd ActiveState)" != failed ] || fail "the daemon failed"
@@ -42,10 +42,10 @@ tell() {
 	inside systemctl --failed --no-legend --plain >"/out/failed.$1"
 }
 
-# Until all has started that starts by itself. From here on ima-snapshot is the
-# package's.
+# Start systemd, and wait until it has started everything that is enabled. From here
+# on ima-snapshot is the package's.
 start_systemd() {
-	# For whoever reads why it failed: systemd may not have come up.
+	# This shows why a scenario failed. systemd may not have started at all.
 	trap 'tell end || true' EXIT
 	printf '#!/bin/sh\nexec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot %s ima-snapshot "$@"\n' \
 		"$root" >/usr/local/bin/ima-snapshot
@@ -53,7 +53,7 @@ start_systemd() {
 	until [ -S "$root/run/systemd/private" ]; do
 		usleep 100000
 	done
-	# Of the system's own units one may fail; it says so for whoever reads it.
+	# A unit of the Debian system itself may fail; /out/running shows that.
 	inside systemctl is-system-running --wait >/out/running || true
 	tell booted
 }

@@ -1,15 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The installed package as systemd runs it: both services come up where that of the
-# daemon is enabled, are reloaded, killed, hung and stopped while files are
-# measured; the machine is shut down while they work.
+# The installed package under systemd: both services start if that of the daemon is
+# enabled. They are reloaded, killed, hung and stopped while files are measured. Then
+# the machine is shut down while they work.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 # shellcheck source-path=SCRIPTDIR source=system.sh
 . "${0%/*}/system.sh"
 
-# until_restarted SERVICE N: until it was restarted for the Nth time and is ready.
+# until_restarted SERVICE N: wait until it was restarted for the Nth time and is ready.
 until_restarted() {
 	until [ "$(property "$1" NRestarts)" -ge "$2" ] && [ "$(property "$1" ActiveState)" = active ]; do
 		[ "$(property "$1" ActiveState)" != failed ] || fail "$1 failed"
@@ -17,13 +17,13 @@ until_restarted() {
 	done
 }
 
-# How many there are in the store.
+# The number of segments in the store.
 segments() {
 	find "$store/boots" -name '*.ima' | wc -l
 }
 
-# as_user GROUPS COMMAND...: as somebody who is not root. By its path: the shell
-# has a smaller setpriv of its own.
+# as_user GROUPS COMMAND...: run it as an ordinary user. setpriv by its path: busybox
+# has one with fewer options.
 as_user() {
 	groups=$1
 	shift
@@ -36,7 +36,7 @@ inside systemctl enable ima-snapshotd
 mkdir -p "$root/var/log/journal"
 start_systemd
 
-# As soon as there are too many records a snapshot is taken.
+# As soon as there are too many records, the daemon takes a snapshot.
 measure first 1 300
 until_below 200
 
@@ -61,8 +61,8 @@ mkdir "$load"
 begin_load
 for number in 1 2; do
 	for service in $services; do
-		# The main process alone: systemd reads its cgroup afterwards, and fails
-		# where it is found dying there.
+		# Only the main process: systemd reads the cgroup afterwards, and fails
+		# if it finds a dying process there.
 		inside systemctl kill --kill-whom main --signal KILL "$service"
 		until_restarted "$service" "$number"
 	done
@@ -72,7 +72,7 @@ end_load
 load=/load
 until_below 20
 
-# Hung: what systemd's watchdog is for.
+# Hung: systemd's watchdog restarts the daemon.
 mkdir -p "$root/run/systemd/system/ima-snapshotd.service.d"
 printf '[Service]\nWatchdogSec=10\nTimeoutAbortSec=1\n' \
 	>"$root/run/systemd/system/ima-snapshotd.service.d/watchdog.conf"
@@ -94,20 +94,20 @@ for unit in ima-snapshotd ima-snapshot-view; do
 done
 gather
 
-# What it refuses somebody has to change first.
+# A configuration that it refuses: restarts would not help, so systemd must not try.
 echo 'max_records = many' >"$limits"
 run refused inside systemctl start ima-snapshotd
 inside systemctl show ima-snapshotd >/out/ima-snapshotd.refused
 limit 20
 
-# Shut down at work; reboot.sh goes on from there. The view comes with the daemon.
+# Shut down while they work; reboot.sh continues from there. The view starts with the daemon.
 inside systemctl start ima-snapshotd
 until [ "$(property ima-snapshot-view ActiveState)" = active ]; do
 	usleep 100000
 done
 load=/load/shutdown
 mkdir "$load"
-# The output ends with this script, the load does not.
+# The harness's output ends with this script, but the load continues.
 exec >/tmp/load.log 2>&1
 begin_load
 stored=$(segments)

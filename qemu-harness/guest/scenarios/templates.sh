@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A record of every template, and the view beside the kernel's own files.
-# The default template is what the kernel's command line says.
+# A record of every template, and the view to compare with the kernel's own files.
+# The kernel's command line sets the default template.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# tpm.sh: a snapshot for each of the faults that the TPM was told, and one more.
-# They are opened and read, not purged: the list stays whole. Amid a slow one the
-# process that opens exits.
+# tpm.sh: one snapshot for each fault in FAULTS, and one without a fault. They are
+# opened and read but not purged, so the list stays complete. During the slow one,
+# the process that opens it exits.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -16,7 +16,7 @@ for fault in $(echo "$FAULTS" | tr ',' ' ') none; do
 	*) run "$fault" cat "$ima/snapshot" ;;
 	esac
 	copy_kernel "/out/$fault"
-	# The kernel's files take for granted that there are 24.
+	# The kernel's files assume that there are 24 PCRs.
 	[ "$FAULTS" = pcrs16 ] || copy_pcrs "/out/$fault.pcrs"
 	measure "$fault" 1 5
 done

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The FUSE view under load, over three snapshots, and how it ends. What readers
-# got stays in /out for the host to compare.
+# The FUSE view under load, over three snapshots, and how it ends. The data that
+# readers got is kept in /out for the host to compare.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -10,14 +10,14 @@ group=77
 readers=64
 sizes=/out/sizes
 
-# end_view NAME: until the server is gone; its exit status.
+# end_view NAME: wait until the server has ended; keep its exit status.
 end_view() {
 	status=0
 	wait "$server" || status=$?
 	echo "$status" >"/out/$1.status"
 }
 
-# read_on: the rest of standard input with read(2), where busybox's cat has sendfile(2).
+# read_on: copy the rest of standard input with read(2); busybox's cat uses sendfile(2).
 read_on() {
 	dd bs=64k 2>/tmp/dd || {
 		cat /tmp/dd >&2
@@ -25,7 +25,7 @@ read_on() {
 	}
 }
 
-# reader FILE: the log as it is now.
+# reader FILE: copy the log up to its current size.
 reader() {
 	dd if="$view/ascii_runtime_measurements" bs="$(stat -c %s "$view/ascii_runtime_measurements")" \
 		count=1 iflag=fullblock 2>/tmp/dd.reader >"$1"
@@ -75,7 +75,7 @@ for pid in $reading; do
 done
 held
 
-# At rest: everything once more, from the view.
+# At rest: read everything again.
 for name in "$view"/*; do
 	echo "${name##*/} $(stat -c '%s %a %u %g' "$name")"
 done >"$sizes"
@@ -104,14 +104,14 @@ run reader su reader -c "cat $view/ascii_runtime_measurements_sha256"
 run other su other -c "cat $view/ascii_runtime_measurements_sha256"
 gather
 
-# Over the kernel's own file: what reads that one gets the whole log.
+# Bound over the kernel's own file: readers of that file get the whole log.
 mount --bind "$view/binary_runtime_measurements" "$ima/binary_runtime_measurements"
 run evmctl evmctl -v ima_measurement --ignore-violations --verify-bank=sha256 \
 	--pcrs sha256,/out/pcrs/sha256 "$ima/binary_runtime_measurements"
 cat "$ima/binary_runtime_measurements" >/out/bound
 umount "$ima/binary_runtime_measurements"
 
-# Unmounted lazily it serves those who have it open; killed, they get an error.
+# Unmounted lazily, it still serves open files. After it is killed, they give an error.
 exec 6<"$view/binary_runtime_measurements"
 dd bs=1 count=100 <&6 >/tmp/begin 2>/tmp/dd
 umount -l "$view"
@@ -140,13 +140,13 @@ kill -TERM "$server"
 end_view terminated
 run unmounted ls "$view"
 
-# Bound over the file that it reads itself it goes on; who may not mount sees the
-# store, and no kernel's list. The umount(8) of an administrator ends it too.
+# Bound over the file that it reads itself, the view still works. A program that may
+# not mount sees the store but not the kernel's list. umount(8) ends the view, too.
 begin_view mount4
 mount --bind "$view/binary_runtime_measurements" "$ima/binary_runtime_measurements"
 measure bound 1 20
 timeout 60 dd if="$ima/binary_runtime_measurements" bs=64k of=/out/bound.grown 2>/tmp/dd ||
-	fail "what is bound over the kernel's file cannot be read on: $(cat /tmp/dd)"
+	fail "the view that is bound over the kernel's file cannot be read: $(cat /tmp/dd)"
 run bound-list /usr/local/bin/setpriv --bounding-set=-all --inh-caps=-all ima-snapshot list --json
 run bound-cat /usr/local/bin/setpriv --bounding-set=-all --inh-caps=-all ima-snapshot cat
 umount "$ima/binary_runtime_measurements"
@@ -159,7 +159,7 @@ mv "$store"/boots/*/00000001.* /tmp/away
 run missing ima-snapshot mount "$view"
 mv /tmp/away/* "$store"/boots/*/
 
-# A purge that does not keep to the protocol.
+# A purge by a program that ignores the lock and stores nothing.
 begin_view mount5
 exec 6<"$view/ascii_runtime_measurements"
 read_on <&6 >/tmp/before

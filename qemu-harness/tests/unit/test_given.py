@@ -187,7 +187,7 @@ class Unusable(unittest.TestCase):
             ("[1.0] Linux version 7.3\n[2.0] VFS: Unable to mount root fs on unknown-block(0,0)", "CONFIG_BLK_DEV_INITRD"),
             ("[2.0] Kernel panic - not syncing: No working init found.", "CONFIG_BINFMT_SCRIPT"),
             ("[3.0] Failed to execute /init (error -8)", "CONFIG_BINFMT_ELF"),
-            ("[9.0] harness: the virtio ports did not come", "CONFIG_VIRTIO_CONSOLE"),
+            ("[9.0] harness: the virtio ports did not appear", "CONFIG_VIRTIO_CONSOLE"),
             ("[1.0] Linux version 7.3\n", "CONFIG_VIRTIO_PCI"),
         ):
             with self.subTest(console):
