@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Everything is made under build/. 'make help' lists targets and knobs.
+# Everything is built under build/. 'make help' lists targets and knobs.
 
 BASE   ?= v7.3
 KSRC   ?=
@@ -24,7 +24,7 @@ build   := $(or $(IMA_BUILD_DIR),build)
 .PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts bench lint tidy sanitizers threads fuzz \
 	series kernel-check kernel-tree kernel-refresh deb install clean
 
-help: ## this list
+help: ## show this list
 	@echo 'Targets:'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 	@echo
@@ -38,8 +38,8 @@ help: ## this list
 	@echo '  SUITES="..."    what make check runs: lint userspace sanitizers fuzz tidy package'
 	@echo '                  harness kernel kunit selftests e2e; default: all'
 	@echo '  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long make fuzz runs each target'
-	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists from elsewhere, for the parser'"'"'s tests'
-	@echo '  PREFIX=$(PREFIX)  where make install puts the programs; DESTDIR too'
+	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists of other machines, for the parser'"'"'s tests'
+	@echo '  PREFIX=$(PREFIX)  where make install puts the programs, below DESTDIR'
 	@echo '  V=1             show the compilers at work'
 
 deps: ## install what make check needs (apt, as root); without apt, list it
@@ -63,43 +63,43 @@ selftests: ## build the kernel's selftests
 check: deps ## run all tests; the last line counts them
 	$(harness)/check $(SUITES)
 
-demo: deps-demo kernel userspace ## the whole snapshot cycle, told step by step
+demo: deps-demo kernel userspace ## show the whole snapshot cycle, step by step
 	$(harness)/demo
 
-vm: deps-demo kernel userspace ## a shell in the guest
+vm: deps-demo kernel userspace ## open a shell in the guest
 	$(vm) shell
 
-hosts: ## both README commands in chroots of HOSTS, of bookworm trixie sid (root; hours)
+hosts: ## run demo and check in chroots of HOSTS (bookworm trixie sid); needs root, takes hours
 	$(harness)/hosts $(HOSTS)
 
-bench: deps $(if $(filter host view,$(PART)),,kernel stock) ## measure size and speed; PART=reading|slab|tpm|latency (guest), host or view for one
+bench: deps $(if $(filter host view,$(PART)),,kernel stock) ## measure size and speed; PART= runs one of reading slab tpm latency (guest) host view
 	$(harness)/bench/run $(PART)
 
-lint: ## check the text of the tree
+lint: ## check the source text
 	scripts/lint
 
 tidy: deps ## check the C++ programs with clang-tidy
 	$(harness)/check tidy
 
-sanitizers: deps ## the unit tests under AddressSanitizer and UBSan
+sanitizers: deps ## run the unit tests under AddressSanitizer and UBSan
 	$(harness)/check sanitizers
 
-threads: deps ## the unit tests that start threads under ThreadSanitizer
+threads: deps ## run the unit tests that start threads under ThreadSanitizer
 	$(harness)/check threads
 
-fuzz: deps ## fuzz each parser for FUZZ_SECONDS; what breaks one stays in build/fuzz
+fuzz: deps ## fuzz each parser for FUZZ_SECONDS; crashes stay in build/fuzz
 	$(harness)/fuzz --seconds $(FUZZ_SECONDS)
 
-kernel-check: ## prove each patch: applies, builds, W=1, sparse, checkpatch, boots
+kernel-check: ## check each patch: applies, builds, W=1, sparse, checkpatch, boots
 	scripts/kernel-check
 
-kernel-tree: ## a git tree with the series applied, in build/ktree
+kernel-tree: ## make a git tree with the series applied, in build/ktree
 	scripts/kernel-tree
 
 kernel-refresh: ## write that tree's commits back to kernel-patches
 	scripts/kernel-refresh
 
-series: ## patches and selftests as one mailable series, in build/series
+series: ## write patches and selftests as one mailable series to build/series
 	scripts/series
 
 deb: ## build the Debian package, in build/deb

@@ -1,16 +1,16 @@
 # shellcheck shell=bash disable=SC2034
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What the kernel-* scripts share; sourced, after 'set -euo pipefail'.
+# Shared by the kernel-* scripts and series; source it after 'set -euo pipefail'.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=${IMA_BUILD_DIR:-$root/build}
 base=${BASE:-v7.3}
 series=$root/kernel-patches/$base
 tree=$build/ktree/$base
-# Where the tree was when it and the patch files last said the same.
+# The commit at which the tree and the patch files last agreed.
 applied=refs/ima/applied
 
-# Nobody in particular: the patches keep their own authors.
+# The same committer on every machine; the patches keep their authors.
 export GIT_COMMITTER_NAME='IMA Log Snapshot'
 export GIT_COMMITTER_EMAIL='ima-log-snapshot@example.org'
 
@@ -32,5 +32,5 @@ need_clean_tree() {
 	[[ ! -d $tree/.git/rebase-apply && ! -d $tree/.git/rebase-merge ]] ||
 		die "a rebase or 'git am' is under way in $tree"
 	[[ -z $(in_tree status --porcelain --untracked-files=no) ]] ||
-		die "$tree has changes that are not committed"
+		die "$tree has uncommitted changes"
 }
