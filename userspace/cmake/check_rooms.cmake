@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# cmake -P check_rooms.cmake: fails if a file includes another than rooms.cmake lets it.
+# cmake -P check_rooms.cmake: fails if a file includes one that rooms.cmake does not allow.
 cmake_minimum_required(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/rooms.cmake)
 cmake_path(GET CMAKE_CURRENT_LIST_DIR PARENT_PATH source)

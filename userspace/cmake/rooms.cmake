@@ -7,7 +7,7 @@
 #   log       records, templates and aggregates, and their replay
 #   kernel    IMA's files below securityfs
 #   tpm       PCRs, quotes and attestation keys
-#   store     configuration, sessions, segments, and the log as one
+#   store     configuration, sessions, segments, and the whole log
 #   snapshot  taking a snapshot, repairing the store
 #   verify    checking a log, resuming at a checkpoint, discarding what was verified
 #   view      the log as files (FUSE)
