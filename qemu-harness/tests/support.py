@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What several tests need: the harness on the path and a guest that starts fast."""
+"""What several tests need: the harness on the path and temporary directories."""
 
 from __future__ import annotations
 

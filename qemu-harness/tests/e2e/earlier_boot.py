@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a boot finds in the store of the boot before it, and makes of it."""
+"""What a boot finds in the store of the boot before it, and what it does with that."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imaharness import imalog
 
 
 class EarlierBoot(unittest.TestCase):
-    """The scenario copied the store to /out/found as it began, and to /out/store in the end."""
+    """The scenario copied the store to /out/found at its start and to /out/store at its end."""
 
     out: ClassVar[Out]
 
@@ -22,7 +22,7 @@ class EarlierBoot(unittest.TestCase):
         return sorted((self.out / "found/boots/00000001").glob("*.ima"))
 
     def check_workers(self, load: str) -> list[int]:
-        """Of each worker below LOAD its first files are stored, in order and once; how many."""
+        """Check that the first files of each worker below LOAD are stored, in order and once; return how many."""
         events = [r.event for s in self.old_segments() for r in imalog.records(s.read_bytes())]
         counts = []
         for worker in range(1, 5):
@@ -39,7 +39,7 @@ class EarlierBoot(unittest.TestCase):
             self.assertEqual(file.name, f"{number:08d}.ima")
             info = file.with_suffix(".json")
             if not info.exists():
-                # Only the last can have lost what is written after it.
+                # The metadata is written after the segment, so only the last segment can lack it.
                 self.assertEqual(file, segments[-1])
                 list(imalog.records(data))
                 continue

@@ -43,7 +43,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The list in memory and the counters at one moment: copy_kernel of lib.sh."""
+    """The list in memory and the counters, copied by copy_kernel of lib.sh."""
 
     log: bytes
     ascii: bytes
@@ -71,7 +71,7 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Pcrs:
-    """All PCRs of all banks, as the kernel's sysfs gives them: copy_pcrs of lib.sh."""
+    """All PCRs of all banks, copied from the kernel's sysfs by copy_pcrs of lib.sh."""
 
     files: Mapping[str, Path]
     values: Mapping[str, tuple[bytes, ...]]
@@ -111,7 +111,7 @@ class Out:
         return Pcrs.read(self / name)
 
     def segments(self, store: str = "store") -> list[Path]:
-        """The segments of the present boot, in order."""
+        """The segments of the current boot, in order."""
         return sorted((self / store).glob("boots/*/*.ima"))
 
     def leftovers(self) -> list[str]:
@@ -120,25 +120,25 @@ class Out:
 
 
 def need_program(name: str = "ima-snapshot") -> None:
-    """Skip the tests of a class when the program was not built."""
+    """Skip the tests of a class if the program was not built."""
     if name not in image.project_programs():
         raise unittest.SkipTest(f"{name} is not built; run 'make userspace'")
 
 
 def need_tool(name: str) -> None:
-    """Skip a test that needs a program which this machine lacks."""
+    """Skip a test if this machine lacks a program that it needs."""
     if shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
         raise unittest.SkipTest(f"{name} is not installed; run 'make deps'")
 
 
 def setpriv() -> image.Copy:
-    """The program that starts another with less of root's capabilities, for the guest."""
+    """setpriv for the guest, which starts programs with fewer of root's capabilities."""
     need_tool("setpriv")
     return image.Copy(Path(shutil.which("setpriv") or "setpriv"), f"{image.GUEST_BIN}/setpriv")
 
 
 def need_kernel(flavour: str, *features: str) -> None:
-    """Skip a test that the image of KERNEL=, if one is given, cannot run."""
+    """Skip a test if KERNEL= names an image that cannot run it."""
     if (reason := given.reason_against(flavour, features)) is not None:
         raise unittest.SkipTest(reason)
 
@@ -146,8 +146,8 @@ def need_kernel(flavour: str, *features: str) -> None:
 def spec(scenario: str, name: str, *features: str, **options: Any) -> GuestSpec:
     """A guest that runs guest/scenarios/SCENARIO under the policy of the scenarios.
 
-    FEATURES, of given.FEATURES, are what the scenario needs besides a snapshot,
-    the TPM, and what OPTIONS ask for.
+    FEATURES, from given.FEATURES, are what the scenario needs besides a snapshot,
+    the TPM and what OPTIONS ask for.
     """
     flavour = options.get("flavour", "patched")
     asked = [feature for option, feature in (("disk", "disk"), ("kexec", "kexec")) if options.get(option)]
@@ -169,7 +169,7 @@ def spec(scenario: str, name: str, *features: str, **options: Any) -> GuestSpec:
 
 
 def boot(guest: GuestSpec) -> GuestResult:
-    """Run GUEST; AssertionError with what it said unless it ended well, or where it was to be killed."""
+    """Run GUEST; AssertionError with its output unless it succeeded, or was killed as requested."""
     result = run_guest(guest)
     if not result.ok and result.outcome is not Outcome.KILLED:
         said = (result.stdout + result.stderr).decode(errors="replace")
@@ -192,7 +192,7 @@ class Setting:
 
 @cache
 def cycle(setting: Setting) -> Out:
-    """What cycle.sh leaves under SETTING; each setting is run once."""
+    """The results of cycle.sh under SETTING; each setting runs only once."""
     env = {"STORE": "/disk/store"} if setting.disk else {"STORE": "/tmp/store", "CONFIG": "allow_volatile = true"}
     guest = spec(
         "cycle.sh",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Three snapshots under load, judged from outside: by our verifier, by evmctl, by a replay of our own."""
+"""Three snapshots under load, checked by ima-snapshot, by evmctl and by the tests' own replay."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SNAPSHOTS = 3
 
 
 class _Cycle:
-    """The tests of one setting; below, one class a setting inherits them."""
+    """The tests of one setting. Below, a class per setting inherits them."""
 
     class Tests(unittest.TestCase):
         setting: Setting
@@ -83,7 +83,7 @@ class _Cycle:
             self.assertTrue(violations)
             self.assertEqual(events - expected, Counter(violations))
             self.assertEqual(expected - events, Counter())
-            # Each such file is measured, and its violation is recorded beside it.
+            # Each such file has two records: its measurement and its violation.
             self.assertEqual(set(violations.values()), {2}, violations)
             violated = Counter(r.event for r in self.log if r.violation)
             self.assertEqual(violated, Counter(dict.fromkeys(violations, 1)))
@@ -106,7 +106,7 @@ class _Cycle:
                     self.assertLessEqual(len(record.data), 4096)
                     for bank, pcrs in replay.banks.items():
                         self.assertEqual(told.value(bank, MEASURED_PCR), pcrs[MEASURED_PCR], f"{bank}, {seen}")
-                        # Nobody but IMA extends a PCR in this guest after boot.
+                        # After boot, only IMA extends PCRs in this guest.
                         for pcr in set(range(imalog.PCRS)) - {MEASURED_PCR}:
                             self.assertEqual(told.value(bank, pcr), self.pcrs.values[bank][pcr], f"{bank} PCR {pcr}")
                 replay.add(record)
@@ -134,7 +134,7 @@ class _Cycle:
 
         def test_evmctl_accepts_the_stitched_log_and_refuses_what_is_not_it(self) -> None:
             guests.need_tool("evmctl")
-            # The PCRs do not depend on what a violation says.
+            # Not a violation: the PCRs do not depend on its contents.
             middle = next(r for r in self.log[len(self.log) // 2 :] if not r.violation)
             flipped = bytearray(self.stitched)
             flipped[middle.offset + len(middle.raw) - 2] ^= 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The daemon keeps memory bounded, and nothing that happens to it loses a record."""
+"""The daemon keeps memory bounded, and loses no record if it is killed, stopped or out of space."""
 
 from __future__ import annotations
 

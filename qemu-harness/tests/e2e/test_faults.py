@@ -19,7 +19,7 @@ FILE_TOO_LARGE = 128 + 25  # SIGXFSZ
 
 
 class Scenario(unittest.TestCase):
-    """A guest with a store on ext4, its scenario ended by gather of lib.sh."""
+    """A guest with a store on ext4, whose scenario ends with gather of lib.sh."""
 
     out: ClassVar[Out]
 
@@ -30,7 +30,7 @@ class Scenario(unittest.TestCase):
         cls.out = Out(guests.boot(guest).out)
 
     def check_replay(self) -> list[imalog.Record]:
-        """The stitched log, after comparing it with the PCRs."""
+        """Compare the stitched log with the PCRs and return it."""
         verified, cat = self.out.told("verify"), self.out.told("cat")
         self.assertEqual(verified.status, 0, verified)
         self.assertEqual(cat.status, 0, cat)
@@ -44,7 +44,7 @@ class Scenario(unittest.TestCase):
         return log
 
     def check_whole_log(self) -> list[imalog.Record]:
-        """The stitched log, after comparing it with the PCRs and the kernel's counters."""
+        """Compare the stitched log with the PCRs and the kernel's counters and return it."""
         log = self.check_replay()
         self.assertEqual(self.out.kernel().total, len(log))
         attempts = [imalog.aggregate(r).attempt for r in log if r.is_aggregate]
@@ -55,7 +55,7 @@ class Scenario(unittest.TestCase):
         return log
 
     def check_files(self, log: list[imalog.Record], expected: dict[str, int]) -> None:
-        """Each file DIRECTORY/1 to DIRECTORY/N is there once."""
+        """Check that each file DIRECTORY/1 to DIRECTORY/N is in the log once."""
         files = Counter(r.event for r in log if r.event.startswith("/load/") and "/violations/" not in r.event)
         wanted = Counter(f"/load/{d}/{n}" for d, last in expected.items() for n in range(1, last + 1))
         self.assertEqual(files, wanted)
@@ -97,7 +97,7 @@ class NoRoom(Scenario):
         self.assertEqual((before.purges, after.purges), (1, 1))
         self.assertTrue(after.log.startswith(before.log))
         added = list(imalog.records(after.log[len(before.log) :]))
-        # At most the aggregate of the attempt, an ordinary entry now.
+        # At most the aggregate of the attempt, which is an ordinary record now.
         self.assertEqual([r.event for r in added], [imalog.AGGREGATE] * (after.attempts - before.attempts))
         self.assertLessEqual(len(added), 1)
         self.assertEqual(after.count, before.count + len(added))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The log goes on over kexec: the counters, the PCRs, the next snapshot."""
+"""The log continues over kexec: the counters, the PCRs, the next snapshot."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Kexec(unittest.TestCase):
     def setUpClass(cls) -> None:
         guests.need_program()
         guests.need_tool("kexec")
-        # One CPU: with two, on a busy host, TCG was seen to hang in a kexec'ed
-        # kernel as that switched its clock source.
+        # One CPU: with two on a busy host, TCG has hung when a kexec'ed kernel
+        # switched its clock source.
         guest = guests.spec("kexec.sh", "kexec", tpm=TpmSpec(banks=BANKS), disk="64M", kexec=True, smp=1)
         cls.out = Out(guests.boot(guest).out)
 
@@ -73,7 +73,7 @@ class Kexec(unittest.TestCase):
 
     def test_a_list_that_outgrew_its_buffer_ends_with_a_whole_record(self) -> None:
         end, carried = self.out.kernel("part2.end"), self.out.kernel("part3")
-        # It did outgrow it, or this says nothing.
+        # Otherwise the list did not outgrow the buffer, and the test proves nothing.
         self.assertLess(carried.count, end.count)
         log = list(imalog.records(carried.log))
         self.assertEqual(len(log), carried.count)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The machine loses power while snapshots run; what the next boot finds and makes of it."""
+"""The machine loses power while snapshots run: what the next boot finds, and what it does with that."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BANKS = ("sha1", "sha256")
 
 
 class _Power:
-    """The tests of one flavour and one moment; below, one class each inherits them."""
+    """The tests of one flavour and one moment. Below, a class for each inherits them."""
 
     class Tests(earlier_boot.EarlierBoot):
         flavour = "patched"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Quotes of the guest's TPM: ours and tpm2-tools', verified by both, over the stitched log."""
+"""Quotes by ima-snapshot and by tpm2-tools, each verified by both, over the stitched log."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Quote(unittest.TestCase):
         self.assertNotEqual(self.first.told("referee.nonce").status, 0)
 
     def test_quotes_match_where_they_were_made(self) -> None:
-        # Of an old quote the records up to the snapshot that came after it.
+        # An old quote matches at the last record before the snapshot that followed it.
         self.check_matched("before", self.record_of(self.first, "/load/same/20"))
         self.check_matched("before.pcrs", self.record_of(self.first, "/load/same/20"))
         after = self.record_of(self.first, "/load/between/20")
@@ -83,7 +83,7 @@ class Quote(unittest.TestCase):
             told = self.second.told(name)
             self.assertEqual(told.status, 3, told)
             self.assertIn("quote of another boot", told.stderr)
-        # Nothing but the count tells: both boots measured the same at first.
+        # Only the reset count shows it: both boots first measured the same files.
         ignored = self.second.told("replayed.ignored")
         self.assertEqual(ignored.status, 0, ignored)
         self.assertEqual(ignored.json["matched_record"], self.record_of(self.second, "/load/same/20"))

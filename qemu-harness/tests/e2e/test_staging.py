@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A stock kernel: the same commands by staging, without losing a record."""
+"""On a stock kernel, the same commands use staging and lose no record."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Staging(unittest.TestCase):
 
 
 class Services(Scenario):
-    """Daemon and view, under load."""
+    """Daemon and view under load."""
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Verification that goes on where it ended, what it lets go of, and a copied store on another machine."""
+"""Verification that resumes where it ended, discarding what it verified, and a copied store on another machine."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class State(unittest.TestCase):
             ran = self.on_the_host(copy, "--live", live)
             self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
             self.assertEqual(json.loads(ran.stdout)["matched_record"], total)
-            # The state that the guest left is good here too.
+            # The state file of the guest works here, too.
             state = Path(temporary) / "state"
             shutil.copy(self.out / "state", state)
             state.chmod(0o600)
@@ -127,7 +127,7 @@ class State(unittest.TestCase):
             ran = self.on_the_host(copy)
             self.assertEqual(ran.returncode, MISMATCH, ran.stdout + ran.stderr)
             self.assertFalse(json.loads(ran.stdout)["live"])
-            # A changed copy is refused, and the place named.
+            # A changed copy is refused, and the message names the place.
             (session,) = (copy / "boots").iterdir()
             segment = session / "00000002.ima"
             data = bytearray(segment.read_bytes())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The installed package under systemd: one service enabled, and nothing else to think of."""
+"""The installed package under systemd: enabling one service is enough."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from imaharness.tpm import TpmSpec
 
 SERVICES = ("ima-snapshotd", "ima-snapshot-view")
 DISK_SIZE = "1G"
-# Nobody logs in, and nothing waits for the devices of terminals.
+# No logins, so that nothing waits for the devices of terminals.
 _NO_CONSOLES = ("systemd.getty_auto=no",)
 
 
 @cache
 def installed() -> Path:
-    """A disk with a bare Debian in which the package is installed."""
+    """A disk with a minimal Debian in which the package is installed."""
     if reason := chroot.missing():
         raise unittest.SkipTest(reason)
     if shutil.which("dpkg-buildpackage") is None:
@@ -42,7 +42,7 @@ def installed() -> Path:
 
 @cache
 def boots(flavour: str) -> tuple[Out, Out]:
-    """What two boots of that disk left: the first was shut down at work."""
+    """The results of two boots of that disk. The first was shut down while the services worked."""
     guests.need_program()
     guests.need_kernel(flavour, "fuse", "cgroups")
     with tempfile.TemporaryDirectory(prefix="ima-test-") as directory:
@@ -57,7 +57,7 @@ def boots(flavour: str) -> tuple[Out, Out]:
 
 
 class _Boot:
-    """The tests of both; below, one class each inherits them."""
+    """The tests of both boots. Below, a class for each inherits them."""
 
     class Tests(Scenario):
         NUMBER: ClassVar[int]
@@ -68,7 +68,7 @@ class _Boot:
             cls.out = boots(cls.FLAVOUR)[cls.NUMBER]
 
         def unit(self, service: str, when: str) -> dict[str, str]:
-            """What 'systemctl show' said of SERVICE."""
+            """The properties of SERVICE in 'systemctl show'."""
             lines = (self.out / f"{service}.{when}").read_text().splitlines()
             return dict(line.split("=", 1) for line in lines)
 
@@ -78,7 +78,7 @@ class _Boot:
             return text
 
         def whole_log(self) -> list[imalog.Record]:
-            # A stock kernel has no such counters.
+            # A stock kernel does not have the counters that check_whole_log() needs.
             return self.check_whole_log() if self.FLAVOUR == "patched" else self.check_replay()
 
         def test_the_services_come_up_with_the_system(self) -> None:
@@ -102,7 +102,7 @@ class _Boot:
 
 
 class Systemd(_Boot.Tests):
-    """The first."""
+    """The first boot."""
 
     NUMBER = 0
     BACKEND: ClassVar[str] = "snapshot"
@@ -157,7 +157,7 @@ class Systemd(_Boot.Tests):
 
 
 class AfterShutdown(earlier_boot.EarlierBoot, _Boot.Tests):
-    """The second; what came before it on the same disk."""
+    """The second boot, and what the first one left on the same disk."""
 
     NUMBER = 1
 
@@ -183,7 +183,7 @@ class AfterShutdown(earlier_boot.EarlierBoot, _Boot.Tests):
 
 
 class SystemdOnStock(Systemd):
-    """On a kernel that has staging alone: the same package, the same configuration."""
+    """The same package and configuration on a kernel that has only staging."""
 
     FLAVOUR = "stock"
     BACKEND = "staging"

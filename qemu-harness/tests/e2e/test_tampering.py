@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A store that somebody changed is refused, and the right place is named.
+"""A store that was tampered with is refused, and the message names the right place.
 
-The store, the kernel's list and the PCRs are those of a real cycle; the changes
-are made here, and one more guest verifies them all.
+The store, the kernel's list and the PCRs are those of a real cycle. The tests change
+copies of them, and one more guest verifies them all.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Wrong:
-    """A change and the place that has to be named: a segment, and the record since boot if it is one record."""
+    """A change and the place that must be named: a segment, and the record since boot if it is one record."""
 
     change: Callable[[Case], object]
     segment: int | str
@@ -99,7 +99,7 @@ class Wrong:
 
 
 class _Log:
-    """Where things are in the untouched log."""
+    """The positions of segments and records in the unchanged log."""
 
     def __init__(self, out: Out) -> None:
         self.segments = {n: list(imalog.records(f.read_bytes())) for n, f in enumerate(out.segments(), 1)}
@@ -121,7 +121,7 @@ class _Log:
 
 
 def _forged(record: Record) -> bytes:
-    """RECORD with another file digest and the header that goes with it."""
+    """RECORD with another file digest and the template digest that matches it."""
     digest = record.fields[0]
     data = record.data.replace(digest, digest[:-1] + bytes([digest[-1] ^ 1]))
     return record.raw.replace(record.data, data).replace(record.digest, hashlib.sha1(data).digest())
@@ -215,7 +215,7 @@ def wrongs(log: _Log) -> dict[str, Wrong]:
         "repeated-in-the-middle": Wrong(repeat_in_the_middle, 3, first_of_three),
         "repeated-at-the-end": Wrong(lambda c: c.copy(3, to=4), 4, log.before[4] + 1),
         "metadata": Wrong(lambda c: c.info(2).write_text(c.info(2).read_text()[:-20]), 2),
-        # What it should lead to.
+        # The PCRs.
         "pcr-value": Wrong(lambda c: _flip_hex(c.directory / "pcrs" / "sha256"), LIVE, log.total),
     }  # fmt: skip
 

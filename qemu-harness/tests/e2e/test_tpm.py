@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A TPM that fails amid a snapshot leaves a log that replays to its PCRs."""
+"""If the TPM fails during a snapshot, the log still replays to its PCRs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imaharness.tpm import TpmSpec
 
 BANKS = ("sha1", "sha256")
 _HERE = Path(__file__).resolve().parent
-# QEMU gives the TPM's interrupt to a guest without ACPI alone.
+# QEMU gives the TPM's interrupt only to a guest without ACPI.
 _INTERRUPTS = ("acpi=off", "tpm_tis.force=1", "tpm_tis.interrupts=1")
 
 
@@ -28,7 +28,7 @@ def built(name: str, source: str, *options: str) -> Path:
 
 
 def boot(faults: str, version: str, **options: Any) -> Out:
-    """What tpm.sh leaves of a TPM with these FAULTS."""
+    """The results of tpm.sh with a TPM that has these FAULTS."""
     library = built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl")
     banks = BANKS if version == "2.0" else ("sha1",)
     tpm = TpmSpec(version=version, banks=banks, preload=library, env={"IMA_FAULTS": faults})
@@ -37,7 +37,7 @@ def boot(faults: str, version: str, **options: Any) -> Out:
 
 
 class Aggregates(unittest.TestCase):
-    """What each snapshot leaves."""
+    """Checks of what each snapshot leaves."""
 
     out: Out
 
@@ -49,7 +49,7 @@ class Aggregates(unittest.TestCase):
             self.assertEqual(replay.banks[bank][MEASURED_PCR].hex(), values[MEASURED_PCR].hex(), bank)
 
     def check_aggregates(self, before: Kernel, after: Kernel, added: int) -> None:
-        """So many were added, and each is counted where it stands."""
+        """Check that ADDED aggregates were added, and that each counts the records before it."""
         self.assertEqual(after.attempts, before.attempts + added)
         log = list(imalog.records(after.log))
         found = [(imalog.aggregate(r), r.number) for r in log if r.is_aggregate]
@@ -96,10 +96,10 @@ class Extend(Aggregates):
 
 
 class Answer(Aggregates):
-    """The TPM answers the read of the PCRs with what is none."""
+    """The TPM's answer to the read of the PCRs is malformed."""
 
     def test_it_is_refused_and_nothing_is_recorded(self) -> None:
-        self.out = boot("garbled", "2.0")  # the kernel warned of nothing, or booting would have failed
+        self.out = boot("garbled", "2.0")  # boot() fails if the kernel warned
         told, before, after = self.out.told("garbled"), self.out.kernel("before"), self.out.kernel("garbled")
         self.assertNotEqual(told.status, 0)
         self.assertIn("Input/output error", told.stderr)
@@ -109,7 +109,7 @@ class Answer(Aggregates):
 
 
 class Exit(Aggregates):
-    """The process that opens the snapshot ends amid the extend, of which tpm_tis must not despair."""
+    """The process that opens the snapshot ends during the extend, which tpm_tis must still complete."""
 
     def test_the_extend_goes_on_and_is_recorded(self) -> None:
         program = built("exit_amid_open", "programs/exit_amid_open.c", "-static")
@@ -123,7 +123,7 @@ class Exit(Aggregates):
 
 
 class SixteenPcrs(unittest.TestCase):
-    """A TPM 1.1b need not have more."""
+    """A TPM 1.1b may have only 16 PCRs."""
 
     def test_the_aggregate_lists_those_that_there_are(self) -> None:
         out = boot("pcrs16", "1.2")

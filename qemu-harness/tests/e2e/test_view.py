@@ -31,7 +31,7 @@ def in_bank(records: list[imalog.Record], bank: str) -> bytes:
 
 class View(unittest.TestCase):
     out: ClassVar[Out]
-    whole: ClassVar[bytes]  # what `cat` of the program gives
+    whole: ClassVar[bytes]  # the output of `ima-snapshot cat`
     ascii: ClassVar[bytes]
     log: ClassVar[list[imalog.Record]]
 
@@ -120,7 +120,7 @@ class View(unittest.TestCase):
         self.assertEqual(len(lines), READERS * SNAPSHOTS)
         for name, size, agrees in lines:
             self.assertEqual(agrees, "1", name)
-            # Whole records, and all those that were there before the snapshot.
+            # Only complete records, and all those from before the snapshot.
             self.assertTrue(self.ascii[: int(size)].endswith(b"\n"), name)
             taken = self.out.told(f"take{name[0]}").json
             lines_read = self.ascii[: int(size)].count(b"\n")
@@ -165,7 +165,7 @@ class View(unittest.TestCase):
 
 
 class _Templates:
-    """The tests of one default template; below, one class each inherits them."""
+    """The tests of one default template. Below, a class for each inherits them."""
 
     class Tests(unittest.TestCase):
         append: tuple[str, ...]
@@ -195,7 +195,7 @@ class _Templates:
             for name in names:
                 kernel = (self.out / "kernel" / name).read_bytes()
                 self.assertEqual((self.out / "view" / name).read_bytes(), kernel, name)
-                # And after the kernel purged them, with the aggregate behind.
+                # The same after the kernel purged them, followed by the aggregate.
                 after = (self.out / "after" / name).read_bytes()
                 self.assertTrue(after.startswith(kernel), name)
                 self.assertGreater(len(after), len(kernel), name)

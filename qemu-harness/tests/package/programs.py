@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The built programs, and what their --help says that they take."""
+"""The built programs, and the commands and options that their --help lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import support  # noqa: F401  (puts the harness on the path)
 from imaharness import paths
 
 MANUALS = paths.ROOT / "userspace" / "man"
-# The commands that have a page beside the program's own.
+# The commands that have a manual page of their own.
 _PAGES = {
     "ima-snapshot verify": "ima-snapshot-verify",
     "ima-snapshot ak": "ima-snapshot-quote",
@@ -30,7 +30,7 @@ class Command:
 
     words: tuple[str, ...]  # ("ima-snapshot", "take")
     help: str
-    options: dict[str, str]  # by name; the kind of the value, such as FILE or ALG:{rsa,ecc}, or nothing
+    options: dict[str, str]  # name: kind of its value, such as FILE or ALG:{rsa,ecc}; empty without a value
     positionals: list[str]
     commands: list[Command] = field(default_factory=list)
 
@@ -45,7 +45,7 @@ class Command:
 
 
 def find(name: str) -> Path:
-    """The built program NAME; skips the test where it was not built."""
+    """The built program NAME; skips the test if it was not built."""
     for directory in (paths.USERSPACE_BUILD, paths.USERSPACE_BUILD / "daemon"):
         if (directory / name).is_file():
             return directory / name

@@ -19,8 +19,8 @@ _COMPLETION = paths.ROOT / "userspace" / "completions" / "ima-snapshot"
 _LIBRARY = Path("/usr/share/bash-completion/bash_completion")
 _PROGRAMS = ("ima-snapshot", "ima-snapshotd")
 
-# What readline does on a tab, for each line of the input: the words of the line,
-# the last one unfinished. What is offered ends with an empty line.
+# Does what readline does on a tab, for each line of the input; the last word of the
+# line is incomplete. An empty line ends the list of completions.
 _COMPLETE = r"""
 source "$1" && source "$2" || exit 2
 compopt() { :; }
@@ -42,7 +42,7 @@ class Completing(support.TemporaryDirectory):
             self.skipTest("bash-completion is not installed")
 
     def complete(self, *lines: str) -> list[list[str]]:
-        """What bash offers at the end of each line, which begins with a program's name."""
+        """The completions that bash offers at the end of each line, which begins with a program's name."""
         typed = "".join(f"{programs.find(line.split(' ')[0])} {line.partition(' ')[2]}\n" for line in lines)
         argv: list[str | Path] = ["bash", "-c", _COMPLETE, "complete", _LIBRARY, _COMPLETION]
         done = subprocess.run(argv, input=typed, cwd=self.tmp, capture_output=True, text=True, check=False)
@@ -59,12 +59,12 @@ class Completing(support.TemporaryDirectory):
         return offered
 
     def assert_offers(self, expected: dict[str, list[str]]) -> None:
-        """Each line of EXPECTED is completed with its words."""
+        """Check that bash completes each line of EXPECTED with its words."""
         for (line, words), offered in zip(expected.items(), self.complete(*expected), strict=True):
             self.assertEqual(offered, words, line)
 
     def commands(self) -> list[tuple[Command, dict[str, str]]]:
-        """Every command with the options it takes, those of the commands above it included."""
+        """Every command with its options, including those of the commands above it."""
         found = []
 
         def add(command: Command, above: dict[str, str]) -> None:
@@ -139,7 +139,7 @@ class Completing(support.TemporaryDirectory):
         (offered,) = self.complete("ima-snapshot cat --hash ")
         self.assertIn("sha256", offered)
         for name in (*offered, "no-such"):
-            # Refused in any case, so that no log is read.
+            # --json with --ascii is always refused, so that no log is read.
             command: list[str | Path] = [programs.find("ima-snapshot"), "cat", "--json", "--ascii", "--hash", name]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 2)

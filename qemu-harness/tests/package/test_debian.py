@@ -51,12 +51,12 @@ _FILES = {
     "./usr/share/lintian/overrides/ima-snapshot": "-rw-r--r--",
 }
 
-# What a purge leaves behind beside the packaging system's own notes: the group,
-# with the copies that are made of the files that name groups.
+# What a purge leaves behind: the group, backups of the files that name groups, and
+# the packaging system's own files.
 _STAYS = re.compile(r"/etc/(group|gshadow|passwd|shadow)-?|/var/(lib/dpkg|log|cache)/.*|/run/.*")
 
 
-# What each program is linked with, beside the runtime of C and C++.
+# The libraries that each program links, besides the runtime of C and C++.
 _LIBRARIES = {
     "usr/bin/ima-snapshot": {
         "libcrypto",
@@ -137,7 +137,7 @@ class Contents(unittest.TestCase):
 
 
 def everything(root: Path) -> dict[str, str]:
-    """Every file and directory below ROOT but for its /tmp and /proc, with its mode."""
+    """Every file and directory below ROOT except its /tmp and /proc, with its mode."""
     found = {}
     for top, directories, files in os.walk(root):
         below = Path("/") / Path(top).relative_to(root)
@@ -149,7 +149,7 @@ def everything(root: Path) -> dict[str, str]:
 
 
 class InChroot(unittest.TestCase):
-    """Tests in a bare Debian that has what the package depends on, and the package."""
+    """Tests in a minimal Debian with the package and its dependencies."""
 
     tmp: Path
     system: Chroot
@@ -171,7 +171,7 @@ class InChroot(unittest.TestCase):
         shutil.rmtree(cls.tmp)
 
     def dpkg(self, action: str, what: Path | str) -> str:
-        """Have dpkg do ACTION, and return what it says."""
+        """Have dpkg do ACTION, and return its output."""
         if isinstance(what, Path):
             shutil.copy(what, self.system.root / "tmp")
             what = f"/tmp/{what.name}"
@@ -210,7 +210,7 @@ class Installing(InChroot):
         self.assertFalse(self.path(_ENABLED).is_symlink())
         self.run_in(0, "systemctl", "--root=/", "enable", "ima-snapshotd.service")
         self.assertTrue(self.path(_ENABLED).is_symlink())
-        # Started with it at once, and by itself at boot.
+        # It starts with the daemon, and at boot.
         for target in ("ima-snapshotd.service", "multi-user.target"):
             self.assertTrue(self.path(f"/etc/systemd/system/{target}.wants/ima-snapshot-view.service").is_symlink())
 

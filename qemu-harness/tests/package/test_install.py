@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""'make install' puts everything below DESTDIR, and nothing over an administrator's file."""
+"""'make install' puts everything below DESTDIR and overwrites no file of an administrator."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MakeInstall(support.TemporaryDirectory):
         self.addCleanup(self.install, "/usr/local", self.tmp / "last")  # as the tree was configured
 
     def install(self, prefix: str, into: Path) -> None:
-        # What userspace is made of is there: the target itself would configure it anew.
+        # The programs are built already. '-o userspace' keeps make from configuring them again.
         argv: list[str | Path] = ["make", "-C", paths.ROOT, "-o", "userspace", "install", f"PREFIX={prefix}", f"DESTDIR={into}"]
         env = os.environ | {"IMA_BUILD_DIR": str(paths.BUILD)}
         done = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line of vm: what it takes, what it refuses before anything starts."""
+"""The command line of vm: what it accepts, and what it refuses before anything starts."""
 
 from __future__ import annotations
 

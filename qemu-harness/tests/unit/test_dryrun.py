@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""vm run --dry-run: what KVM and TCG would be started with, on a machine that may have neither."""
+"""vm run --dry-run prints the command lines for KVM and TCG, also on a machine without them."""
 
 from __future__ import annotations
 

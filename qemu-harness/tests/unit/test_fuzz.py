@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fuzzers' runner and the runner of sharded tests, with programs that a test writes."""
+"""The runner of the fuzzers and that of sharded tests, with fake programs."""
 
 from __future__ import annotations
 

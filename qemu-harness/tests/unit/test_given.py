@@ -36,7 +36,7 @@ def facts(features: frozenset[str] = ALL, config: dict[str, str] | None = None) 
 
 
 class Image(support.TemporaryDirectory):
-    """KERNEL= names a file of the test's own; nothing may be built or booted."""
+    """KERNEL= names a file that the test makes; nothing may be built or booted."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Real guests on the stock kernel: how each way to end is told."""
+"""Real guests on the stock kernel: how each way to end is reported."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What 'make hosts' concludes and records of its steps."""
+"""What 'make hosts' concludes from its steps and records."""
 
 from __future__ import annotations
 

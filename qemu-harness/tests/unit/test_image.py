@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Building the initramfs, read back by cpio itself."""
+"""Building the initramfs; cpio reads it back."""
 
 from __future__ import annotations
 

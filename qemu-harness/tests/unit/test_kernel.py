@@ -30,7 +30,7 @@ PATCH = """\
 
 
 class Build(support.TemporaryDirectory):
-    """A build directory and a kernel-patches directory that are the test's own."""
+    """Tests with their own build directory and kernel-patches directory."""
 
     def setUp(self) -> None:
         super().setUp()

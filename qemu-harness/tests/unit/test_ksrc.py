@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kernel git tree of the user's own: the series is fitted to it, and it stays as it was."""
+"""The series is fitted to the user's kernel git tree, which stays as it was."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def make_trees(top: Path) -> None:
 
 
 class Trees(support.TemporaryDirectory):
-    """A copy of those trees for each test, and a build directory of its own."""
+    """Each test has a copy of those trees and its own build directory."""
 
     model: ClassVar[Path]
 
@@ -107,7 +107,7 @@ class Trees(support.TemporaryDirectory):
         self.enterContext(contextlib.redirect_stderr(self.said))
 
     def edit(self, line: int, text: str) -> None:
-        """Commit another text of one line (from 1) of the user's main.c."""
+        """Commit a new text for one line (from 1) of the user's main.c."""
         lines = (self.tree / f"{IMA}/main.c").read_text().splitlines(keepends=True)
         lines[line - 1] = text
         commit(self.tree, f"{IMA}/main.c", lines)
@@ -126,8 +126,8 @@ class Trees(support.TemporaryDirectory):
     def snapshot(self, tree: Path | None = None) -> dict[str, str]:
         """Every file of the user's tree and repository, with its contents and time.
 
-        Git renews the time of an object that it would have written, also in a
-        repository that it borrows from.
+        Instead of writing an object that exists, git updates its time, also in a
+        repository from which it borrows.
         """
         found = {}
         for file in (tree or self.tree).rglob("*"):
@@ -170,7 +170,7 @@ class Fitting(Trees):
         self.assertIn("changed by the second patch\n", text)
 
     def test_the_version_before_a_later_patch_is_not_in_the_users_repository(self) -> None:
-        """What a 3-way merge of the second patch needs exists in no repository but the harness's."""
+        """Only the harness's repository has what a 3-way merge of the second patch needs."""
         self.edit(32, "the user changed the context of the second patch\n")
         git(self.tree, "remote", "remove", "origin")
         git(self.tree, "reflog", "expire", "--expire=now", "--all")
@@ -258,7 +258,7 @@ class Fitting(Trees):
 
 
 class Kinds(Trees):
-    """Trees of other shapes: each works, or is refused in words."""
+    """Trees of other kinds: each works, or is refused with a message."""
 
     def assert_works(self, tree: Path) -> None:
         self.assertIn("changed by the second", (self.series(tree) / f"{IMA}/main.c").read_text())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The checks of the text: which files need a licence line."""
+"""The checks of the source text: which files need a licence line."""
 
 from __future__ import annotations
 

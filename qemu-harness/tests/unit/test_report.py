@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one shape of results, and the files that it is written to."""
+"""The common form of results, and the files to which it is written."""
 
 from __future__ import annotations
 

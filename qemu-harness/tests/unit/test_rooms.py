@@ -26,7 +26,7 @@ class Rooms(support.TemporaryDirectory):
         return subprocess.run(["cmake", "-P", script], capture_output=True, text=True, check=False)
 
     def complaint(self, name: str, include: str) -> str:
-        """What the check says, in one line, when the file NAME includes INCLUDE too."""
+        """The check's message, in one line, if the file NAME also includes INCLUDE."""
         file = Path(self.tmp / name)
         before = file.read_text()
         file.write_text(f'{before}#include "{include}"\n')

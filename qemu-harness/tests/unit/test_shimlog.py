@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The shim around swtpm and the reading of its log."""
+"""The shim that is preloaded into swtpm, and the parser of its log."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Series(unittest.TestCase):
 
 
 class Shim(support.TemporaryDirectory):
-    """The shim in front of a library that answers like libtpms."""
+    """The shim with a library that answers like libtpms."""
 
     LIBRARY = """
         #include <stdint.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * exit_amid_open FILE MILLISECONDS: one thread opens the file, another ends the
- * process after that time. Its exit status is 7 then, and 0 if the open came back
- * before.
+ * process after that time with exit status 7. If the open returns before, the exit
+ * status is 0.
  */
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into swtpm: a TPM that fails where a snapshot needs it.
+ * Preloaded into swtpm: a TPM that fails during a snapshot.
  *
  * IMA_FAULTS   what the TPM does (required):
  *
@@ -8,14 +8,14 @@
  *   FAULT,...	what happens to the extend of the first, second, ... aggregate
  *		(for TPM 2.0 with more than one bank):
  *
- *     executed	it is executed, and its answer says that it failed
- *     lost	it is not executed, and its answer says so
+ *     executed	it is executed, but its answer is an error
+ *     lost	it is not executed, and its answer is an error
  *     unread	as executed, and the read that follows fails, too
- *     slow	it takes a while, and is given up if it is cancelled meanwhile
- *     garbled	not the extend, but the answer to that read is malformed
+ *     slow	it takes a while, and is not executed if it is cancelled meanwhile
+ *     garbled	the answer to the read before it is malformed
  *
- * The extend of an aggregate is one that comes right after the kernel has read
- * PCR 10 of several banks, and nothing else, in one command.
+ * The extend of an aggregate is the one right after the kernel has read PCR 10 of
+ * several banks, and nothing else, in one command.
  */
 
 #define _GNU_SOURCE
@@ -49,7 +49,7 @@ static process_fn *real_process;
 static const char *faults;
 static volatile bool cancelled;
 
-/* As libtpms' own: swtpm calls it while another thread is in TPMLIB_Process(). */
+/* Replaces that of libtpms. swtpm calls it while another thread is in TPMLIB_Process(). */
 uint32_t TPMLIB_CancelCommand(void)
 {
 	cancelled = true;
@@ -62,7 +62,7 @@ static void __attribute__((noreturn)) fail(const char *what)
 	_exit(1);
 }
 
-/* Not in the constructor: swtpm's own helpers get the library too. */
+/* Not in a constructor: swtpm's helper programs load the library, too. */
 static void prepare(void)
 {
 	real_process = (process_fn *)dlsym(RTLD_NEXT, "TPMLIB_Process");
@@ -73,7 +73,7 @@ static void prepare(void)
 		fail("IMA_FAULTS is not set");
 }
 
-/* Big-endian, zero where the command has ended. */
+/* Big-endian; bytes behind the end of the command are zero. */
 static uint32_t get(const unsigned char *command, uint32_t size,
 		    uint32_t offset, unsigned int bytes)
 {
@@ -105,7 +105,7 @@ static bool reads_ima_pcr(const unsigned char *command, uint32_t size)
 	return true;
 }
 
-/* Whether the next fault on the list is this one; then it is taken off. */
+/* Whether the next fault on the list is this one; if so, remove it. */
 static bool take_fault(const char *fault)
 {
 	size_t len = strlen(fault);
@@ -171,13 +171,13 @@ uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
 		if (*response_size < HEADER_SIZE)
 			fail("an answer is too short");
 		if (code == CC_PCR_EXTEND) {
-			/* An answer without sessions, whatever it was. */
+			/* Make it an answer without sessions. */
 			(*response)[0] = 0x80;
 			(*response)[1] = 0x01;
 		}
 		answer_error(*response, response_size, error);
 	}
-	/* A selection that is longer than there are PCRs. */
+	/* A selection that is larger than any TPM's. */
 	if (!result && ima_pcr && take_fault("garbled"))
 		(*response)[SELECT_SIZE_AT] = 0xff;
 	return result;
