@@ -23,7 +23,7 @@ def missing() -> str:
     if os.geteuid() != 0:
         return "a chroot needs root"
     if absent := [tool for tool in _TOOLS if shutil.which(tool) is None]:
-        return f"{', '.join(absent)} is not installed"
+        return f"not installed: {', '.join(absent)}"
     if _release().get("ID") != "debian":
         return "this machine does not run Debian"
     return ""

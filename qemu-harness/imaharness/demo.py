@@ -100,7 +100,7 @@ class Narrator:
             raise DemoError(what)
 
     def _on_booted(self, words: dict[str, str]) -> None:
-        _say(f"   Linux {words['release']} runs the demo {float(words['uptime']):.1f} s after it started.")
+        _say(f"   Linux {words['release']} started the demo after {float(words['uptime']):.1f} s.")
 
     def _on_idle(self, words: dict[str, str]) -> None:
         now = self._before = List.of(words)
@@ -180,8 +180,8 @@ class Narrator:
         self._require(verdict.accepts(bank, PCR, self._total), told)
         alone = evmctl.judge(self._out / "live", bank, pcrs)
         self._require(alone.matched_at(bank, PCR) is None, "evmctl accepts the kernel's list without the segments")
-        _say(f"   These are all {self._total} records."
-             f" The kernel's list without the segments it refuses (exit {alone.status}).")  # fmt: skip
+        _say(f"   It replayed all {self._total} records."
+             f" It refuses the kernel's list without the segments (exit {alone.status}).")  # fmt: skip
 
 
 def _kernel(base: Base, ksrc: Path | None) -> Path:
