@@ -285,11 +285,14 @@ TEST(BootCluesTest, WhatIsUnknownIsTheSameMachineAndAnotherRun) {
     bool same_machine, same_run;
   };
   const Case cases[] = {
-      {here, here, here, here, here, true, true},  {here, there, here, here, here, false, true},
-      {"", here, here, "", here, true, true},       // the run that began the session
+      {here, here, here, here, here, true, true},
+      {here, there, here, here, here, false, true},
+      {"", here, here, "", here, true, false},  // nothing says which run was the last
+      {"", here, there, here, here, true, true},
       {here, "", here, there, here, true, false},   // a kexec came since
       {here, here, there, here, here, true, true},  // it is the last run that counts
-      {"", "", "", "", here, true, false},         {here, here, here, here, "", true, false},
+      {"", "", "", "", here, true, false},
+      {here, here, here, here, "", true, false},
       {here, here, "", "", "", true, false},
   };
   for (const Case& c : cases) {

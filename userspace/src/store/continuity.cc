@@ -182,8 +182,7 @@ BootClues CluesOf(const Environment& env, const Session& session) {
   if (session.info) {
     const SessionInfo& info = *session.info;
     clues.reset_count_then = info.reset_count;
-    const std::string& boot = info.last_boot.empty() ? info.boot : info.last_boot;
-    clues.same_run = !boot.empty() && boot == env.identity.boot;
+    clues.same_run = !info.last_boot.empty() && info.last_boot == env.identity.boot;
     clues.same_machine = info.machine.empty() || env.identity.machine.empty() ||
                          info.machine == env.identity.machine;
   }

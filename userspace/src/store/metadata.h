@@ -32,8 +32,8 @@ struct SessionInfo {
   // known. They help to identify machines and boots, but prove nothing.
   std::string machine;
   std::string boot;
-  // The same of the last run that the session was found to go on in: another
-  // than `boot` after a kexec. Empty in files of before: `boot` is meant.
+  // The same of the last run in which the session continued. After a kexec it
+  // differs from `boot`.
   std::string last_boot;
   std::string closed;  // when a later boot's session began; empty: not yet
 
@@ -69,10 +69,9 @@ std::string FormatSession(const SessionInfo& info);
 std::string FormatSegment(const SegmentInfo& info);
 const char* StateName(SegmentState state);  // "stored", "purged", "discarded"
 
-// Strict: every member must be there with its type, nothing else may be; only
-// "machine", "boot", "last_boot" and "closed" may be absent. A string has 256 bytes
-// at most, and there are 16 banks at most; their order is not kept.
-// `file` is the name errors give.
+// Strict: formatting the result gives `text` again. A string has 256 bytes at most,
+// and there are 16 banks at most, in the order of their names. `file` is the name
+// that errors give.
 Result<SessionInfo> ParseSession(std::string_view text, const std::string& file);
 Result<SegmentInfo> ParseSegment(std::string_view text, const std::string& file);
 

@@ -5,12 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <nlohmann/json.hpp>
+
+#include "store/own_json.h"
 
 namespace imasnap {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using own_json::Json;
+using own_json::OrderedJson;
 
 constexpr size_t kMaxStateSize = 1U << 20;
 constexpr size_t kMinKey = 16;
@@ -24,89 +26,29 @@ std::string SealOf(std::string_view body, std::string_view key) {
   return fmt::format("sha256 {}\n", HashBytes(HashAlg::kSha256, AsBytes(body)).Hex());
 }
 
-Json ToJson(const Checkpoint::BankState& state) {
-  Json pcrs = Json::object();
-  for (const auto& [pcr, value] : state.pcrs) {
-    pcrs[std::to_string(pcr)] = value.Hex();
-  }
+OrderedJson ToJson(const Checkpoint::BankState& state) {
   return {{"bank", std::string(HashName(state.bank.alg))},
           {"padded_sha1", state.bank.padded_sha1},
           {"unmapped", state.bank.unmapped},
-          {"pcrs", std::move(pcrs)}};
+          {"pcrs", own_json::FromPcrs(state.pcrs)}};
 }
 
-// Digests are empty where there is none; FormatCheckpoint() of the result shows
-// what was not hex at all.
-Digest ToDigest(const Json& json) {
-  const auto bytes = FromHex(json.get_ref<const std::string&>());
-  return bytes && bytes->size() <= kMaxDigestSize ? Digest::From(*bytes) : Digest();
-}
-
-// These throw what nlohmann-json throws over a wrong type; false where a value
-// makes no sense. Its get() would convert a number of any other type.
-uint64_t ToNumber(const Json& json) { return json.get_ref<const Json::number_unsigned_t&>(); }
-
-bool FromJson(const Json& json, uint32_t* out) {
-  const uint64_t number = ToNumber(json);
-  *out = static_cast<uint32_t>(number);
-  return number == *out;
-}
-
-bool FromJson(const Json& json, Checkpoint::BankState* state) {
-  const auto alg = HashFromName(json.at("bank").get_ref<const std::string&>());
-  if (!alg) {
-    return false;
+std::optional<Checkpoint::BankState> ToBankState(const Json& json) {
+  const auto alg = HashFromName(own_json::ToText(json.at("bank")));
+  auto pcrs = own_json::ToPcrs(json.at("pcrs"), kMaxPcr);
+  if (!alg || !pcrs || std::ranges::any_of(*pcrs, [&](const auto& pcr) {
+        return pcr.second.size != DigestSize(*alg);
+      })) {
+    return std::nullopt;
   }
-  state->bank = {.alg = *alg,
-                 .padded_sha1 = json.at("padded_sha1").get<bool>(),
-                 .unmapped = json.at("unmapped").get<bool>()};
-  for (const auto& [name, value] : json.at("pcrs").items()) {
-    const auto pcr = ParseDecimal(name);
-    const Digest digest = ToDigest(value);
-    if (!pcr || *pcr >= kMaxPcr || digest.size != DigestSize(*alg)) {
-      return false;
-    }
-    state->pcrs.emplace(static_cast<uint32_t>(*pcr), digest);
-  }
-  return true;
+  return Checkpoint::BankState{.bank = {.alg = *alg,
+                                        .padded_sha1 = json.at("padded_sha1").get<bool>(),
+                                        .unmapped = json.at("unmapped").get<bool>()},
+                               .pcrs = std::move(*pcrs)};
 }
 
 bool IsSha256OrEmpty(const Digest& digest) {
   return digest.size == 0 || digest.size == DigestSize(HashAlg::kSha256);
-}
-
-bool FromJson(const Json& json, Checkpoint* out) {
-  const Json& log = json.at("log");
-  out->identity.machine = log.at("machine").get<std::string>();
-  out->identity.boot = log.at("boot").get<std::string>();
-  out->identity.created = log.at("created").get<std::string>();
-  if (const Json& count = log.at("tpm_reset_count");
-      !count.is_null() && !FromJson(count, &out->identity.reset_count.emplace())) {
-    return false;
-  }
-  out->first_record = ToDigest(log.at("first_record"));
-  out->records = ToNumber(json.at("records"));
-  out->segment = ToNumber(json.at("segment"));
-  out->segment_sha256 = ToDigest(json.at("segment_sha256"));
-  out->aggregates = ToNumber(json.at("aggregates"));
-  out->violations = ToNumber(json.at("violations"));
-  out->attempt = ToNumber(json.at("attempt"));
-  out->aggregate = ToDigest(json.at("aggregate"));
-  for (const Json& bank : json.at("banks")) {
-    if (!FromJson(bank, &out->banks.emplace_back())) {
-      return false;
-    }
-  }
-  for (const auto& [name, quote] : json.at("quotes").items()) {
-    auto& seen = out->quotes[name];
-    if (!FromJson(quote.at("reset_count"), &seen.reset_count) ||
-        !FromJson(quote.at("restart_count"), &seen.restart_count)) {
-      return false;
-    }
-    seen.clock = ToNumber(quote.at("clock"));
-  }
-  return IsSha256OrEmpty(out->first_record) && IsSha256OrEmpty(out->segment_sha256) &&
-         IsSha256OrEmpty(out->aggregate);
 }
 
 // Whether the values fit together.
@@ -125,6 +67,43 @@ bool IsConsistent(const Checkpoint& c) {
   }
   return c.segment != 0 && c.segment_sha256.size != 0 && c.first_record.size != 0 &&
          !c.banks.empty() && (c.attempt != 0) == (c.aggregate.size != 0);
+}
+
+std::optional<Checkpoint> ToCheckpoint(const Json& json) {
+  Checkpoint out;
+  const Json& log = json.at("log");
+  out.identity.machine = own_json::ToText(log.at("machine"));
+  out.identity.boot = own_json::ToText(log.at("boot"));
+  out.identity.created = own_json::ToText(log.at("created"));
+  if (const auto count = own_json::ToNumberOrNull(log.at("tpm_reset_count"))) {
+    out.identity.reset_count = static_cast<uint32_t>(*count);
+  }
+  out.first_record = own_json::ToDigest(log.at("first_record"));
+  out.records = own_json::ToNumber(json.at("records"));
+  out.segment = own_json::ToNumber(json.at("segment"));
+  out.segment_sha256 = own_json::ToDigest(json.at("segment_sha256"));
+  out.aggregates = own_json::ToNumber(json.at("aggregates"));
+  out.violations = own_json::ToNumber(json.at("violations"));
+  out.attempt = own_json::ToNumber(json.at("attempt"));
+  out.aggregate = own_json::ToDigest(json.at("aggregate"));
+  for (const Json& bank : json.at("banks")) {
+    auto state = ToBankState(bank);
+    if (!state) {
+      return std::nullopt;
+    }
+    out.banks.push_back(std::move(*state));
+  }
+  for (const auto& [name, quote] : json.at("quotes").items()) {
+    out.quotes[name] = {
+        .reset_count = static_cast<uint32_t>(own_json::ToNumber(quote.at("reset_count"))),
+        .restart_count = static_cast<uint32_t>(own_json::ToNumber(quote.at("restart_count"))),
+        .clock = own_json::ToNumber(quote.at("clock"))};
+  }
+  if (!IsSha256OrEmpty(out.first_record) || !IsSha256OrEmpty(out.segment_sha256) ||
+      !IsSha256OrEmpty(out.aggregate) || !IsConsistent(out)) {
+    return std::nullopt;
+  }
+  return out;
 }
 
 Result<std::string> ReadOwn(FileSystem& fs, const std::string& path, uint32_t caller,
@@ -200,15 +179,14 @@ Error StateRefused(const std::string& path, const std::string& why) {
 }
 
 std::string FormatCheckpoint(const Checkpoint& checkpoint) {
-  Json json;
+  OrderedJson json;
   json["format"] = kCheckpointFormat;
   const LogIdentity& identity = checkpoint.identity;
-  json["log"] = {
-      {"machine", identity.machine},
-      {"boot", identity.boot},
-      {"created", identity.created},
-      {"tpm_reset_count", identity.reset_count ? Json(*identity.reset_count) : Json(nullptr)},
-      {"first_record", checkpoint.first_record.Hex()}};
+  json["log"] = {{"machine", identity.machine},
+                 {"boot", identity.boot},
+                 {"created", identity.created},
+                 {"tpm_reset_count", own_json::OrNull(identity.reset_count)},
+                 {"first_record", checkpoint.first_record.Hex()}};
   json["records"] = checkpoint.records;
   json["segment"] = checkpoint.segment;
   json["segment_sha256"] = checkpoint.segment_sha256.Hex();
@@ -216,40 +194,21 @@ std::string FormatCheckpoint(const Checkpoint& checkpoint) {
   json["violations"] = checkpoint.violations;
   json["attempt"] = checkpoint.attempt;
   json["aggregate"] = checkpoint.aggregate.Hex();
-  json["banks"] = Json::array();
+  json["banks"] = OrderedJson::array();
   for (const Checkpoint::BankState& state : checkpoint.banks) {
     json["banks"].push_back(ToJson(state));
   }
-  json["quotes"] = Json::object();
+  json["quotes"] = OrderedJson::object();
   for (const auto& [name, quote] : checkpoint.quotes) {
     json["quotes"][name] = {{"reset_count", quote.reset_count},
                             {"restart_count", quote.restart_count},
                             {"clock", quote.clock}};
   }
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
 }
 
 Result<Checkpoint> ParseCheckpoint(std::string_view text, const std::string& file) {
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) {
-    return FileError(ErrorCode::kMalformed, file, "is not a JSON object");
-  }
-  if (const auto format = json.find("format");
-      format == json.end() || *format != kCheckpointFormat) {
-    return FileError(ErrorCode::kMalformed, file,
-                     fmt::format("is not of format {}", kCheckpointFormat));
-  }
-  Checkpoint checkpoint;
-  try {  // nlohmann-json reports wrong types by exception
-    // That it reads back as the same text leaves room for nothing else in it.
-    if (FromJson(json, &checkpoint) && IsConsistent(checkpoint) &&
-        FormatCheckpoint(checkpoint) == text) {
-      return checkpoint;
-    }
-  } catch (const Json::exception& problem) {
-    return FileError(ErrorCode::kMalformed, file, problem.what());
-  }
-  return FileError(ErrorCode::kMalformed, file, "is not in the form in which a state is written");
+  return own_json::Read(text, file, kCheckpointFormat, ToCheckpoint, FormatCheckpoint);
 }
 
 Result<std::string> LoadStateKey(FileSystem& fs, const std::string& path, uint32_t caller) {
