@@ -165,20 +165,6 @@ def _stamp(base: Base, flavour: Flavour, identity: str) -> str:
     return digest.hexdigest()
 
 
-def _move_tools(origin: Path, obj: Path) -> None:
-    """Tell the copied tools where they are now.
-
-    Their rules name absolute paths. Without this objtool is built anew, and
-    because of it every object of the kernel.
-    """
-    moves = ((origin, obj), (origin.parent, obj.parent))
-    for rule in (obj / "tools").rglob(".*.cmd"):
-        text = rule.read_text()
-        for old, new in moves:
-            text = text.replace(f"{old}/", f"{new}/")
-        rule.write_text(text)
-
-
 def copy_objects(origin: Path, obj: Path) -> None:
     """Start OBJ as a copy of another object directory.
 

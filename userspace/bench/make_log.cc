@@ -108,7 +108,11 @@ class Machine {
 
  private:
   Machine(FileSystem& fs, const Arguments& arguments, Replay replay)
-      : fs_(fs), arguments_(arguments), replay_(std::move(replay)), random_(arguments.seed) {}
+      : fs_(fs), arguments_(arguments), replay_(std::move(replay)), random_(arguments.seed) {
+    for (const HashAlg alg : replay_.DigestAlgs(HashAlg::kSha1)) {
+      hashers_.emplace_back(alg);
+    }
+  }
 
   Result<OutFile> OpenKernel(const std::string& directory) {
     const std::string ima = directory + "/securityfs/ima";
@@ -187,12 +191,14 @@ class Machine {
       record.pcr = kPcr;
       record.template_name = name;
       record.template_data = data_;
-      Digest digest = Digest::Filled(DigestSize(HashAlg::kSha1), std::byte{0});
-      if (!violation) {
-        digest = TemplateDigest(record, &sha1_);
+      std::vector<Digest> digests;
+      for (Hasher& hasher : hashers_) {
+        digests.push_back(TemplateDigest(record, &hasher));
       }
+      const Digest digest =
+          violation ? Digest::Filled(DigestSize(HashAlg::kSha1), std::byte{0}) : digests[0];
       record.digest = digest.view();
-      IMASNAP_RETURN_IF_ERROR(replay_.Add(record, HashAlg::kSha1));
+      IMASNAP_RETURN_IF_ERROR(replay_.Add(record, HashAlg::kSha1, digests));
       AppendBytes(digest.view(), &bytes);
       AppendField(AsBytes(name), &bytes);
       AppendField(data_, &bytes);
@@ -255,7 +261,7 @@ class Machine {
   FileSystem& fs_;
   const Arguments& arguments_;
   Replay replay_;
-  Hasher sha1_{HashAlg::kSha1};
+  std::vector<Hasher> hashers_;  // of replay_'s digests
   std::mt19937_64 random_;
   std::string aggregate_;  // due as the next record
   Bytes data_;

@@ -36,7 +36,6 @@ class ViewKeeper {
   // Mounts the view that `env` names, and mounts it again if that changed or the view
   // died. A failure is logged once, and mounting is tried again later.
   void Keep(const Environment& env, Time now);
-  bool serving() const { return view_ != nullptr && view_->alive(); }
 
  private:
   void Fail(const std::string& why, Time now);

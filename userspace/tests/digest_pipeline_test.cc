@@ -10,6 +10,7 @@
 #include "log/record_format.h"
 #include "log/replay.h"
 #include "log_builder.h"
+#include "replay_record.h"
 
 namespace imasnap {
 namespace {
@@ -21,6 +22,7 @@ using testing::EveryTemplate;
 using testing::HashOf;
 using ::testing::HasSubstr;
 using testing::NgRecord;
+using testing::ReplayRecord;
 using testing::Violation;
 
 // Gives a log piece by piece: each piece is followed by one end, the last by
@@ -169,7 +171,7 @@ void ExpectTheSame(const std::vector<Bytes>& pieces, int last_errno,
   // Once more than there are ends, to see that the last one stays.
   for (size_t i = 0; i <= pieces.size(); ++i) {
     const Told expected =
-        Tell(&reader, [&](const Record& record) { return plain.Add(record, HashAlg::kSha1); });
+        Tell(&reader, [&](const Record& record) { return ReplayRecord(&plain, record); });
     const Told told = Tell(pipeline.get(), [&](const Record& record) {
       return piped.Add(record, HashAlg::kSha1, pipeline->digests());
     });
@@ -314,7 +316,7 @@ TEST(DigestPipelineTest, ReadsFileAfterFile) {
       LogReader reader(source, {}, "file");
       pipeline.NextFile();
       const Told expected =
-          Tell(&reader, [&](const Record& record) { return plain.Add(record, HashAlg::kSha1); });
+          Tell(&reader, [&](const Record& record) { return ReplayRecord(&plain, record); });
       const Told told = Tell(&pipeline, [&](const Record& record) {
         return piped.Add(record, HashAlg::kSha1, pipeline.digests());
       });

@@ -13,6 +13,7 @@
 #include "log/record_format.h"
 #include "log/replay.h"
 #include "log_builder.h"
+#include "replay_record.h"
 
 namespace imasnap {
 namespace {
@@ -111,7 +112,8 @@ TEST_P(ForeignLogTest, EveryBitFlipFailsOrChangesThePcrs) {
     Replay pcrs({{.alg = HashAlg::kSha256}});
     while (true) {
       auto next = reader.Next();
-      if (!next.ok() || (*next != nullptr && !pcrs.Add(**next, GetParam()).ok())) {
+      if (!next.ok() ||
+          (*next != nullptr && !testing::ReplayRecord(&pcrs, **next, GetParam()).ok())) {
         return std::nullopt;
       }
       if (*next == nullptr) {

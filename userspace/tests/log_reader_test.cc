@@ -7,6 +7,7 @@
 #include "log/record_format.h"
 #include "log/replay.h"
 #include "log_builder.h"
+#include "replay_record.h"
 
 namespace imasnap {
 namespace {
@@ -17,6 +18,7 @@ using testing::EveryTemplate;
 using ::testing::HasSubstr;
 using testing::ImaRecord;
 using testing::NgRecord;
+using testing::ReplayRecord;
 
 // Delivers its bytes one at a time, the hardest case for a streaming reader.
 class DripSource : public ByteSource {
@@ -170,7 +172,7 @@ TEST(LogReaderTest, EveryBitFlipIsNoticed) {
       if (*next == nullptr) {
         break;
       }
-      if (!pcrs.Add(**next, HashAlg::kSha1).ok()) {
+      if (!ReplayRecord(&pcrs, **next).ok()) {
         return std::nullopt;
       }
     }

@@ -7,6 +7,7 @@
 #include "log/log_reader.h"
 #include "log/replay.h"
 #include "log_builder.h"
+#include "replay_record.h"
 
 namespace imasnap {
 namespace {
@@ -14,6 +15,7 @@ namespace {
 using testing::BuiltRecord;
 using ::testing::HasSubstr;
 using testing::ImaRecord;
+using testing::ReplayRecord;
 using testing::Violation;
 
 Result<uint64_t> CountRecords(const Bytes& log, LogReader::Check check) {
@@ -69,7 +71,7 @@ TEST(RecordLimitsTest, DigestWithAnyBitSetIsNoViolation) {
     ASSERT_TRUE(record.ok());
     EXPECT_FALSE((*record)->IsViolation()) << bit;
     Replay replay({{.alg = HashAlg::kSha256}});
-    const Status added = replay.Add(**record, HashAlg::kSha1);
+    const Status added = ReplayRecord(&replay, **record);
     ASSERT_FALSE(added.ok()) << bit;
     EXPECT_EQ(added.error().code, ErrorCode::kMismatch);
     EXPECT_THAT(added.error().message, HasSubstr("is not that of the record's data"));

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "log_builder.h"
+#include "replay_record.h"
 
 namespace imasnap {
 namespace {
@@ -15,6 +16,7 @@ using testing::EveryTemplate;
 using testing::HashOf;
 using ::testing::HasSubstr;
 using testing::NgRecord;
+using testing::ReplayRecord;
 using testing::Violation;
 
 Digest Extend(HashAlg alg, const Digest& old, ByteView with) {
@@ -34,7 +36,7 @@ Replay MustReplay(const Bytes& log, const std::vector<Bank>& banks) {
     if (!next.ok() || *next == nullptr) {
       return replay;
     }
-    EXPECT_TRUE(replay.Add(**next, HashAlg::kSha1).ok());
+    EXPECT_TRUE(ReplayRecord(&replay, **next).ok());
   }
 }
 
@@ -105,9 +107,9 @@ TEST(ReplayTest, WrongHeaderDigestIsAMismatchThatExtendsNothing) {
   SpanSource source(log);
   LogReader reader(source, {}, "log");
   Replay replay({{.alg = HashAlg::kSha256}});
-  ASSERT_TRUE(replay.Add(**reader.Next(), HashAlg::kSha1).ok());
+  ASSERT_TRUE(ReplayRecord(&replay, **reader.Next()).ok());
   const Digest before = replay.Value(0, 10);
-  const Status status = replay.Add(**reader.Next(), HashAlg::kSha1);
+  const Status status = ReplayRecord(&replay, **reader.Next());
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().code, ErrorCode::kMismatch);
   EXPECT_EQ(status.error().record, 2U);

@@ -83,28 +83,11 @@ void Replay::PlanFor(HashAlg header_alg) {
     return;
   }
   planned_ = header_alg;
-  hashers_.clear();
   const std::vector<HashAlg> algs = DigestAlgs(header_alg);
   for (BankState& state : banks_) {
     const auto it = std::ranges::find(algs, DigestAlg(state.bank));
     state.digest_index = static_cast<size_t>(it - algs.begin());
   }
-}
-
-Status Replay::Add(const Record& record, HashAlg header_alg) {
-  PlanFor(header_alg);
-  if (hashers_.empty()) {
-    for (const HashAlg alg : DigestAlgs(header_alg)) {
-      hashers_.emplace_back(alg);
-    }
-    digests_.resize(hashers_.size());
-  }
-  if (!record.IsViolation()) {
-    for (size_t i = 0; i < hashers_.size(); ++i) {
-      digests_[i] = TemplateDigest(record, &hashers_[i]);
-    }
-  }
-  return Add(record, header_alg, digests_);
 }
 
 Status Replay::Add(const Record& record, HashAlg header_alg, std::span<const Digest> digests) {

@@ -50,14 +50,11 @@ class Replay {
   void Resume(const std::vector<std::map<uint32_t, Digest>>& pcrs, uint64_t records,
               uint64_t violations);
 
-  // Extends the record's PCR in every bank. `header_alg` is the algorithm of
-  // the digests in the log's records. A header digest that is not the digest of
-  // the record's data is a kMismatch error that gives record, offset, expected
-  // and found; nothing is extended then.
-  Status Add(const Record& record, HashAlg header_alg);
-
-  // The same with the record's template digests in the algorithms and the order
-  // of DigestAlgs(); those of a violation are not looked at.
+  // Extends the record's PCR in every bank. `header_alg` is the algorithm of the
+  // digests in the log's records. `digests` are the record's template digests, in
+  // the algorithms and the order of DigestAlgs(); those of a violation are not used.
+  // If the digest in the record differs from the first of them, the error is
+  // kMismatch with record, offset, expected and found, and nothing is extended.
   Status Add(const Record& record, HashAlg header_alg, std::span<const Digest> digests);
   // The algorithms of the digests that Add() needs: `header_alg`, then those of the
   // banks.
@@ -94,8 +91,6 @@ class Replay {
 
   std::vector<BankState> banks_;
   std::optional<HashAlg> planned_;  // the header's algorithm that digest_index is for
-  std::vector<Hasher> hashers_;     // for template digests, as DigestAlgs(planned_)
-  std::vector<Digest> digests_;     // of the current record, the same
   uint64_t used_ = 0;
   uint64_t records_ = 0;
   uint64_t violations_ = 0;

@@ -22,8 +22,6 @@ struct TakeResult {
   uint64_t attempt = kNoAttempt;  // none with staging
   // Nothing with mark, or if there was no record to take (with staging).
   std::optional<SegmentInfo> segment;
-  // What was repaired or is worth knowing, one sentence each.
-  std::vector<std::string> notes;
 };
 
 // Takes a snapshot now. With `mark` the aggregate is recorded and nothing is stored or
