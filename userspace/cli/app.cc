@@ -23,20 +23,20 @@ Result<int> Run(const CommandLine& line, const Host& host) {
   if (global.store) {
     IMASNAP_ASSIGN(config.store, StoreOption(*global.store));
   }
-  std::optional<SecurityFs> uncovered;
-  if (host.uncover_securityfs && line.kernel) {
+  std::optional<SecurityFs> kernel_files;
+  if (host.reach_overmounted && line.kernel) {
     IMASNAP_ASSIGN(SecurityFs opened,
-                   SecurityFs::Open(global.securityfs, SecurityFs::When::kCovered));
-    uncovered.emplace(std::move(opened));
+                   SecurityFs::Open(global.securityfs, SecurityFs::When::kOvermounted));
+    kernel_files.emplace(std::move(opened));
   }
   TerminalProgress progress(host.err_is_terminal ? &host.err : nullptr);
   Environment env{
       .fs = host.fs,
       .config = std::move(config),
-      .securityfs = uncovered ? uncovered->path() : global.securityfs,
+      .securityfs = kernel_files ? kernel_files->path() : global.securityfs,
       .now = host.now,
       .kernel_release = host.kernel_release,
-      .reset_count = ToldOnce([&host, &global] { return host.reset_count(global.tcti); }),
+      .reset_count = CachedResetCount([&host, &global] { return host.reset_count(global.tcti); }),
       .owner = host.owner,
       .identity = host.identity,
       .on_progress = [&progress](uint64_t records) { return progress.Show(records); },

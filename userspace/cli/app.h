@@ -43,7 +43,7 @@ struct Host {
   std::string kernel_release;
   MachineIdentity identity{};
   // Looks for the kernel's files underneath what is mounted over them.
-  bool uncover_securityfs = false;
+  bool reach_overmounted = false;
   bool err_is_terminal = false;  // then long work shows its progress there
   bool out_is_terminal = false;
   std::function<Result<std::unique_ptr<PcrReader>>(const std::string& tcti)> open_tpm;

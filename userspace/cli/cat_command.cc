@@ -4,10 +4,10 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/json.h"
+#include "store/boot_log.h"
 #include "store/completeness.h"
 #include "store/log_parts.h"
 #include "store/log_writer.h"
-#include "store/session.h"
 
 namespace imasnap::cli {
 namespace {
@@ -54,17 +54,17 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
     return MakeError(ErrorCode::kUsage,
                      "--json goes with neither --ascii nor --hash; leave one out");
   }
-  IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
-  if (view.gap) {
-    return FileError(ErrorCode::kMismatch, view.live_path,
+  IMASNAP_ASSIGN(BootLog boot_log, OpenBootLog(context.env));
+  if (boot_log.gap) {
+    return FileError(ErrorCode::kMismatch, boot_log.live_path,
                      "does not go on from the last segment stored; 'ima-snapshot show live' shows "
                      "what is there");
   }
-  std::vector<LogPart> parts = PartsOf(context.env, view);
+  std::vector<LogPart> parts = PartsOf(context.env, boot_log);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, arguments.from));
   // Copied while the lock is held, so that a slow reader does not block snapshots.
-  IMASNAP_ASSIGN(std::unique_ptr<File> live, Spool(context.env.fs, *view.live));
-  view.lock.reset();
+  IMASNAP_ASSIGN(std::unique_ptr<File> live, Spool(context.env.fs, *boot_log.live));
+  boot_log.lock.reset();
   parts.back().open = [&live]() -> Result<std::unique_ptr<File>> { return std::move(live); };
   std::ostream& out = context.host.out;
   if (context.options.json) {

@@ -5,8 +5,8 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "log/record_format.h"
+#include "store/boot_log.h"
 #include "store/log_parts.h"
-#include "store/session.h"
 
 namespace imasnap::cli {
 namespace {
@@ -72,16 +72,16 @@ Result<Shown> OpenSegment(const Environment& env, const std::string& name) {
 
 // A copy, so that a slow reader does not block snapshots.
 Result<Shown> OpenKernelList(const Environment& env, bool staged) {
-  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
-  const std::vector<LogPart> parts = PartsOf(env, view);
-  const LogPart* const before = view.staged ? &parts[parts.size() - 2] : nullptr;
+  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLog(env));
+  const std::vector<LogPart> parts = PartsOf(env, boot_log);
+  const LogPart* const before = boot_log.staged ? &parts[parts.size() - 2] : nullptr;
   if (staged && before == nullptr) {
     return MakeError(ErrorCode::kUsage, "nothing is staged");
   }
   const LogPart& part = staged ? *before : parts.back();
   Shown shown{.file = nullptr, .path = part.path};
-  if (!view.segments.empty() && view.segments.back().info) {
-    shown.before = view.segments.back().info->last_record;
+  if (!boot_log.segments.empty() && boot_log.segments.back().info) {
+    shown.before = boot_log.segments.back().info->last_record;
   }
   if (!staged && before != nullptr) {
     IMASNAP_ASSIGN(const uint64_t records, CountRecords(*before));

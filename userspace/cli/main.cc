@@ -22,7 +22,7 @@ int main(int argc, char** argv) try {
       .now = imasnap::UtcNow,
       .kernel_release = imasnap::KernelRelease(),
       .identity = imasnap::ReadMachineIdentity(*fs),
-      .uncover_securityfs = true,
+      .reach_overmounted = true,
       .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
       .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
       .open_tpm =

@@ -11,8 +11,8 @@
 #include "cli/quote_json.h"
 #include "log/log_reader.h"
 #include "log/replay.h"
+#include "store/boot_log.h"
 #include "store/log_parts.h"
-#include "store/session.h"
 #include "tpm/quote.h"
 
 namespace imasnap::cli {
@@ -72,8 +72,8 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
 // The PCRs that the records of the log extend: a verifier needs all of them.
 Result<std::set<uint32_t>> ImaPcrs(const Environment& env) {
   std::set<uint32_t> pcrs;
-  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
-  for (const LogPart& part : PartsOf(env, view)) {
+  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLog(env));
+  for (const LogPart& part : PartsOf(env, boot_log)) {
     if (part.missing || part.discarded) {
       continue;
     }

@@ -5,7 +5,7 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "snapshot/staging.h"
-#include "store/session.h"
+#include "store/boot_log.h"
 
 namespace imasnap::cli {
 namespace {

@@ -6,8 +6,8 @@
 #include "cli/quote_json.h"
 #include "cli/verify_quote.h"
 #include "cli/verify_report.h"
+#include "store/boot_log.h"
 #include "store/log_parts.h"
-#include "store/session.h"
 #include "verify/checkpoint.h"
 #include "verify/copied_store.h"
 #include "verify/fixed_pcrs.h"
@@ -78,11 +78,11 @@ Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments) {
     log.identity = std::move(copied.identity);
     return log;
   }
-  IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
-  log.parts = PartsOf(context.env, view);
-  log.lock = std::move(view.lock);
-  log.identity = view.session && view.session->info
-                     ? IdentityOf(*view.session->info)
+  IMASNAP_ASSIGN(BootLog boot_log, OpenBootLog(context.env));
+  log.parts = PartsOf(context.env, boot_log);
+  log.lock = std::move(boot_log.lock);
+  log.identity = boot_log.session && boot_log.session->info
+                     ? IdentityOf(*boot_log.session->info)
                      : LogIdentity{.machine = context.env.identity.machine,
                                    .boot = {},
                                    .created = {},

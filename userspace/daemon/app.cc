@@ -64,18 +64,18 @@ Result<Config> Load(const Host& host, const Options& options) {
 Status Serve(const Host& host, const Options& options, Log* log) {
   IMASNAP_ASSIGN(const std::unique_ptr<Loop> loop, Loop::Create());
   IMASNAP_ASSIGN(const std::unique_ptr<Worker> worker, Worker::Create());
-  std::optional<SecurityFs> uncovered;
-  if (host.uncover_securityfs) {
+  std::optional<SecurityFs> kernel_files;
+  if (host.reach_overmounted) {
     IMASNAP_ASSIGN(SecurityFs opened,
                    SecurityFs::Open(options.securityfs, SecurityFs::When::kAlways));
-    uncovered.emplace(std::move(opened));
+    kernel_files.emplace(std::move(opened));
   }
   const Environment env{
       .fs = host.fs,
-      .securityfs = uncovered ? uncovered->path() : options.securityfs,
+      .securityfs = kernel_files ? kernel_files->path() : options.securityfs,
       .now = host.now,
       .kernel_release = host.kernel_release,
-      .reset_count = ToldOnce([&host, &options] { return host.reset_count(options.tcti); }),
+      .reset_count = CachedResetCount([&host, &options] { return host.reset_count(options.tcti); }),
       .owner = host.owner,
       .identity = host.identity,
   };

@@ -34,7 +34,7 @@ struct Host {
   std::string kernel_release;
   MachineIdentity identity{};
   // Reaches the kernel's files underneath what is, or will be, mounted over them.
-  bool uncover_securityfs = false;
+  bool reach_overmounted = false;
   // The reset count; nothing without a TPM.
   std::function<std::optional<uint32_t>(const std::string& tcti)> reset_count;
   Mounter mount;

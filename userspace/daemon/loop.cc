@@ -113,7 +113,7 @@ int Loop::OnTimer(sd_event_source*, uint64_t, void* loop) {
 
 int Loop::OnWatchdog(sd_event_source* source, uint64_t, void* loop) {
   auto* self = static_cast<Loop*>(loop);
-  if (self->service_->GetsOn()) {
+  if (self->service_->MakesProgress()) {
     sd_notify(0, "WATCHDOG=1");
   }
   const int set = sd_event_source_set_time_relative(

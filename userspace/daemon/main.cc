@@ -22,7 +22,7 @@ class View : public imasnap::daemon::ServedView {
 
 imasnap::Result<std::unique_ptr<imasnap::daemon::ServedView>> MountView(
     const imasnap::Environment& env, const std::string& directory,
-    const imasnap::daemon::Say& say) {
+    const imasnap::daemon::WarningSink& warn) {
   imasnap::ViewOptions options;
   options.log = say;
   IMASNAP_ASSIGN(std::unique_ptr<imasnap::ViewServer> server,
@@ -44,7 +44,7 @@ int main(int argc, char** argv) try {
       .now = imasnap::UtcNow,
       .kernel_release = imasnap::KernelRelease(),
       .identity = imasnap::ReadMachineIdentity(*fs),
-      .uncover_securityfs = true,
+      .reach_overmounted = true,
       .reset_count = imasnap::ReadResetCount,
       .mount = MountView,
   };

@@ -150,13 +150,13 @@ Time Service::Tick(Time now) {
     StartSnapshot(*counts, decision.reason);
     return kNever;
   }
-  TellIdle(*counts);
+  NotifyIdle(*counts);
   return now + decision.look_again;
 }
 
-void Service::TellIdle(const Counts& counts) {
-  TellStatus(fmt::format("{} in memory; last snapshot: {}; next at {}",
-                         Counted(counts.records, "record"), last_text_, limits_.ToString()));
+void Service::NotifyIdle(const Counts& counts) {
+  NotifyStatus(fmt::format("{} in memory; last snapshot: {}; next at {}",
+                           Counted(counts.records, "record"), last_text_, limits_.ToString()));
 }
 
 void Service::StartSnapshot(const Counts& counts, Reason reason) {
@@ -165,7 +165,7 @@ void Service::StartSnapshot(const Counts& counts, Reason reason) {
     const std::string doing = fmt::format("taking a snapshot of {} ({})",
                                           Counted(counts.records, "record"), ReasonName(reason));
     log_->Write(LOG_DEBUG, doing);
-    TellStatus(doing);
+    NotifyStatus(doing);
   }
   worker_->Start(env_, only_mark());
 }
@@ -184,7 +184,7 @@ void Service::SnapshotDone(Time now) {
     Failed(outcome.result.error(), now);
   }
   if (next_config_ && !stopping_) {
-    Adopt(*next_config_, now);
+    ApplyConfig(*next_config_, now);
     next_config_.reset();
   }
 }
@@ -199,7 +199,7 @@ void Service::Succeeded(const Outcome& outcome, Time now) {
   const auto left = ReadCounts();
   trigger_.Taken(left.ok() && only_mark() ? *left : Counts{});
   if (left.ok()) {
-    TellIdle(*left);
+    NotifyIdle(*left);
   }
 }
 
@@ -255,7 +255,7 @@ void Service::Failed(const Error& error, Time now) {
               {{"ERRNO", std::to_string(error.errno_value)},
                {"IMA_FAILURES", std::to_string(backoff_.failures())}});
   last_error_ = error;
-  TellStatus("no snapshot: " + text);
+  NotifyStatus("no snapshot: " + text);
 }
 
 void Service::TroubleIsOver() {
@@ -278,7 +278,7 @@ void Service::Locked(Time now) {
                             "taken (lslocks(8) tells who holds it)",
                             env_.config.lock_file, Seconds(now - *locked_since_)));
   }
-  TellStatus(fmt::format("waiting for {}", env_.config.lock_file));
+  NotifyStatus(fmt::format("waiting for {}", env_.config.lock_file));
 }
 
 void Service::Reload(Time now) {
@@ -293,12 +293,12 @@ void Service::Reload(Time now) {
   } else if (worker_->running()) {
     next_config_ = std::move(*config);
   } else {
-    Adopt(*config, now);
+    ApplyConfig(*config, now);
   }
   parts_.notify("READY=1");
 }
 
-void Service::Adopt(const Config& config, Time now) {
+void Service::ApplyConfig(const Config& config, Time now) {
   const Config old = env_.config;
   const bool other_store = !SameStore(old, config);
   env_.config = config;
@@ -325,20 +325,20 @@ void Service::Stop() {
   parts_.notify("STOPPING=1");
   if (worker_->running()) {
     worker_->Cancel();
-    TellStatus("stopping: the snapshot that runs is ended first");
+    NotifyStatus("stopping: the snapshot that runs is ended first");
   } else {
-    TellStatus("stopping");
+    NotifyStatus("stopping");
   }
 }
 
-bool Service::GetsOn() {
+bool Service::MakesProgress() {
   const uint64_t progress = worker_->progress();
-  const bool gets_on = !worker_->running() || progress != seen_progress_;
+  const bool makes_progress = !worker_->running() || progress != seen_progress_;
   seen_progress_ = progress;
-  return gets_on;
+  return makes_progress;
 }
 
-void Service::TellStatus(const std::string& doing) {
+void Service::NotifyStatus(const std::string& doing) {
   if (doing != status_) {
     status_ = doing;
     parts_.notify("STATUS=" + doing);

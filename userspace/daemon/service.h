@@ -52,11 +52,11 @@ class Service {
   // Stopped, and nothing runs any more.
   bool finished() const { return stopping_ && !worker_->running(); }
   // Whether the service works; called at intervals.
-  bool GetsOn();
+  bool MakesProgress();
 
  private:
   Result<Counts> ReadCounts();
-  void Adopt(const Config& config, Time now);
+  void ApplyConfig(const Config& config, Time now);
   void UseLimits();
   Status PrepareStore(Time now);
   void StartSnapshot(const Counts& counts, Reason reason);
@@ -65,8 +65,8 @@ class Service {
   void Failed(const Error& error, Time now);
   void Locked(Time now);
   void TroubleIsOver();
-  void TellIdle(const Counts& counts);
-  void TellStatus(const std::string& doing);
+  void NotifyIdle(const Counts& counts);
+  void NotifyStatus(const std::string& doing);
   void LogNotes(const std::vector<std::string>& notes);
   bool only_mark() const { return env_.config.mode == SnapshotMode::kMark; }
 

@@ -24,10 +24,10 @@ class ServedView {
 };
 
 // Gets one sentence at a time, from any thread.
-using Say = std::function<void(const std::string&)>;
+using WarningSink = std::function<void(const std::string&)>;
 
 using Mounter = std::function<Result<std::unique_ptr<ServedView>>(
-    const Environment& env, const std::string& directory, const Say& say)>;
+    const Environment& env, const std::string& directory, const WarningSink& warn)>;
 
 class ViewKeeper {
  public:

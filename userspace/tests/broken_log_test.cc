@@ -102,18 +102,18 @@ TEST(WholeLogTest, SegmentThatChangesLaterIsAnErrorWhereItIsRead) {
   const size_t at = world.fs.Find(world.SegmentPath(1) + ".ima")->data.size() - 2000;
   FlipByte(&world, 1, at);
   Bytes buffer(100);
-  EXPECT_TRUE((*log)->state()->Read({}, 0, buffer).ok());
+  EXPECT_TRUE((*log)->index()->Read({}, 0, buffer).ok());
   for (const ViewFormat& format : Formats()) {
-    const uint64_t end = (*log)->state()->end.BytesIn(format);
+    const uint64_t end = (*log)->index()->end.BytesIn(format);
     Bytes all(end);
-    const auto got = (*log)->state()->Read(format, 0, all);
+    const auto got = (*log)->index()->Read(format, 0, all);
     ASSERT_FALSE(got.ok());
     EXPECT_EQ(got.error().code, ErrorCode::kMismatch);
     EXPECT_THAT(got.error().ToString(), HasSubstr("00000001.ima"));
   }
   // Cut short it is no end of the log either.
   world.fs.Find(world.SegmentPath(1) + ".ima")->data.resize(at);
-  const auto got = (*log)->state()->Read({}, at - 10, buffer);
+  const auto got = (*log)->index()->Read({}, at - 10, buffer);
   ASSERT_FALSE(got.ok());
   EXPECT_THAT(got.error().ToString(), HasSubstr("early"));
 }
@@ -128,7 +128,7 @@ TEST(WholeLogTest, SegmentWhoseInodeAloneChangesIsReadOn) {
   ++node->changed;
   const size_t length = node->data.size() - 100;
   Bytes buffer(length);
-  const auto got = (*log)->state()->Read({}, 7, buffer);
+  const auto got = (*log)->index()->Read({}, 7, buffer);
   ASSERT_TRUE(got.ok());
   ASSERT_EQ(*got, length);
   EXPECT_TRUE(std::equal(buffer.begin(), buffer.end(), node->data.begin() + 7));
@@ -140,7 +140,7 @@ TEST(WholeLogTest, PurgeOutsideOfTheProtocolIsAnErrorThatStays) {
   ASSERT_TRUE(world.Take().ok());
   auto log = Open(&world);
   ASSERT_TRUE(log.ok());
-  const auto before = (*log)->state();
+  const auto before = (*log)->index();
   world.kernel.MeasureFiles(3);
   {
     auto file = world.kernel.Open("snapshot", "snapshot", true);
@@ -154,7 +154,7 @@ TEST(WholeLogTest, PurgeOutsideOfTheProtocolIsAnErrorThatStays) {
     const Status refreshed = (*log)->Refresh();
     ASSERT_FALSE(refreshed.ok());
     EXPECT_THAT(refreshed.error().ToString(), HasSubstr("lock protocol"));
-    EXPECT_EQ((*log)->state(), before);
+    EXPECT_EQ((*log)->index(), before);
     world.kernel.MeasureFiles(1);
   }
 }
@@ -184,7 +184,7 @@ TEST(WholeLogTest, FailureOfAnyCallOfARefreshChangesNothing) {
         ASSERT_TRUE(world.Take().ok());
       }
       world.kernel.MeasureFiles(20);
-      const auto before = (*log)->state();
+      const auto before = (*log)->index();
       world.fs.Arm({.call = call, .kind = Fault::Kind::kError, .errno_value = EIO});
       const Status refreshed = (*log)->Refresh();
       const bool hit = world.fs.fault_hit();
@@ -192,7 +192,7 @@ TEST(WholeLogTest, FailureOfAnyCallOfARefreshChangesNothing) {
       world.fs.Arm({});
       if (hit) {
         EXPECT_FALSE(refreshed.ok()) << where;
-        EXPECT_EQ((*log)->state(), before) << where;
+        EXPECT_EQ((*log)->index(), before) << where;
       }
       world.kernel.MeasureFiles(1);
       const Status again = (*log)->Refresh();

@@ -19,13 +19,13 @@ inline constexpr const char* kFile = "/state";
 
 inline Result<VerifyReport> VerifyFrom(World* world, const With& with, const Checkpoint* from) {
   const Environment env = world->Env();
-  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLog(env));
   LogIdentity identity{
       .machine = env.identity.machine, .boot = {}, .created = {}, .reset_count = env.reset_count()};
-  if (view.session) {
-    identity = IdentityOf(*view.session->info);
+  if (boot_log.session) {
+    identity = IdentityOf(*boot_log.session->info);
   }
-  return VerifyLog(PartsOf(env, view), with.get(),
+  return VerifyLog(PartsOf(env, boot_log), with.get(),
                    {.from = from, .state_file = kFile, .identity = identity});
 }
 

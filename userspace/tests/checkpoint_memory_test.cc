@@ -18,10 +18,10 @@ class CheckpointMemoryTest : public CheckpointTest {
   Checkpoint MoveOn(const LogIdentity& identity) {
     Snapshot();
     const Environment env = world_.Env();
-    const auto view = OpenLogView(env);
-    EXPECT_TRUE(view.ok());
+    const auto boot_log = OpenBootLog(env);
+    EXPECT_TRUE(boot_log.ok());
     const auto report =
-        VerifyLog(PartsOf(env, *view), testing::With(&world_.tpm).get(),
+        VerifyLog(PartsOf(env, *boot_log), testing::With(&world_.tpm).get(),
                   {.from = &state_, .state_file = testing::kFile, .identity = identity});
     EXPECT_TRUE(report.ok()) << report.error().ToString();
     EXPECT_EQ(report->checkpoint->segment, 3U);

@@ -255,8 +255,8 @@ TEST_F(CheckpointTest, AheadOfALogThatShrankIsRefused) {
   EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
   EXPECT_THAT(report.error().ToString(), HasSubstr("ahead of the log"));
   // A copy that ends before the state does.
-  const LogView view = std::move(*OpenLogView(world_.Env()));
-  std::vector<LogPart> parts = PartsOf(world_.Env(), view);
+  const BootLog boot_log = std::move(*OpenBootLog(world_.Env()));
+  std::vector<LogPart> parts = PartsOf(world_.Env(), boot_log);
   parts.pop_back();
   report = VerifyLog(parts, nullptr, {.from = &state_, .state_file = kFile});
   ASSERT_FALSE(report.ok());

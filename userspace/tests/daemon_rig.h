@@ -60,17 +60,18 @@ struct Rig {
   }
 
   daemon::Parts MakeParts() {
-    return {.load_config = [this]() -> Result<Config> {
-              if (config_error) {
-                return *config_error;
-              }
-              return config;
-            },
-            .notify = [this](const std::string& state) { told.push_back(state); },
-            .log = &log,
-            .worker = worker.get(),
-            .mount = [this](const Environment& env, const std::string& directory,
-                            const daemon::Say& say) { return mount(env, directory, say); }};
+    return {
+        .load_config = [this]() -> Result<Config> {
+          if (config_error) {
+            return *config_error;
+          }
+          return config;
+        },
+        .notify = [this](const std::string& state) { told.push_back(state); },
+        .log = &log,
+        .worker = worker.get(),
+        .mount = [this](const Environment& env, const std::string& directory,
+                        const daemon::WarningSink& warn) { return mount(env, directory, warn); }};
   }
 
   // Waits for the snapshot that runs, and hands it to the service.
@@ -95,8 +96,9 @@ struct Rig {
   std::string utc = "2026-01-02T03:04:05Z";
   std::function<void()> before_recovery;      // in the worker's thread
   std::function<bool(uint64_t)> on_progress;  // likewise
-  daemon::Mounter mount = [](const Environment&, const std::string& directory,
-                             const daemon::Say&) -> Result<std::unique_ptr<daemon::ServedView>> {
+  daemon::Mounter mount =
+      [](const Environment&, const std::string& directory,
+         const daemon::WarningSink&) -> Result<std::unique_ptr<daemon::ServedView>> {
     return FileError(ErrorCode::kFailed, directory, "no view here");
   };
   RecordingLog log;

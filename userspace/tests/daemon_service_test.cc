@@ -389,17 +389,17 @@ TEST(DaemonTest, GetsOnWhileIdleAndOnlyWhileARunningSnapshotDoes) {
   std::latch hangs(1);
   rig.world.kernel.MeasureFiles(20);
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
-  EXPECT_TRUE(rig.service.GetsOn());
-  EXPECT_TRUE(rig.service.GetsOn());
+  EXPECT_TRUE(rig.service.MakesProgress());
+  EXPECT_TRUE(rig.service.MakesProgress());
   rig.before_recovery = [&] { hangs.wait(); };
   EXPECT_EQ(rig.service.Tick(rig.now), Service::kNever);
-  EXPECT_TRUE(rig.service.GetsOn());  // it has begun
-  EXPECT_FALSE(rig.service.GetsOn());
-  EXPECT_FALSE(rig.service.GetsOn());
+  EXPECT_TRUE(rig.service.MakesProgress());  // it has begun
+  EXPECT_FALSE(rig.service.MakesProgress());
+  EXPECT_FALSE(rig.service.MakesProgress());
   hangs.count_down();
   rig.Finish();
-  EXPECT_TRUE(rig.service.GetsOn());
-  EXPECT_TRUE(rig.service.GetsOn());
+  EXPECT_TRUE(rig.service.MakesProgress());
+  EXPECT_TRUE(rig.service.MakesProgress());
 }
 
 TEST(DaemonTest, AllLimitsOffIsWarnedOfOnceAndTakesNothing) {

@@ -28,7 +28,7 @@ TEST(DaemonViewTest, ViewIsMountedWhereConfiguredAndAgainWhenItDied) {
   bool alive = true;
   std::vector<std::string> mounts;
   rig.mount = [&](const Environment& env, const std::string& directory,
-                  const daemon::Say& say) -> Result<std::unique_ptr<daemon::ServedView>> {
+                  const daemon::WarningSink& warn) -> Result<std::unique_ptr<daemon::ServedView>> {
     say("mounted");
     mounts.push_back(directory + " of " + env.config.store);
     return std::unique_ptr<daemon::ServedView>(new FakeView(&alive));
@@ -74,7 +74,7 @@ TEST(DaemonViewTest, ViewThatCannotBeMountedIsTriedLaterAndLater) {
   Rig rig;
   int tries = 0;
   rig.mount = [&tries](const Environment&, const std::string& directory,
-                       const daemon::Say&) -> Result<std::unique_ptr<daemon::ServedView>> {
+                       const daemon::WarningSink&) -> Result<std::unique_ptr<daemon::ServedView>> {
     ++tries;
     return FileError(ErrorCode::kFailed, directory, "no view here");
   };
@@ -100,7 +100,7 @@ TEST(DaemonViewTest, AnotherLockFileMakesAnotherView) {
   const bool alive = true;
   std::vector<std::string> locks;
   rig.mount = [&](const Environment& env, const std::string&,
-                  const daemon::Say&) -> Result<std::unique_ptr<daemon::ServedView>> {
+                  const daemon::WarningSink&) -> Result<std::unique_ptr<daemon::ServedView>> {
     locks.push_back(env.config.lock_file);
     return std::unique_ptr<daemon::ServedView>(new FakeView(&alive));
   };

@@ -25,10 +25,10 @@ constexpr const char* kFile = "/state";
 
 Result<VerifyReport> VerifyFrom(World* world, const Checkpoint* from) {
   const Environment env = world->Env();
-  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLog(env));
   return VerifyLog(
-      PartsOf(env, view), testing::With(&world->tpm).get(),
-      {.from = from, .state_file = kFile, .identity = IdentityOf(*view.session->info)});
+      PartsOf(env, boot_log), testing::With(&world->tpm).get(),
+      {.from = from, .state_file = kFile, .identity = IdentityOf(*boot_log.session->info)});
 }
 
 // Three segments, a list, and the state after verifying them.

@@ -172,7 +172,7 @@ class History {
     }
     const Status refreshed = view_->Refresh();
     ASSERT_TRUE(refreshed.ok()) << told_ << refreshed.error().ToString();
-    ASSERT_TRUE(ReadWith(*view_->state(), {}, 4096) == world_.kernel.Everything()) << told_;
+    ASSERT_TRUE(ReadWith(*view_->index(), {}, 4096) == world_.kernel.Everything()) << told_;
   }
 
   void Tell(const std::string& step) { told_ += step + "; "; }

@@ -9,7 +9,7 @@ namespace {
 TEST(ToldOnceTest, AsksUntilItIsToldAndNoCopyAsksAgain) {
   int asked = 0;
   std::optional<uint32_t> answer;
-  const ResetCount count = ToldOnce([&] {
+  const ResetCount count = CachedResetCount([&] {
     ++asked;
     return answer;
   });

@@ -2,8 +2,6 @@
 //
 // Boots told apart, and the store's recovery from states that only an
 // interruption leaves.
-#include "store/session.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -11,6 +9,7 @@
 #include <tuple>
 
 #include "log/replay.h"
+#include "store/boot_log.h"
 #include "world.h"
 
 namespace imasnap {

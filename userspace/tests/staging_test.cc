@@ -105,7 +105,7 @@ TEST(StagingTest, ReadersLeaveNoFileOfTheKernelOpen) {
   World world(Kind::kStaging);
   world.kernel.MeasureFiles(3);
   const Environment env = world.Env();
-  auto view = OpenLogView(env);
+  auto view = OpenBootLog(env);
   ASSERT_TRUE(view.ok());
   const auto parts = PartsOf(env, *view);
   const auto opened = parts.back().open();
@@ -135,7 +135,7 @@ TEST(StagingTest, StagedPartComesBetweenTheSegmentsAndTheList) {
   ASSERT_EQ(world.kernel.Stage(), 0);
   world.kernel.MeasureFiles(2);
   const Environment env = world.Env();
-  auto view = OpenLogView(env);
+  auto view = OpenBootLog(env);
   ASSERT_TRUE(view.ok());
   const auto parts = PartsOf(env, *view);
   ASSERT_EQ(parts.size(), 3U);

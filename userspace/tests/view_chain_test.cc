@@ -79,14 +79,14 @@ TEST(ViewChainTest, StoreThatLostItsSegmentsIsAnError) {
   world.kernel.MeasureFiles(3);
   auto log = Open(&world);
   ASSERT_TRUE(log.ok());
-  const auto before = (*log)->state();
+  const auto before = (*log)->index();
   world.fs.Move(kStore + "/boots", kStore + "/elsewhere");
   world.kernel.MeasureFiles(1);
   const Status refreshed = (*log)->Refresh();
   ASSERT_FALSE(refreshed.ok());
   EXPECT_EQ(refreshed.error().code, ErrorCode::kMismatch);
   EXPECT_THAT(refreshed.error().message, HasSubstr("segment 00000001 is not there any more"));
-  EXPECT_EQ((*log)->state(), before);
+  EXPECT_EQ((*log)->index(), before);
 }
 
 // New records are checked together with the last ones of a segment, which are read

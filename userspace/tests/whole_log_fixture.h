@@ -40,11 +40,11 @@ inline Bytes Expected(testing::World* world, const ViewFormat& format) {
 }
 
 // Reads everything, `size` bytes at a time.
-inline Bytes ReadWith(const LogState& state, const ViewFormat& format, size_t size) {
+inline Bytes ReadWith(const LogIndex& index, const ViewFormat& format, size_t size) {
   Bytes all;
   Bytes buffer(size);
   while (true) {
-    const auto got = state.Read(format, all.size(), buffer);
+    const auto got = index.Read(format, all.size(), buffer);
     EXPECT_TRUE(got.ok()) << got.error().ToString();
     if (!got.ok() || *got == 0) {
       return all;
@@ -54,12 +54,12 @@ inline Bytes ReadWith(const LogState& state, const ViewFormat& format, size_t si
 }
 
 inline void ExpectWhole(testing::World* world, const WholeLog& log) {
-  const auto state = log.state();
-  EXPECT_EQ(state->end.records, world->kernel.total());
+  const auto index = log.index();
+  EXPECT_EQ(index->end.records, world->kernel.total());
   for (const ViewFormat& format : Formats()) {
     const Bytes expected = Expected(world, format);
-    ASSERT_EQ(state->end.BytesIn(format), expected.size());
-    EXPECT_EQ(ReadWith(*state, format, 4096), expected);
+    ASSERT_EQ(index->end.BytesIn(format), expected.size());
+    EXPECT_EQ(ReadWith(*index, format, 4096), expected);
   }
 }
 

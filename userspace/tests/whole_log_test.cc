@@ -35,7 +35,7 @@ TEST(WholeLogTest, ReadsAtAnyOffsetGiveTheBytesThere) {
   world.kernel.MeasureFiles(4);
   auto log = Open(&world);
   ASSERT_TRUE(log.ok()) << log.error().ToString();
-  const auto state = (*log)->state();
+  const auto state = (*log)->index();
   for (const ViewFormat& format : Formats()) {
     const Bytes expected = Expected(&world, format);
     for (const size_t size : {size_t{1}, size_t{7}, size_t{700}}) {
@@ -72,7 +72,7 @@ TEST(WholeLogTest, StoredBytesAreGivenWhereTheyLieInTheSegments) {
   }
   auto log = Open(&world);
   ASSERT_TRUE(log.ok()) << log.error().ToString();
-  const auto state = (*log)->state();
+  const auto state = (*log)->index();
   const Bytes whole = Expected(&world, {});
   const size_t stored = state->kernel_begin;
   for (size_t offset = 0; offset < stored; offset += 101) {
@@ -91,7 +91,7 @@ TEST(WholeLogTest, OnlyReadTellsWhatDoesNotLieUnchangedInSegments) {
   ASSERT_TRUE(world.Take().ok());
   auto log = Open(&world);
   ASSERT_TRUE(log.ok()) << log.error().ToString();
-  const auto state = (*log)->state();
+  const auto state = (*log)->index();
   ASSERT_FALSE(state->Mapped({}, 0, 100).empty());
   EXPECT_TRUE(state->Mapped({.ascii = true}, 0, 100).empty());
   EXPECT_TRUE(state->Mapped({.alg = HashAlg::kSha256}, 0, 100).empty());
@@ -120,14 +120,14 @@ TEST(WholeLogTest, GrowsWithoutChangingWhatWasShownOverThreeSnapshots) {
         const auto refreshed = (*log)->Refresh();
         ASSERT_TRUE(refreshed.ok()) << refreshed.error().ToString();
         ExpectWhole(&world, **log);
-        const Bytes now = ReadWith(*(*log)->state(), {.ascii = true}, 1000);
+        const Bytes now = ReadWith(*(*log)->index(), {.ascii = true}, 1000);
         ASSERT_GE(now.size(), shown.size());
         EXPECT_TRUE(std::equal(shown.begin(), shown.end(), now.begin()));
         shown = now;
       }
     }
   }
-  EXPECT_EQ((*log)->state()->segments.size(), 6U);
+  EXPECT_EQ((*log)->index()->segments.size(), 6U);
 }
 
 TEST(WholeLogTest, StateThatAReaderHoldsStaysReadableWhenItsRecordsMove) {
@@ -135,7 +135,7 @@ TEST(WholeLogTest, StateThatAReaderHoldsStaysReadableWhenItsRecordsMove) {
   world.kernel.MeasureFiles(10);
   auto log = Open(&world);
   ASSERT_TRUE(log.ok());
-  const auto before = (*log)->state();
+  const auto before = (*log)->index();
   const Bytes expected = Expected(&world, {});
   ASSERT_TRUE(world.Take().ok());
   ASSERT_TRUE((*log)->Refresh().ok());
@@ -234,7 +234,7 @@ TEST(WholeLogTest, PurgeWhileTheListIsReadLeavesNothingOut) {
     const Status refreshed = (*log)->Refresh();
     world.fs.on_call = nullptr;
     EXPECT_TRUE(refreshed.ok()) << nth << ": " << refreshed.error().ToString();
-    const Bytes shown = ReadWith(*(*log)->state(), {}, 4096);
+    const Bytes shown = ReadWith(*(*log)->index(), {}, 4096);
     Bytes all = world.kernel.Everything();
     ASSERT_GE(all.size(), shown.size());
     all.resize(shown.size());
@@ -282,7 +282,7 @@ TEST(WholeLogTest, SnapshotBeingTakenHoldsUpNoReaderOfItsRecords) {
   ASSERT_TRUE(lock.ok());
   world.kernel.MeasureFiles(5);
   EXPECT_TRUE((*log)->Refresh().ok());
-  EXPECT_EQ((*log)->state()->end.records, world.kernel.total());
+  EXPECT_EQ((*log)->index()->end.records, world.kernel.total());
 }
 
 // What readers were shown may have been the wrong log, so it is not gone on with.
@@ -315,7 +315,7 @@ TEST(WholeLogTest, CopyOfTheKernelsRecordsIsMadeAnewOnceTheyAreStored) {
     if (call.starts_with("rename ") && world.kernel.attempts() == 1 && !seen) {
       seen = true;
       EXPECT_TRUE((*log)->Refresh().ok());
-      EXPECT_EQ((*log)->state()->end.records, world.kernel.total());
+      EXPECT_EQ((*log)->index()->end.records, world.kernel.total());
       EXPECT_EQ(copies, 0) << "it is gone on with";
     }
   };
@@ -333,14 +333,14 @@ TEST(WholeLogTest, LockThatIsNotToBeHadIsAnErrorThatPasses) {
   world.kernel.MeasureFiles(5);
   auto log = Open(&world);
   ASSERT_TRUE(log.ok());
-  const auto before = (*log)->state();
+  const auto before = (*log)->index();
   ASSERT_TRUE(world.Take().ok());
   {
     const auto lock = AcquireLock(world.Env(), LockMode::kExclusive);
     const Status refreshed = (*log)->Refresh();
     ASSERT_FALSE(refreshed.ok());
     EXPECT_EQ(refreshed.error().code, ErrorCode::kLocked);
-    EXPECT_EQ((*log)->state(), before);
+    EXPECT_EQ((*log)->index(), before);
   }
   ASSERT_TRUE((*log)->Refresh().ok());
   ExpectWhole(&world, **log);

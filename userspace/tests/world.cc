@@ -79,10 +79,10 @@ Result<Session> World::Repair() {
 
 Result<Bytes> World::Cat(const CatOptions& options) {
   const Environment env = Env();
-  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
+  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLog(env));
   Bytes out;
   IMASNAP_ASSIGN(const uint64_t records,
-                 WriteLog(PartsOf(env, view), options, [&out](ByteView bytes) -> Status {
+                 WriteLog(PartsOf(env, boot_log), options, [&out](ByteView bytes) -> Status {
                    AppendBytes(bytes, &out);
                    return {};
                  }));
@@ -92,8 +92,8 @@ Result<Bytes> World::Cat(const CatOptions& options) {
 
 Result<VerifyReport> World::Verify(const With& with) {
   const Environment env = Env();
-  IMASNAP_ASSIGN(const LogView view, OpenLogView(env));
-  return VerifyLog(PartsOf(env, view), with.get());
+  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLog(env));
+  return VerifyLog(PartsOf(env, boot_log), with.get());
 }
 
 ::testing::AssertionResult World::IsWhole() {

@@ -59,7 +59,7 @@ class PartsSource : public ByteSource {
 
 }  // namespace
 
-Growth::Growth(FileSystem& fs, const Progress& progress, LogState known)
+Growth::Growth(FileSystem& fs, const Progress& progress, LogIndex known)
     : fs_(fs), progress_(progress), next_(std::move(known)) {}
 
 Status Growth::CompareKnown(ByteSource& from, const std::string& name, uint64_t begin,
@@ -90,7 +90,7 @@ Status Growth::CheckChain(const std::string& name, uint64_t at) const {
   if (!before_ || at >= next_.end.raw) {
     return {};
   }
-  StateSource source(next_, at);
+  IndexSource source(next_, at);
   LogReader reader(source, {}, name);
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
   const FirstRecord first(*record);
@@ -263,19 +263,19 @@ Status Growth::WriteSpool() {
 
 // What the kernel's list begins with, and the whole log.
 Status Growth::CheckHead() {
-  next_.unmistakable = false;
+  next_.unique_head = false;
   if (next_.kernel_begin == next_.end.raw) {
     return {};
   }
-  StateSource source(next_, next_.kernel_begin);
+  IndexSource source(next_, next_.kernel_begin);
   LogReader reader(source, {}, next_.pieces.back().file->path());
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
   const bool first = next_.kernel_begin == 0 && record->event_name() == kBootAggregateEvent;
-  next_.unmistakable = first || IsAggregate(*record);
+  next_.unique_head = first || IsAggregate(*record);
   return {};
 }
 
-Result<LogState> Growth::Finish() {
+Result<LogIndex> Growth::Finish() {
   if (!open_.empty()) {
     next_.strides.back().checksum = Checksum(open_);
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Takes what came since into a copy of a LogState. What was shown before is only
+// Takes what came since into a copy of a LogIndex. What was shown before is only
 // compared: it must not have changed.
 #ifndef IMASNAP_VIEW_LOG_GROWTH_H_
 #define IMASNAP_VIEW_LOG_GROWTH_H_
@@ -13,7 +13,7 @@
 #include "store/continuity.h"
 #include "store/environment.h"
 #include "store/log_parts.h"
-#include "view/log_state.h"
+#include "view/log_index.h"
 
 namespace imasnap {
 
@@ -21,12 +21,12 @@ namespace imasnap {
 // error the original is unchanged. kMismatch: the segment or list does not continue it.
 class Growth {
  public:
-  Growth(FileSystem& fs, const Progress& progress, LogState known);
+  Growth(FileSystem& fs, const Progress& progress, LogIndex known);
 
   Status AddSegment(const LogPart& part);
   // The lists of the kernel, in the order of their records.
   Status AddKernel(const std::vector<LogPart>& parts);
-  Result<LogState> Finish();
+  Result<LogIndex> Finish();
 
  private:
   Status CompareKnown(ByteSource& from, const std::string& name, uint64_t begin, uint64_t end);
@@ -42,7 +42,7 @@ class Growth {
 
   FileSystem& fs_;
   const Progress& progress_;
-  LogState next_;
+  LogIndex next_;
   AsciiMeter meter_;
   Bytes open_;  // the bytes of the last stride, which is not full
   Bytes unwritten_;

@@ -152,7 +152,7 @@ Status ViewServer::Impl::Start(const Environment& env, const std::string& direct
   } else if (store.error().errno_value != ENOENT) {
     return store.error();
   }
-  announced_ = log_->state()->end;
+  announced_ = log_->index()->end;
   changed_ = std::time(nullptr);
   refresher_ = std::make_unique<Refresher>([this] { return Refresh(); });
   IMASNAP_ASSIGN(session_, FuseSession::Mount(path, Operations(), this));
@@ -255,7 +255,7 @@ Status ViewServer::Impl::Refresh() {
 }
 
 void ViewServer::Impl::Announce() {
-  const Extent end = log_->state()->end;
+  const Extent end = log_->index()->end;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (end.records != announced_.records) {
     announced_ = end;
@@ -308,7 +308,7 @@ void ViewServer::Impl::OnOpen(fuse_req_t request, fuse_ino_t /*inode*/, fuse_fil
 
 void ViewServer::Impl::ReadLog(fuse_req_t request, const ViewFile& file, size_t size,
                                uint64_t offset) {
-  if (offset + size <= log_->state()->end.BytesIn(file.format)) {
+  if (offset + size <= log_->index()->end.BytesIn(file.format)) {
     ReplyLog(request, file, size, offset);
     return;
   }
@@ -323,15 +323,15 @@ void ViewServer::Impl::ReadLog(fuse_req_t request, const ViewFile& file, size_t 
 
 void ViewServer::Impl::ReplyLog(fuse_req_t request, const ViewFile& file, size_t size,
                                 uint64_t offset) {
-  const std::shared_ptr<const LogState> state = log_->state();
-  const std::vector<ByteView> mapped = state->Mapped(file.format, offset, size);
+  const std::shared_ptr<const LogIndex> index = log_->index();
+  const std::vector<ByteView> mapped = index->Mapped(file.format, offset, size);
   if (!mapped.empty()) {
     ReplyMapped(request, mapped);
     return;
   }
   thread_local Bytes buffer;
   buffer.resize(size);
-  const auto got = state->Read(file.format, offset, buffer);
+  const auto got = index->Read(file.format, offset, buffer);
   if (!got.ok()) {
     Report(got.error());
     fuse_reply_err(request, EIO);
@@ -371,7 +371,7 @@ void ViewServer::Impl::ReadCount(fuse_req_t request, size_t size, uint64_t offse
       fuse_reply_err(request, EIO);
       return;
     }
-    ReplyText(request, CountText(log_->state()->end), size, offset);
+    ReplyText(request, CountText(log_->index()->end), size, offset);
   });
 }
 

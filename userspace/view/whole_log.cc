@@ -19,16 +19,16 @@ constexpr std::chrono::milliseconds kLockInterval{20};
 constexpr std::chrono::milliseconds kOthersTurn{1};
 
 // Whether waiting may help.
-bool MayPass(const Error& error) {
+bool IsTransient(const Error& error) {
   return error.code == ErrorCode::kLocked || error.code == ErrorCode::kFailed;
 }
 
 // `name` is the file in which the log begins.
-Status CheckFirstRecord(const LogState& state, const std::string& name) {
-  if (state.end.records == 0) {
+Status CheckFirstRecord(const LogIndex& index, const std::string& name) {
+  if (index.end.records == 0) {
     return {};
   }
-  StateSource source(state, 0);
+  IndexSource source(index, 0);
   LogReader reader(source, {}, name);
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
   return CheckBeginning(*record, name);
@@ -54,9 +54,9 @@ Result<std::unique_ptr<WholeLog>> WholeLog::Open(const Environment& env,
   return log;
 }
 
-std::shared_ptr<const LogState> WholeLog::state() const {
+std::shared_ptr<const LogIndex> WholeLog::index() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return state_;
+  return index_;
 }
 
 Status WholeLog::Refresh() {
@@ -64,7 +64,7 @@ Status WholeLog::Refresh() {
     return *broken_;
   }
   Status status = RefreshNow();
-  if (!status.ok() && !MayPass(status.error())) {
+  if (!status.ok() && !IsTransient(status.error())) {
     broken_ = status.error();
   }
   return status;
@@ -89,7 +89,7 @@ Status WholeLog::RefreshNow() {
 // A list with the same beginning continues what is known, so no lock is needed, and a
 // running snapshot does not delay readers.
 Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
-  if (!state_->unmistakable) {
+  if (!index_->unique_head) {
     return false;
   }
   LogPart live;
@@ -99,7 +99,7 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
     // While it is open, nothing can be staged.
     return has_staging_ ? Spool(env_.fs, *list) : std::move(list);
   };
-  Growth growth(env_.fs, env_.on_progress, *state_);
+  Growth growth(env_.fs, env_.on_progress, *index_);
   const Status added = growth.AddKernel({live});
   if (!added.ok()) {
     // A mismatch need not be an error: a snapshot may have moved the beginning of the
@@ -109,7 +109,7 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
     }
     return added.error();
   }
-  IMASNAP_ASSIGN(LogState next, growth.Finish());
+  IMASNAP_ASSIGN(LogIndex next, growth.Finish());
   if (total && *total > next.end.records) {
     return false;
   }
@@ -121,22 +121,22 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   return true;
 }
 
-// Whether the kernel's list still begins as it does in `state`. A reader that was
+// Whether the kernel's list still begins as it does in `index`. A reader that was
 // overtaken by a purge goes on at the list's new beginning, past records that it
 // has not seen: not so when there was no purge until it was at the end.
-Result<bool> WholeLog::StillBegins(const LogState& state) const {
+Result<bool> WholeLog::StillBegins(const LogIndex& index) const {
   IMASNAP_ASSIGN(const std::unique_ptr<File> live, env_.kernel().OpenLive());
   LogReader reader(*live, {}, live->path(), LogReader::Check::kFraming);
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
-  if (record == nullptr || record->raw.size() > state.end.raw - state.kernel_begin) {
+  if (record == nullptr || record->raw.size() > index.end.raw - index.kernel_begin) {
     return false;
   }
   Bytes known(record->raw.size());
-  IMASNAP_RETURN_IF_ERROR(state.ReadRaw(state.kernel_begin, known));
+  IMASNAP_RETURN_IF_ERROR(index.ReadRaw(index.kernel_begin, known));
   return std::ranges::equal(known, record->raw);
 }
 
-Result<LogView> WholeLog::OpenView() {
+Result<BootLog> WholeLog::LockBootLog() {
   const auto end = std::chrono::steady_clock::now() + patience_;
   // Otherwise readers that ask all the time would block every snapshot.
   while (!impatient_ && std::chrono::steady_clock::now() < others_turn_) {
@@ -144,38 +144,40 @@ Result<LogView> WholeLog::OpenView() {
   }
   while (true) {
     locked_at_ = std::chrono::steady_clock::now();
-    auto view = OpenLogView(env_);
-    if (view.ok() || view.error().code != ErrorCode::kLocked || impatient_ ||
+    auto boot_log = OpenBootLog(env_);
+    if (boot_log.ok() || boot_log.error().code != ErrorCode::kLocked || impatient_ ||
         std::chrono::steady_clock::now() >= end) {
-      return view;
+      return boot_log;
     }
     std::this_thread::sleep_for(kLockInterval);
   }
 }
 
-void WholeLog::Unlock(LogView* view) {
-  if (view->lock) {
-    view->lock.reset();
+void WholeLog::Unlock(BootLog* boot_log) {
+  if (boot_log->lock) {
+    boot_log->lock.reset();
     const auto now = std::chrono::steady_clock::now();
     others_turn_ = now + (now - locked_at_);
   }
 }
 
 Status WholeLog::ReadAll(std::optional<uint64_t> total) {
-  IMASNAP_ASSIGN(LogView view, OpenView());
-  if (view.gap) {
-    return FileError(ErrorCode::kMismatch, view.live_path,
+  IMASNAP_ASSIGN(BootLog boot_log, LockBootLog());
+  if (boot_log.gap) {
+    return FileError(ErrorCode::kMismatch, boot_log.live_path,
                      "does not go on from the last segment stored: records were removed by "
                      "something that does not keep to the lock protocol");
   }
-  std::vector<LogPart> parts = PartsOf(env_, view);
+  std::vector<LogPart> parts = PartsOf(env_, boot_log);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
-  if (view.has_staging) {  // then every refresh comes here and has a copy of the list
-    parts.back().open = [&view]() -> Result<std::unique_ptr<File>> { return std::move(view.live); };
-    Unlock(&view);
+  if (boot_log.has_staging) {  // then every refresh comes here and has a copy of the list
+    parts.back().open = [&boot_log]() -> Result<std::unique_ptr<File>> {
+      return std::move(boot_log.live);
+    };
+    Unlock(&boot_log);
   }
-  Growth growth(env_.fs, env_.on_progress, *state_);
-  const std::vector<uint64_t>& taken = state_->segments;
+  Growth growth(env_.fs, env_.on_progress, *index_);
+  const std::vector<uint64_t>& taken = index_->segments;
   size_t seen = 0;
   std::vector<LogPart> kernel;
   for (const LogPart& part : parts) {
@@ -194,11 +196,11 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
                      fmt::format("segment {} is not there any more", SegmentName(taken[seen])));
   }
   IMASNAP_RETURN_IF_ERROR(growth.AddKernel(kernel));
-  Unlock(&view);
-  IMASNAP_ASSIGN(LogState next, growth.Finish());
+  Unlock(&boot_log);
+  IMASNAP_ASSIGN(LogIndex next, growth.Finish());
   IMASNAP_RETURN_IF_ERROR(CheckFirstRecord(next, parts.front().path));
   if (total && *total > next.end.records) {
-    return FileError(ErrorCode::kMismatch, view.live_path,
+    return FileError(ErrorCode::kMismatch, boot_log.live_path,
                      fmt::format("{} records were measured since cold boot, segments and list have "
                                  "{}: the others were removed by something that does not keep to "
                                  "the lock protocol",
@@ -208,10 +210,10 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
   return {};
 }
 
-void WholeLog::Publish(LogState state) {
-  auto next = std::make_shared<const LogState>(std::move(state));
+void WholeLog::Publish(LogIndex index) {
+  auto next = std::make_shared<const LogIndex>(std::move(index));
   const std::lock_guard<std::mutex> lock(mutex_);
-  state_ = std::move(next);
+  index_ = std::move(next);
 }
 
 }  // namespace imasnap

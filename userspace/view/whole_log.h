@@ -13,9 +13,9 @@
 #include <string>
 
 #include "base/result.h"
+#include "store/boot_log.h"
 #include "store/environment.h"
-#include "store/session.h"
-#include "view/log_state.h"
+#include "view/log_index.h"
 
 namespace imasnap {
 
@@ -38,7 +38,7 @@ class WholeLog {
   void StopWaiting() { impatient_ = true; }
 
   // The log as it is now. The result stays valid, whatever happens later.
-  std::shared_ptr<const LogState> state() const;
+  std::shared_ptr<const LogIndex> index() const;
 
  private:
   WholeLog(Environment env, std::chrono::milliseconds patience);
@@ -46,11 +46,11 @@ class WholeLog {
   Status RefreshNow();
   // Reads only the kernel's list, without the lock. False if that is not enough.
   Result<bool> FollowKernel(std::optional<uint64_t> total);
-  Result<bool> StillBegins(const LogState& state) const;
+  Result<bool> StillBegins(const LogIndex& index) const;
   Status ReadAll(std::optional<uint64_t> total);
-  Result<LogView> OpenView();
-  void Unlock(LogView* view);
-  void Publish(LogState state);
+  Result<BootLog> LockBootLog();
+  void Unlock(BootLog* boot_log);
+  void Publish(LogIndex index);
 
   Environment env_;
   const std::chrono::milliseconds patience_;
@@ -61,8 +61,8 @@ class WholeLog {
   std::chrono::steady_clock::time_point others_turn_;
   std::atomic<bool> impatient_ = false;
   std::optional<Error> broken_;
-  mutable std::mutex mutex_;  // for state_
-  std::shared_ptr<const LogState> state_ = std::make_shared<const LogState>();
+  mutable std::mutex mutex_;  // for index_
+  std::shared_ptr<const LogIndex> index_ = std::make_shared<const LogIndex>();
 };
 
 }  // namespace imasnap

@@ -42,7 +42,7 @@ class Rooms(support.TemporaryDirectory):
     def test_a_wrong_include_is_named(self) -> None:
         for name, include in (
             ("src/base/bytes.h", "log/replay.h"),
-            ("src/kernel/kernel_lists.cc", "store/session.h"),
+            ("src/kernel/kernel_lists.cc", "store/boot_log.h"),
             ("src/verify/verify.cc", "view/view_server.h"),
             ("src/verify/verify.cc", "program/mistakes.h"),
             ("view/whole_log.cc", "cli/app.h"),
@@ -50,7 +50,7 @@ class Rooms(support.TemporaryDirectory):
             ("cli/app.cc", "daemon/log.h"),
             ("daemon/app.cc", "cli/app.h"),
             ("daemon/app.h", "tests/world.h"),
-            ("src/store/store.cc", "session.h"),
+            ("src/store/store.cc", "boot_log.h"),
         ):
             with self.subTest(name, include=include):
                 self.assertIn(f'{name} includes "{include}"', self.complaint(name, include))

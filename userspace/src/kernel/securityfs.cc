@@ -19,7 +19,7 @@ bool IsSecurityFs(const std::string& path) {
   return ::statfs(path.c_str(), &fs) == 0 && fs.f_type == SECURITYFS_MAGIC;
 }
 
-bool IsCovered(const std::string& path) {
+bool IsOvermounted(const std::string& path) {
   for (const char* name : {"", "/binary_runtime_measurements", "/ascii_runtime_measurements",
                            "/runtime_measurements_count"}) {
     struct statfs fs;
@@ -48,14 +48,14 @@ Result<SecurityFs> SecurityFs::Open(const std::string& path, When when) {
   if (!IsSecurityFs(path)) {
     return SecurityFs(path, -1);
   }
-  const bool covered = IsCovered(path);
-  if (!covered && when == When::kCovered) {
+  const bool overmounted = IsOvermounted(path);
+  if (!overmounted && when == When::kOvermounted) {
     return SecurityFs(path, -1);
   }
   // A private mount of the same file system, with nothing mounted on it.
   const int fd = ::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (fd < 0) {
-    if (covered) {
+    if (overmounted) {
       return SystemError(path, "something is mounted over the kernel's files; open_tree", errno);
     }
     return SecurityFs(path, -1);

@@ -15,12 +15,13 @@ namespace imasnap {
 class SecurityFs {
  public:
   enum class When {
-    kCovered,  // only when a measurement list is covered now
-    kAlways,   // when `path` is a mounted securityfs at all: it may be later
+    kOvermounted,  // only if something is mounted over a measurement list now
+    kAlways,       // when `path` is a mounted securityfs at all: it may be later
   };
 
-  // `path` is where securityfs is mounted, or a directory like it. Fails when
-  // the files are covered and cannot be uncovered (that takes CAP_SYS_ADMIN).
+  // `path` is where securityfs is mounted, or a directory like it. Fails if
+  // something is mounted over the files and they cannot be reached below it (that
+  // takes CAP_SYS_ADMIN).
   static Result<SecurityFs> Open(const std::string& path, When when);
   SecurityFs(SecurityFs&& other) noexcept;
   SecurityFs(const SecurityFs&) = delete;

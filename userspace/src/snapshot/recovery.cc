@@ -41,7 +41,8 @@ Result<bool> Holds(FileSystem& fs, const Segment& later, const Segment& earlier)
 // Writes the metadata of a segment that has none. The kernel's list shows which
 // aggregate closed it, if any. Its own records show whether it supersedes the segment
 // before.
-Status Adopt(const Environment& env, const ListHead& head, Session* session, Notes* notes) {
+Status RewriteMetadata(const Environment& env, const ListHead& head, Session* session,
+                       Notes* notes) {
   Segment& segment = session->segments.back();
   IMASNAP_ASSIGN(SegmentInfo info, DescribeSegment(env.fs, segment));
   const size_t count = session->segments.size();
@@ -109,7 +110,7 @@ Status CloseSession(const Environment& env, const Session& session) {
   return env.store().WriteSession(session, info);
 }
 
-void SetRun(const Environment& env, SessionInfo* info) {
+void SetLastRun(const Environment& env, SessionInfo* info) {
   if (!env.identity.boot.empty()) {
     info->last_boot = env.identity.boot;
   }
@@ -137,7 +138,7 @@ Status ContinueSession(const Environment& env, Session* session, bool carried_ov
   }
   info.closed.clear();
   if (!carried_over) {
-    SetRun(env, &info);
+    SetLastRun(env, &info);
   }
   IMASNAP_RETURN_IF_ERROR(UpdateSession(env, session, info));
   return env.store().PointCurrentTo(session->id);
@@ -196,12 +197,12 @@ class LastSegment {
               Recovered* out, Notes* notes)
       : env_(env), key_(key), head_(head), out_(out), notes_(notes) {}
 
-  Status Settle(Continuation found, Backend backend);
+  Status Repair(Continuation found, Backend backend);
 
  private:
   Segment& last() { return out_->session.segments.back(); }
-  Status MarkPurged(const std::string& note);
-  Status SettleInKernel();
+  Status NotePurged(const std::string& note);
+  Status RepairUnpurged();
 
   const Environment& env_;
   const std::optional<SegmentKey>& key_;
@@ -210,14 +211,14 @@ class LastSegment {
   Notes* notes_;
 };
 
-Status LastSegment::MarkPurged(const std::string& note) {
+Status LastSegment::NotePurged(const std::string& note) {
   last().info->state = SegmentState::kPurged;
   IMASNAP_RETURN_IF_ERROR(env_.store().WriteSegmentInfo(out_->session, *last().info));
   notes_->push_back(fmt::format("segment {} {}", SegmentName(last().number), note));
   return {};
 }
 
-Status LastSegment::SettleInKernel() {
+Status LastSegment::RepairUnpurged() {
   bool intact = true;
   const bool deletable = !head_.closing && head_.staged && head_.ends;
   if (deletable) {
@@ -231,7 +232,7 @@ Status LastSegment::SettleInKernel() {
                        "was changed by another program meanwhile; try again");
     }
     out_->staged = false;
-    return MarkPurged("was stored but still staged in the kernel; deleted there now");
+    return NotePurged("was stored but still staged in the kernel; deleted there now");
   }
   out_->to_supersede = last().number;
   notes_->push_back(
@@ -241,14 +242,14 @@ Status LastSegment::SettleInKernel() {
   return {};
 }
 
-Status LastSegment::Settle(Continuation found, Backend backend) {
+Status LastSegment::Repair(Continuation found, Backend backend) {
   if (out_->session.segments.empty()) {
     return {};
   }
   const bool contained = found == Continuation::kContains;
   const bool by_staging = !head_.closing && (contained || backend == Backend::kStaging);
   if (!last().info && last().has_data && key_ && (head_.closing || by_staging)) {
-    IMASNAP_RETURN_IF_ERROR(Adopt(env_, head_, &out_->session, notes_));
+    IMASNAP_RETURN_IF_ERROR(RewriteMetadata(env_, head_, &out_->session, notes_));
   }
   if (found == Continuation::kGap) {
     notes_->push_back(fmt::format(
@@ -258,19 +259,19 @@ Status LastSegment::Settle(Continuation found, Backend backend) {
     return {};
   }
   if (contained) {
-    return SettleInKernel();
+    return RepairUnpurged();
   }
   if (last().info && last().info->state == SegmentState::kStored) {
-    return MarkPurged("was purged, though that was not seen to succeed");
+    return NotePurged("was purged, though that was not seen to succeed");
   }
   return {};
 }
 
 }  // namespace
 
-Status NoteRun(const Environment& env, Session* session) {
+Status RecordLastRun(const Environment& env, Session* session) {
   SessionInfo info = *session->info;  // Recover() wrote it
-  SetRun(env, &info);
+  SetLastRun(env, &info);
   return UpdateSession(env, session, info);
 }
 
@@ -344,7 +345,7 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   IMASNAP_RETURN_IF_ERROR(ContinueSession(env, &out.session, carried_over));
   IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
   static_cast<void>(failed);  // noted; the next recovery tries again
-  IMASNAP_RETURN_IF_ERROR(LastSegment(env, key, head, &out, notes).Settle(found, backend));
+  IMASNAP_RETURN_IF_ERROR(LastSegment(env, key, head, &out, notes).Repair(found, backend));
   return out;
 }
 

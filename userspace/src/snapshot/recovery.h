@@ -36,7 +36,7 @@ Result<Recovered> Recover(const Environment& env, Backend backend, std::vector<s
 // is from Recover(). After a kexec, do this only when the records that it carried over
 // are in a new segment. Until then the difference of runs shows that they are those of
 // the last segment.
-Status NoteRun(const Environment& env, Session* session);
+Status RecordLastRun(const Environment& env, Session* session);
 
 // Removes the oldest sessions until keep_boots are left, with a note for each. Returns
 // the errors of those that could not be removed.

@@ -9,9 +9,9 @@
 #include "snapshot/recovery.h"
 #include "snapshot/snapshot_source.h"
 #include "snapshot/staging.h"
+#include "store/boot_log.h"
 #include "store/continuity.h"
 #include "store/segment_writer.h"
-#include "store/session.h"
 
 namespace imasnap {
 namespace {
@@ -39,9 +39,9 @@ bool EndsByStaging(const std::vector<Segment>& segments) {
 // After this many records the caller is asked whether to continue.
 constexpr uint64_t kProgressStep = 256;
 
-class Taker {
+class Snapshotter {
  public:
-  Taker(const Environment& env, Backend backend, std::vector<std::string>* notes)
+  Snapshotter(const Environment& env, Backend backend, std::vector<std::string>* notes)
       : env_(env), backend_(backend), kernel_(env.kernel()), store_(env.store()), notes_(notes) {}
 
   Result<TakeResult> Mark();
@@ -55,15 +55,15 @@ class Taker {
   Status CheckSpace(uint64_t needed);
   Status CheckCounts(const std::vector<Segment>& segments);
   Status CheckSuperseded(const std::string& temporary);
-  Status SaveStaged();
+  Status StoreStaged();
   Result<bool> TakeFrom(Source* source);
   Status Copy(Source* source, File* out);
-  Status AskToGoOn(uint64_t records) const;
+  Status CheckCancelled(uint64_t records) const;
   Status Describe(Source* source, File* out, const std::string& temporary);
   Error Reject(const std::string& temporary, const std::string& why);
   void Finish(Source* source, const std::string& path);
   void Note(std::string text) { notes_->push_back(std::move(text)); }
-  void Discard(const std::string& temporary);
+  void RemoveTemporary(const std::string& temporary);
 
   const Environment& env_;
   const Backend backend_;
@@ -75,12 +75,12 @@ class Taker {
   SegmentInfo segment_;
 };
 
-Result<TakeResult> Taker::Mark() {
+Result<TakeResult> Snapshotter::Mark() {
   IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
   IMASNAP_ASSIGN(const std::optional<Session> newest, store_.LoadNewest());
   if (newest && EndsByStaging(newest->segments)) {
-    IMASNAP_ASSIGN(const LogView view, OpenLogViewLocked(env_));
-    IMASNAP_RETURN_IF_ERROR(CheckCounts(view.segments));
+    IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLogLocked(env_));
+    IMASNAP_RETURN_IF_ERROR(CheckCounts(boot_log.segments));
   }
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenSnapshotFile(kernel_, OpenMode::kRead));
   IMASNAP_RETURN_IF_ERROR(file->Close());
@@ -90,7 +90,7 @@ Result<TakeResult> Taker::Mark() {
   return result;
 }
 
-Status Taker::CheckOwner() const {
+Status Snapshotter::CheckOwner() const {
   const std::string& root = store_.root();
   IMASNAP_ASSIGN(const FileInfo info, env_.fs.Stat(root));
   if (info.type != FileType::kDirectory) {
@@ -109,7 +109,7 @@ Status Taker::CheckOwner() const {
 }
 
 // To be called before the store, or anything in it, is created.
-Status Taker::CheckStore() {
+Status Snapshotter::CheckStore() {
   std::string place = store_.root();
   IMASNAP_ASSIGN(bool exists, env_.fs.Exists(place));
   if (exists) {
@@ -128,7 +128,7 @@ Status Taker::CheckStore() {
   return {};
 }
 
-Status Taker::CheckSpace(uint64_t needed) {
+Status Snapshotter::CheckSpace(uint64_t needed) {
   IMASNAP_ASSIGN(const FileSystemInfo fs, env_.fs.StatFileSystem(store_.root()));
   if (fs.available < needed || fs.available - needed < env_.config.min_free_space) {
     return FileError(ErrorCode::kFailed, store_.root(),
@@ -139,7 +139,7 @@ Status Taker::CheckSpace(uint64_t needed) {
   return {};
 }
 
-Status Taker::AskToGoOn(uint64_t records) const {
+Status Snapshotter::CheckCancelled(uint64_t records) const {
   if (!env_.on_progress || env_.on_progress(records)) {
     return {};
   }
@@ -147,7 +147,7 @@ Status Taker::AskToGoOn(uint64_t records) const {
                    "interrupted: the snapshot was given up, nothing was purged");
 }
 
-Status Taker::Copy(Source* source, File* out) {
+Status Snapshotter::Copy(Source* source, File* out) {
   SegmentWriter writer(*out);
   CopyingSource copying(source->records(), writer);
   LogReader reader(copying, {}, source->records().path(), LogReader::Check::kFraming);
@@ -157,7 +157,7 @@ Status Taker::Copy(Source* source, File* out) {
       break;
     }
     if (reader.records() % kProgressStep == 0) {
-      IMASNAP_RETURN_IF_ERROR(AskToGoOn(reader.records()));
+      IMASNAP_RETURN_IF_ERROR(CheckCancelled(reader.records()));
     }
   }
   segment_.records = reader.records();
@@ -165,13 +165,13 @@ Status Taker::Copy(Source* source, File* out) {
   IMASNAP_ASSIGN(segment_.sha256, writer.Finish());
   IMASNAP_RETURN_IF_ERROR(out->SyncAll());
   IMASNAP_RETURN_IF_ERROR(out->Close());
-  IMASNAP_RETURN_IF_ERROR(AskToGoOn(segment_.records));
+  IMASNAP_RETURN_IF_ERROR(CheckCancelled(segment_.records));
   return CheckSpace(0);
 }
 
 // If anything fails, the copy is removed, or kept as rejected if it differs from what
 // the kernel says it should be.
-Status Taker::Describe(Source* source, File* out, const std::string& temporary) {
+Status Snapshotter::Describe(Source* source, File* out, const std::string& temporary) {
   Status status = Copy(source, out);
   if (status.ok()) {
     status = source->Complete(&segment_);
@@ -185,13 +185,13 @@ Status Taker::Describe(Source* source, File* out, const std::string& temporary) 
   if (status.error().code == ErrorCode::kMismatch) {
     return Reject(temporary, status.error().ToString());
   }
-  Discard(temporary);
+  RemoveTemporary(temporary);
   return status;
 }
 
 // Recovery saw that the kernel still had the last segment's records. A program that
 // ignores the lock may have removed them since; then only that segment has them.
-Status Taker::CheckSuperseded(const std::string& temporary) {
+Status Snapshotter::CheckSuperseded(const std::string& temporary) {
   if (!at_.to_supersede) {
     return {};
   }
@@ -208,7 +208,7 @@ Status Taker::CheckSuperseded(const std::string& temporary) {
 }
 
 // Keeps the bytes under another name.
-Error Taker::Reject(const std::string& temporary, const std::string& why) {
+Error Snapshotter::Reject(const std::string& temporary, const std::string& why) {
   std::string kept;
   for (int i = 1;; ++i) {
     kept = fmt::format("{}/{}.rejected.{}", at_.session.directory, SegmentName(segment_.number), i);
@@ -225,7 +225,7 @@ Error Taker::Reject(const std::string& temporary, const std::string& why) {
                    fmt::format("the snapshot does not match, nothing was purged: {}", why));
 }
 
-void Taker::Discard(const std::string& temporary) {
+void Snapshotter::RemoveTemporary(const std::string& temporary) {
   const auto exists = env_.fs.Exists(temporary);
   if (exists.ok() && *exists) {
     // If this fails too, the recovery of the next snapshot removes it.
@@ -237,7 +237,7 @@ void Taker::Discard(const std::string& temporary) {
 // kernel knows of. It does not know of records that staging deleted under an earlier
 // kernel, before a kexec; then its aggregates would contradict the segments. `segments`
 // are those of this boot whose records the kernel does not have.
-Status Taker::CheckCounts(const std::vector<Segment>& segments) {
+Status Snapshotter::CheckCounts(const std::vector<Segment>& segments) {
   if (!EndsByStaging(segments)) {
     return {};
   }
@@ -258,7 +258,7 @@ Status Taker::CheckCounts(const std::vector<Segment>& segments) {
                   stored, *count, *total));
 }
 
-void Taker::Finish(Source* source, const std::string& path) {
+void Snapshotter::Finish(Source* source, const std::string& path) {
   // The snapshot is complete; the next one repairs what fails here.
   segment_.state = SegmentState::kPurged;
   if (const Status closed = source->Close(); !closed.ok()) {
@@ -286,7 +286,7 @@ void Taker::Finish(Source* source, const std::string& path) {
 }
 
 // False if the source has nothing to take.
-Result<bool> Taker::TakeFrom(Source* source) {
+Result<bool> Snapshotter::TakeFrom(Source* source) {
   segment_ = {};
   segment_.number = at_.session.NextNumber();
   segment_.supersedes = at_.to_supersede;
@@ -301,19 +301,19 @@ Result<bool> Taker::TakeFrom(Source* source) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> out, env_.fs.OpenFile(temporary, OpenMode::kCreate));
   auto any = source->Open();
   if (!any.ok() || !*any) {
-    Discard(temporary);
+    RemoveTemporary(temporary);
     return any;
   }
   IMASNAP_RETURN_IF_ERROR(Describe(source, out.get(), temporary));
   const Status renamed = env_.fs.Rename(temporary, path);
   if (!renamed.ok()) {
-    Discard(temporary);
+    RemoveTemporary(temporary);
     return renamed.error();
   }
   IMASNAP_RETURN_IF_ERROR(env_.fs.SyncDirectory(at_.session.directory));
   IMASNAP_RETURN_IF_ERROR(store_.WriteSegmentInfo(at_.session, segment_));
   if (segment_.supersedes) {
-    IMASNAP_RETURN_IF_ERROR(NoteRun(env_, &at_.session));
+    IMASNAP_RETURN_IF_ERROR(RecordLastRun(env_, &at_.session));
   }
   IMASNAP_RETURN_IF_ERROR(source->Purge(segment_, notes_));
   Finish(source, path);
@@ -321,7 +321,7 @@ Result<bool> Taker::TakeFrom(Source* source) {
 }
 
 // Takes the records that a process that died, or another program, left staged.
-Status Taker::SaveStaged() {
+Status Snapshotter::StoreStaged() {
   if (!at_.staged) {
     return {};
   }
@@ -336,17 +336,17 @@ Status Taker::SaveStaged() {
   return {};
 }
 
-Status Taker::Repair() {
+Status Snapshotter::Repair() {
   IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
   IMASNAP_RETURN_IF_ERROR(CheckStore());
   IMASNAP_ASSIGN(at_, Recover(env_, backend_, notes_));
   if (at_.staged) {
     IMASNAP_RETURN_IF_ERROR(CheckSpace(0));
   }
-  return SaveStaged();
+  return StoreStaged();
 }
 
-Result<TakeResult> Taker::Take() {
+Result<TakeResult> Snapshotter::Take() {
   IMASNAP_RETURN_IF_ERROR(Repair());
   // Not known if there is only staging: then the copy fails if it does not fit, and the
   // records stay staged.
@@ -391,15 +391,15 @@ Result<TakeResult> TakeSnapshot(const Environment& env, bool mark,
     return MakeError(ErrorCode::kRefused,
                      "no marker can be recorded: staging has none, and " + choice.why);
   }
-  Taker taker(env, choice.backend, notes);
-  return mark ? taker.Mark() : taker.Take();
+  Snapshotter snapshotter(env, choice.backend, notes);
+  return mark ? snapshotter.Mark() : snapshotter.Take();
 }
 
 Result<Session> RepairStore(const Environment& env, std::vector<std::string>* notes) {
   IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
-  Taker taker(env, choice.backend, notes);
-  IMASNAP_RETURN_IF_ERROR(taker.Repair());
-  return taker.session();
+  Snapshotter snapshotter(env, choice.backend, notes);
+  IMASNAP_RETURN_IF_ERROR(snapshotter.Repair());
+  return snapshotter.session();
 }
 
 }  // namespace imasnap

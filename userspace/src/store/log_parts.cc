@@ -6,26 +6,26 @@
 
 #include "base/read_only_file.h"
 #include "kernel/growing_copy.h"
+#include "store/boot_log.h"
 #include "store/environment.h"
-#include "store/session.h"
 
 namespace imasnap {
 namespace {
 
-LogPart StagedPart(const LogView& view) {
+LogPart StagedPart(const BootLog& boot_log) {
   LogPart part;
-  part.path = view.staged_path;
-  part.open = [file = view.staged]() -> Result<std::unique_ptr<File>> {
+  part.path = boot_log.staged_path;
+  part.open = [file = boot_log.staged]() -> Result<std::unique_ptr<File>> {
     return std::unique_ptr<File>(std::make_unique<SharedFile>(file));
   };
   return part;
 }
 
-LogPart LivePart(const Environment& env, const LogView& view) {
+LogPart LivePart(const Environment& env, const BootLog& boot_log) {
   LogPart part;
-  part.path = view.live_path;
-  if (!view.has_staging) {
-    part.open = [&fs = env.fs, path = view.live_path] {
+  part.path = boot_log.live_path;
+  if (!boot_log.has_staging) {
+    part.open = [&fs = env.fs, path = boot_log.live_path] {
       return fs.OpenFile(path, OpenMode::kRead);
     };
     return part;
@@ -38,11 +38,11 @@ LogPart LivePart(const Environment& env, const LogView& view) {
 
 }  // namespace
 
-std::vector<LogPart> PartsOf(const Environment& env, const LogView& view) {
+std::vector<LogPart> PartsOf(const Environment& env, const BootLog& boot_log) {
   std::vector<LogPart> parts;
   FileSystem& fs = env.fs;
   uint64_t expected = 1;
-  for (const Segment& segment : view.segments) {
+  for (const Segment& segment : boot_log.segments) {
     LogPart part;
     part.path = segment.path;
     part.segment = segment.number;
@@ -58,10 +58,10 @@ std::vector<LogPart> PartsOf(const Environment& env, const LogView& view) {
     parts.push_back(std::move(part));
     expected = segment.number + 1;
   }
-  if (view.staged) {
-    parts.push_back(StagedPart(view));
+  if (boot_log.staged) {
+    parts.push_back(StagedPart(boot_log));
   }
-  parts.push_back(LivePart(env, view));
+  parts.push_back(LivePart(env, boot_log));
   return parts;
 }
 

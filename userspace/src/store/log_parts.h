@@ -19,7 +19,7 @@
 namespace imasnap {
 
 struct Environment;
-struct LogView;
+struct BootLog;
 
 // A part of the log. Each call of `open` opens it at its beginning.
 struct LogPart {
@@ -36,10 +36,10 @@ struct LogPart {
   bool discarded = false;
 };
 
-// The segments of `view`, the staged records (with number 0), and the kernel's list as
+// The segments of `boot_log`, the staged records (with number 0), and the kernel's list as
 // parts of one log. For a segment that should be there and is not, there is a missing
 // part.
-std::vector<LogPart> PartsOf(const Environment& env, const LogView& view);
+std::vector<LogPart> PartsOf(const Environment& env, const BootLog& boot_log);
 
 // The files of `parts` from the index `first` on. `parts` must outlive the result.
 std::vector<DigestPipeline::Input> InputsOf(const std::vector<LogPart>& parts, size_t first);

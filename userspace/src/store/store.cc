@@ -141,7 +141,7 @@ Result<std::optional<Session>> Store::LoadNewest() const {
 
 // Syncs every directory above the sessions, because what created them may not have
 // synced them: mkdir(1) does not.
-Status Store::SyncWay() const {
+Status Store::SyncParents() const {
   std::string directory = root_ + "/boots";
   while (true) {
     Status synced = fs_.SyncDirectory(directory);
@@ -163,7 +163,7 @@ Status Store::SyncWay() const {
 Status Store::SyncSession(const Session& session) const {
   // Segments are only stored in a durable session.
   if (session.segments.empty()) {
-    IMASNAP_RETURN_IF_ERROR(SyncWay());
+    IMASNAP_RETURN_IF_ERROR(SyncParents());
   }
   return fs_.SyncDirectory(session.directory);
 }
@@ -173,7 +173,7 @@ Result<Session> Store::CreateSession(const SessionInfo& info) const {
   session.id = info.id;
   session.directory = SessionDirectory(info.id);
   IMASNAP_RETURN_IF_ERROR(fs_.MakeDirectories(session.directory));
-  IMASNAP_RETURN_IF_ERROR(SyncWay());
+  IMASNAP_RETURN_IF_ERROR(SyncParents());
   IMASNAP_RETURN_IF_ERROR(WriteSession(session, info));
   IMASNAP_RETURN_IF_ERROR(PointCurrentTo(info.id));
   return Load(info.id);

@@ -77,7 +77,7 @@ class Store {
   Result<uint64_t> Size(const Session& session) const;
 
  private:
-  Status SyncWay() const;
+  Status SyncParents() const;
   Status RemoveDirectoryWhole(const std::string& directory) const;
 
   FileSystem& fs_;

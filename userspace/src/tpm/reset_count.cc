@@ -21,17 +21,17 @@ std::optional<uint32_t> ReadResetCount(const std::string& tcti) {
   return count.ok() ? std::optional<uint32_t>(*count) : std::nullopt;
 }
 
-ResetCount ToldOnce(ResetCount ask) {
-  struct Told {
+ResetCount CachedResetCount(ResetCount ask) {
+  struct Cache {
     std::mutex mutex;
     std::optional<uint32_t> count;
   };
-  return [ask = std::move(ask), told = std::make_shared<Told>()] {
-    const std::lock_guard<std::mutex> lock(told->mutex);
-    if (!told->count) {
-      told->count = ask();
+  return [ask = std::move(ask), cache = std::make_shared<Cache>()] {
+    const std::lock_guard<std::mutex> lock(cache->mutex);
+    if (!cache->count) {
+      cache->count = ask();
     }
-    return told->count;
+    return cache->count;
   };
 }
 

@@ -20,7 +20,7 @@ using ResetCount = std::function<std::optional<uint32_t>()>;
 
 // Asks until there is an answer, and then never again, for all threads and copies. The
 // count only changes at a cold boot, and each answer takes the TPM two commands.
-ResetCount ToldOnce(ResetCount ask);
+ResetCount CachedResetCount(ResetCount ask);
 
 }  // namespace imasnap
 

@@ -46,12 +46,12 @@ Result<Session> FindSession(FileSystem& fs, const std::string& directory,
 
 // Removes the segments that the list `live` contains. Verification finds out whether
 // the two belong together.
-Status MeetLive(FileSystem& fs, const std::string& live, LogView* view) {
+Status MeetLive(FileSystem& fs, const std::string& live, BootLog* boot_log) {
   IMASNAP_ASSIGN(const FileInfo info, fs.Stat(live));
   if (info.type != FileType::kRegular) {
     return FileError(ErrorCode::kCannotCheck, live, "is not a regular file");
   }
-  view->live_path = live;
+  boot_log->live_path = live;
   bool empty = false;
   // A damaged list contains no segment; verification reports the damage.
   const auto find = [&](const std::optional<SegmentKey>& segment) -> Result<ListHead> {
@@ -61,14 +61,14 @@ Status MeetLive(FileSystem& fs, const std::string& live, LogView* view) {
     const bool damaged = !head.ok() && head.error().code == ErrorCode::kMalformed;
     return damaged ? Result<ListHead>(ListHead()) : head;
   };
-  IMASNAP_RETURN_IF_ERROR(LeaveOutContained(fs, {}, find, &view->segments));
-  const bool described = !view->segments.empty() && view->segments.back().info;
-  const uint64_t attempt = described ? view->segments.back().info->attempt : kNoAttempt;
+  IMASNAP_RETURN_IF_ERROR(LeaveOutContained(fs, {}, find, &boot_log->segments));
+  const bool described = !boot_log->segments.empty() && boot_log->segments.back().info;
+  const uint64_t attempt = described ? boot_log->segments.back().info->attempt : kNoAttempt;
   if (empty && attempt != kNoAttempt) {
     return FileError(ErrorCode::kCannotCheck, live,
                      fmt::format("is empty: the aggregate of attempt {}, which closed segment {}, "
                                  "must be its first record",
-                                 attempt, SegmentName(view->segments.back().number)));
+                                 attempt, SegmentName(boot_log->segments.back().number)));
   }
   return {};
 }
@@ -78,23 +78,23 @@ Status MeetLive(FileSystem& fs, const std::string& live, LogView* view) {
 Result<CopiedLog> OpenCopiedLog(FileSystem& fs, const std::string& directory,
                                 std::optional<uint64_t> session,
                                 const std::optional<std::string>& live) {
-  LogView view;
-  IMASNAP_ASSIGN(view.session, FindSession(fs, directory, session));
-  view.segments = view.session->segments;
-  if (view.segments.empty() && !live) {
-    return FileError(ErrorCode::kCannotCheck, view.session->directory,
+  BootLog boot_log;
+  IMASNAP_ASSIGN(boot_log.session, FindSession(fs, directory, session));
+  boot_log.segments = boot_log.session->segments;
+  if (boot_log.segments.empty() && !live) {
+    return FileError(ErrorCode::kCannotCheck, boot_log.session->directory,
                      "has no segment: it is neither a store nor the directory of a session");
   }
   CopiedLog log;
   if (live) {
-    IMASNAP_RETURN_IF_ERROR(MeetLive(fs, *live, &view));
+    IMASNAP_RETURN_IF_ERROR(MeetLive(fs, *live, &boot_log));
   }
-  log.parts = PartsOf({.fs = fs}, view);
+  log.parts = PartsOf({.fs = fs}, boot_log);
   if (!live) {
     log.parts.pop_back();
   }
-  if (view.session->info) {
-    log.identity = IdentityOf(*view.session->info);
+  if (boot_log.session->info) {
+    log.identity = IdentityOf(*boot_log.session->info);
   }
   return log;
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "store/session.h"
+#include "store/boot_log.h"
 #include "verify/checkpoint.h"
 #include "verify/verify.h"
 

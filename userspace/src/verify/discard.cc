@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include "snapshot/recovery.h"
+#include "store/boot_log.h"
 #include "store/log_parts.h"
-#include "store/session.h"
 #include "verify/boundary.h"
 
 namespace imasnap {
@@ -48,19 +48,19 @@ std::string WhyKept(const Segment& segment, const Checkpoint& state) {
 
 Status DiscardVerified(const Environment& env, const Checkpoint& state,
                        const std::string& state_file, GcResult* done) {
-  IMASNAP_ASSIGN(const LogView view, OpenLogViewLocked(env));
-  if (!view.session || !view.session->info) {
+  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLogLocked(env));
+  if (!boot_log.session || !boot_log.session->info) {
     return StateRefused(state_file, "is of another boot: the store has no segment of this one");
   }
-  const std::vector<LogPart> parts = PartsOf(env, view);
+  const std::vector<LogPart> parts = PartsOf(env, boot_log);
   IMASNAP_ASSIGN(const Boundary boundary,
-                 FindBoundary(parts, state, IdentityOf(*view.session->info), state_file));
+                 FindBoundary(parts, state, IdentityOf(*boot_log.session->info), state_file));
   if (!boundary.reached) {
     return FileError(ErrorCode::kMismatch, parts[boundary.part].path,
                      "does not begin with the aggregate at which the state ends; verify the log");
   }
-  const uint64_t last = view.session->segments.back().number;
-  for (const Segment& segment : view.segments) {
+  const uint64_t last = boot_log.session->segments.back().number;
+  for (const Segment& segment : boot_log.segments) {
     if (segment.number > state.segment || segment.number == last) {
       break;
     }
@@ -75,8 +75,8 @@ Status DiscardVerified(const Environment& env, const Checkpoint& state,
     }
     Segment going = segment;
     going.info->state = SegmentState::kDiscarded;
-    IMASNAP_RETURN_IF_ERROR(env.store().WriteSegmentInfo(*view.session, *going.info));
-    IMASNAP_RETURN_IF_ERROR(RemoveBytes(env, *view.session, going, done));
+    IMASNAP_RETURN_IF_ERROR(env.store().WriteSegmentInfo(*boot_log.session, *going.info));
+    IMASNAP_RETURN_IF_ERROR(RemoveBytes(env, *boot_log.session, going, done));
   }
   return {};
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "view/log_state.h"
+#include "view/log_index.h"
 
 #include <algorithm>
 
@@ -20,7 +20,7 @@ uint64_t Checksum(ByteView bytes) {
                   ByteOrder::kLittle);
 }
 
-Status LogState::ReadRaw(uint64_t offset, std::span<std::byte> out) const {
+Status LogIndex::ReadRaw(uint64_t offset, std::span<std::byte> out) const {
   auto piece = std::ranges::upper_bound(pieces, offset, {}, &Piece::end);
   while (!out.empty()) {
     if (piece == pieces.end()) {
@@ -37,7 +37,7 @@ Status LogState::ReadRaw(uint64_t offset, std::span<std::byte> out) const {
 }
 
 // Whether the files that have [from, to) are unchanged since they were first read.
-Result<bool> LogState::Unchanged(uint64_t from, uint64_t to) const {
+Result<bool> LogIndex::Unchanged(uint64_t from, uint64_t to) const {
   auto piece = std::ranges::upper_bound(pieces, from, {}, &Piece::end);
   for (; piece != pieces.end() && piece->begin < to; ++piece) {
     if (piece->changed) {
@@ -51,7 +51,7 @@ Result<bool> LogState::Unchanged(uint64_t from, uint64_t to) const {
 }
 
 // Compares the checksum of each stride.
-Status LogState::ReadChecked(uint64_t offset, std::span<std::byte> out) const {
+Status LogIndex::ReadChecked(uint64_t offset, std::span<std::byte> out) const {
   const uint64_t wanted_end = offset + out.size();
   const auto stride_end = [](const Stride& stride) { return stride.end.raw; };
   Bytes raw;
@@ -74,7 +74,7 @@ Status LogState::ReadChecked(uint64_t offset, std::span<std::byte> out) const {
   return {};
 }
 
-Status LogState::ReadIndexed(uint64_t offset, std::span<std::byte> out) const {
+Status LogIndex::ReadIndexed(uint64_t offset, std::span<std::byte> out) const {
   IMASNAP_RETURN_IF_ERROR(ReadRaw(offset, out));
   // Checked afterwards, so that it sees what was written in the meantime.
   IMASNAP_ASSIGN(const bool unchanged, Unchanged(offset, offset + out.size()));
@@ -82,7 +82,7 @@ Status LogState::ReadIndexed(uint64_t offset, std::span<std::byte> out) const {
   return unchanged ? Status() : ReadChecked(offset, out);
 }
 
-std::vector<ByteView> LogState::Mapped(const ViewFormat& format, uint64_t offset,
+std::vector<ByteView> LogIndex::Mapped(const ViewFormat& format, uint64_t offset,
                                        size_t size) const {
   if (!IsStored(format) || offset >= end.raw) {
     return {};
@@ -101,7 +101,7 @@ std::vector<ByteView> LogState::Mapped(const ViewFormat& format, uint64_t offset
   return unchanged.ok() && *unchanged ? views : std::vector<ByteView>();
 }
 
-Result<size_t> LogState::Read(const ViewFormat& format, uint64_t offset,
+Result<size_t> LogIndex::Read(const ViewFormat& format, uint64_t offset,
                               std::span<std::byte> out) const {
   const uint64_t size = end.BytesIn(format);
   if (offset >= size || out.empty()) {
@@ -124,9 +124,9 @@ Result<size_t> LogState::Read(const ViewFormat& format, uint64_t offset,
   return out.size();
 }
 
-Result<size_t> StateSource::Read(std::span<std::byte> out) {
-  const size_t n = std::min<uint64_t>(out.size(), state_.end.raw - offset_);
-  IMASNAP_RETURN_IF_ERROR(state_.ReadRaw(offset_, out.first(n)));
+Result<size_t> IndexSource::Read(std::span<std::byte> out) {
+  const size_t n = std::min<uint64_t>(out.size(), index_.end.raw - offset_);
+  IMASNAP_RETURN_IF_ERROR(index_.ReadRaw(offset_, out.first(n)));
   offset_ += n;
   return n;
 }

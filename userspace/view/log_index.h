@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // The whole log as it was at one moment, readable at any offset in any format.
-#ifndef IMASNAP_VIEW_LOG_STATE_H_
-#define IMASNAP_VIEW_LOG_STATE_H_
+#ifndef IMASNAP_VIEW_LOG_INDEX_H_
+#define IMASNAP_VIEW_LOG_INDEX_H_
 
 #include <cstdint>
 #include <memory>
@@ -43,7 +43,7 @@ uint64_t Checksum(ByteView bytes);
 
 // A value: a refresh changes a copy, while readers keep the one they have. Copies share
 // the files.
-struct LogState {
+struct LogIndex {
   Extent end;
   std::vector<Stride> strides;     // without gaps from the first record on
   std::vector<Piece> pieces;       // without gaps from the first byte on
@@ -51,7 +51,7 @@ struct LogState {
   uint64_t kernel_begin = 0;       // where the last of them ends
   // Whether no other list begins with the record at `kernel_begin`, so that a list that
   // begins with it continues the segments.
-  bool unmistakable = false;
+  bool unique_head = false;
 
   // Reads `out.size()` bytes of the raw log, which must be there.
   Status ReadRaw(uint64_t offset, std::span<std::byte> out) const;
@@ -70,16 +70,16 @@ struct LogState {
 };
 
 // Reads the raw log from an offset on.
-class StateSource : public ByteSource {
+class IndexSource : public ByteSource {
  public:
-  StateSource(const LogState& state, uint64_t offset) : state_(state), offset_(offset) {}
+  IndexSource(const LogIndex& index, uint64_t offset) : index_(index), offset_(offset) {}
   Result<size_t> Read(std::span<std::byte> out) override;
 
  private:
-  const LogState& state_;
+  const LogIndex& index_;
   uint64_t offset_;
 };
 
 }  // namespace imasnap
 
-#endif  // IMASNAP_VIEW_LOG_STATE_H_
+#endif  // IMASNAP_VIEW_LOG_INDEX_H_

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // The log of this boot: its segments, and the records in the kernel.
-#ifndef IMASNAP_STORE_SESSION_H_
-#define IMASNAP_STORE_SESSION_H_
+#ifndef IMASNAP_STORE_BOOT_LOG_H_
+#define IMASNAP_STORE_BOOT_LOG_H_
 
 #include <memory>
 #include <optional>
@@ -15,7 +15,7 @@
 
 namespace imasnap {
 
-struct LogView {
+struct BootLog {
   std::unique_ptr<File> lock;      // shared; reset it to let snapshots continue
   std::optional<Session> session;  // nothing if no segment is of this boot
   bool gap = false;                // the kernel's list does not continue the session's last segment
@@ -34,10 +34,10 @@ struct LogView {
 };
 
 // Takes the shared lock and opens the log.
-Result<LogView> OpenLogView(const Environment& env);
+Result<BootLog> OpenBootLog(const Environment& env);
 // The same for callers that already hold the lock.
-Result<LogView> OpenLogViewLocked(const Environment& env);
+Result<BootLog> OpenBootLogLocked(const Environment& env);
 
 }  // namespace imasnap
 
-#endif  // IMASNAP_STORE_SESSION_H_
+#endif  // IMASNAP_STORE_BOOT_LOG_H_
