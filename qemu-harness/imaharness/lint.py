@@ -17,6 +17,9 @@ from .report import Status, Suite
 _AS_IN_THE_KERNEL = {"selftests/config", "selftests/settings"}
 # Formats without comments.
 _NO_COMMENTS = {f"userspace/debian/{name}" for name in ("changelog", "copyright", "docs", "source/format")}
+# Messages may change, so tests assert codes and fields. These assert wording.
+_WORDING = re.compile(r"\b(HasSubstr|StartsWith|EndsWith|MatchesRegex|ContainsRegex)\(")
+_MOST_WORDING = 40
 _NO_LICENCE_LINE = {".patch", ".json", ".bin", ".ima", ".pem", ".der", ".txt", ".ktap", ".xml"}
 
 
@@ -119,6 +122,8 @@ def run() -> Suite:
             _add(suite, "clang-format", _complaints(["clang-format", "--dry-run", "-Werror", *sources]))
     for page in manual_pages(files):
         _judge(suite, f"manual {page.relative_to(paths.ROOT)}", ["mandoc", "-T", "lint", "-W", "warning", page])
+    wording = sum(len(_WORDING.findall(f.read_text())) for f in sources if f.parent.name == "tests")
+    _add(suite, "wording", f"tests assert wording {wording} times" if wording > _MOST_WORDING else "")
     bare = without_licence(files)
     _add(suite, "licence lines", "\n".join(f"{f}: no SPDX line" for f in bare))
     return suite

@@ -13,7 +13,7 @@ Result<int> AkCreateCommand(const Context& context, const AkArguments& arguments
   IMASNAP_ASSIGN(const std::unique_ptr<File> lock, LockAks(fs, files));
   IMASNAP_ASSIGN(const bool exists, HasAk(fs, files));
   if (exists) {
-    return FileError(ErrorCode::kFailed, files.public_area,
+    return FileError(ErrorCode::kFailed, Cause::kAkExists, files.public_area,
                      "is an AK already, and verifiers may rely on it; choose another --name, or "
                      "remove its files first");
   }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cli/command_line.h"
+#include "cli/json.h"
 #include "cli/terminal_progress.h"
 #include "kernel/securityfs.h"
 #include "tpm/tss2_log.h"
@@ -80,18 +81,36 @@ void Context::Diagnose(const std::string& text) const {
   host.err << "ima-snapshot: " << text << "\n";
 }
 
+namespace {
+
+void PrintError(const Error& error, bool json, std::ostream& err) {
+  if (json) {
+    Json line;
+    line["error"] = ToJson(error);
+    err << Dump(line);
+  } else {
+    err << "ima-snapshot: " << error.ToString() << "\n";
+  }
+}
+
+}  // namespace
+
+void Context::DiagnoseError(const Error& error) const { PrintError(error, options.json, host.err); }
+
 int RunApp(const std::vector<std::string>& args, const Host& host) {
   KeepTss2Quiet();
   const auto parsed = ParseCommandLine(args, host);
-  const auto* const status = std::get_if<ExitCode>(&parsed);
-  Result<int> result = status != nullptr ? *status : Run(std::get<CommandLine>(parsed), host);
+  const auto* const line = std::get_if<CommandLine>(&parsed);
+  Result<int> result = line != nullptr ? Run(*line, host) : std::get<ExitCode>(parsed);
   if (!result.ok()) {
-    host.err << "ima-snapshot: " << result.error().ToString() << "\n";
+    PrintError(result.error(), line != nullptr && line->global.json, host.err);
     return ExitCodeFor(result.error());
   }
   host.out.flush();
   if (!host.out) {
-    host.err << "ima-snapshot: standard output: could not be written\n";
+    PrintError(FileError(ErrorCode::kFailed, Cause::kNotWritten, "standard output",
+                         "could not be written"),
+               line != nullptr && line->global.json, host.err);
     return kExitFailed;
   }
   return *result;

@@ -56,7 +56,7 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
   }
   IMASNAP_ASSIGN(BootLog boot_log, OpenBootLog(context.env));
   if (boot_log.gap) {
-    return FileError(ErrorCode::kMismatch, boot_log.live_path,
+    return FileError(ErrorCode::kMismatch, Cause::kNotContinued, boot_log.live_path,
                      "does not go on from the last segment stored; 'ima-snapshot show live' shows "
                      "what is there");
   }
@@ -75,7 +75,8 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
     out.write(reinterpret_cast<const char*>(bytes.data()),
               static_cast<std::streamsize>(bytes.size()));
     if (!out) {
-      return FileError(ErrorCode::kFailed, "standard output", "could not be written");
+      return FileError(ErrorCode::kFailed, Cause::kNotWritten, "standard output",
+                       "could not be written");
     }
     return {};
   };

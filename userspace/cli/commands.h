@@ -20,6 +20,8 @@ struct Context {
 
   // "ima-snapshot: <text>" on the error output.
   void Diagnose(const std::string& text) const;
+  // The same of an error; with --json {"error": ...}.
+  void DiagnoseError(const Error& error) const;
 };
 
 Result<int> TakeCommand(const Context& context, const TakeArguments& arguments);

@@ -17,12 +17,12 @@ void Print(const Context& context, const GcResult& done) {
     for (const SegmentInfo& info : done.discarded) {
       json["discarded"].push_back(ToJson(info));
     }
-    json["notes"] = done.notes;
+    json["notes"] = ToJson(done.notes);
     context.host.out << Dump(json);
     return;
   }
-  for (const std::string& note : done.notes) {
-    context.host.out << note << "\n";
+  for (const Note& note : done.notes) {
+    context.host.out << note.text << "\n";
   }
   for (const SegmentInfo& info : done.discarded) {
     context.host.out << fmt::format("discarded segment {}: {}, {}\n", SegmentName(info.number),
@@ -33,20 +33,20 @@ void Print(const Context& context, const GcResult& done) {
 }  // namespace
 
 Result<int> GcCommand(const Context& context, const GcArguments& arguments) {
-  std::optional<Checkpoint> state;
+  std::optional<Checkpoint> checkpoint;
   std::unique_ptr<File> state_lock;
   if (!arguments.state.empty()) {
     FileSystem& fs = context.env.fs;
     IMASNAP_ASSIGN(const std::string key, ReadStateKey(context, arguments.state_key));
     IMASNAP_ASSIGN(state_lock, LockState(fs, arguments.state, context.host.caller));
-    IMASNAP_ASSIGN(state, LoadState(fs, arguments.state, key, context.host.caller));
-    if (!state) {
-      return FileError(ErrorCode::kCannotCheck, arguments.state,
+    IMASNAP_ASSIGN(checkpoint, LoadState(fs, arguments.state, key, context.host.caller));
+    if (!checkpoint) {
+      return FileError(ErrorCode::kCannotCheck, Cause::kStateMissing, arguments.state,
                        "does not exist; verify --state writes it");
     }
   }
   GcResult done;
-  const Status status = CollectGarbage(context.env, state, arguments.state, &done);
+  const Status status = CollectGarbage(context.env, checkpoint, arguments.state, &done);
   if (status.ok() || !done.discarded.empty() || !done.notes.empty()) {
     Print(context, done);
   }

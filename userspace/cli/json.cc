@@ -32,10 +32,59 @@ Json FieldJson(const FieldType& type, ByteView field, ByteOrder order) {
   return json;
 }
 
+const char* CodeName(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kFailed:
+      return "failed";
+    case ErrorCode::kRefused:
+      return "refused";
+    case ErrorCode::kUsage:
+      return "usage";
+    case ErrorCode::kMalformed:
+      return "malformed";
+    case ErrorCode::kMismatch:
+      return "mismatch";
+    case ErrorCode::kCannotCheck:
+      return "cannot_check";
+    case ErrorCode::kLocked:
+      return "locked";
+  }
+  return "failed";
+}
+
+Json TextOrNull(const std::string& text) { return text.empty() ? Json(nullptr) : Json(text); }
+
 }  // namespace
 
 std::string Dump(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+Json ToJson(const Error& error) {
+  Json json;
+  json["code"] = CodeName(error.code);
+  json["cause"] = CauseName(error.cause);
+  json["file"] = TextOrNull(error.file);
+  json["line"] = OrNull(error.line);
+  json["record"] = OrNull(error.record);
+  json["offset"] = OrNull(error.offset);
+  json["segment"] = OrNull(error.segment);
+  json["key"] = TextOrNull(error.key);
+  json["bank"] = TextOrNull(error.bank);
+  json["pcr"] = OrNull(error.pcr);
+  json["errno"] = error.errno_value == 0 ? Json(nullptr) : Json(error.errno_value);
+  json["expected"] = TextOrNull(error.expected);
+  json["found"] = TextOrNull(error.found);
+  json["message"] = error.message;
+  return json;
+}
+
+Json ToJson(const Notes& notes) {
+  Json json = Json::array();
+  for (const Note& note : notes) {
+    json.push_back(note.text);
+  }
+  return json;
 }
 
 Json ToJson(const SegmentInfo& info) {

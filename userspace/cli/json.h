@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/result.h"
 #include "log/log_reader.h"
+#include "snapshot/note.h"
 #include "store/metadata.h"
 #include "store/store.h"
 
@@ -14,6 +16,8 @@ namespace imasnap::cli {
 
 using Json = nlohmann::ordered_json;
 
+Json ToJson(const Error& error);
+Json ToJson(const Notes& notes);
 Json ToJson(const SegmentInfo& info);
 Json ToJson(const Segment& segment);
 // `number` is the record's since cold boot.

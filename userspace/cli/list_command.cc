@@ -55,13 +55,15 @@ Result<Shown> OpenSegment(const Environment& env, const std::string& name) {
     }
   }
   if (found == nullptr) {
-    return MakeError(ErrorCode::kUsage,
+    return MakeError(ErrorCode::kUsage, Cause::kSegmentUnknown,
                      fmt::format("there is no segment {}; 'ima-snapshot list' shows them", name));
   }
   if (found->info && found->info->state == SegmentState::kDiscarded) {
-    return FileError(ErrorCode::kCannotCheck, found->path,
-                     "the segment was discarded after it was verified, as discard = "
-                     "\"verified\" in ima-snapshot.conf(5) allows");
+    Error error = FileError(ErrorCode::kCannotCheck, Cause::kSegmentDiscarded, found->path,
+                            "the segment was discarded after it was verified, as discard = "
+                            "\"verified\" in ima-snapshot.conf(5) allows");
+    error.segment = found->number;
+    return error;
   }
   Shown shown{.file = nullptr,
               .path = found->path,
@@ -76,7 +78,7 @@ Result<Shown> OpenKernelList(const Environment& env, bool staged) {
   const std::vector<LogPart> parts = PartsOf(env, boot_log);
   const LogPart* const before = boot_log.staged ? &parts[parts.size() - 2] : nullptr;
   if (staged && before == nullptr) {
-    return MakeError(ErrorCode::kUsage, "nothing is staged");
+    return MakeError(ErrorCode::kUsage, Cause::kEmpty, "nothing is staged");
   }
   const LogPart& part = staged ? *before : parts.back();
   Shown shown{.file = nullptr, .path = part.path};

@@ -60,9 +60,9 @@ Result<int> MountCommand(const Context& context, const MountArguments& arguments
   }
   std::mutex mutex;
   ViewOptions options;
-  options.log = [&](const std::string& text) {
+  options.report = [&](const Error& error) {
     const std::lock_guard<std::mutex> lock(mutex);
-    context.Diagnose(text);
+    context.DiagnoseError(error);
     context.host.err.flush();
   };
   // A long log takes a while to read.

@@ -62,7 +62,8 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
     // WriteDurably() writes under the second name first.
     for (const std::string& name : {plain, plain + ".tmp"}) {
       if (!paths.insert(name).second) {
-        return FileError(ErrorCode::kUsage, path, "is named for two things; give each a file");
+        return FileError(ErrorCode::kUsage, Cause::kSameFile, path,
+                         "is named for two things; give each a file");
       }
     }
   }
@@ -106,7 +107,7 @@ Result<PcrSelection> SelectionOf(const Context& context, const QuoteArguments& a
   IMASNAP_ASSIGN(const PcrSelection allocated, tpm->Allocated());
   PcrSelection selection = SelectInAllBanks(allocated, *pcrs);
   if (selection.empty()) {
-    return MakeError(ErrorCode::kCannotCheck,
+    return MakeError(ErrorCode::kCannotCheck, Cause::kPcrNotAllocated,
                      fmt::format("no active bank of the TPM has PCR {}: it has {}",
                                  fmt::join(*pcrs, ","), ToText(allocated)));
   }
@@ -128,7 +129,7 @@ Status WriteFiles(FileSystem& fs, const Destinations& to, const Quote& quote) {
     // Renaming would replace a device or a link with a file.
     const auto info = fs.Stat(path);
     if (info.ok() && info->type != FileType::kRegular) {
-      return FileError(ErrorCode::kUsage, path, "is not a regular file");
+      return FileError(ErrorCode::kUsage, Cause::kNotRegularFile, path, "is not a regular file");
     }
   }
   for (const auto& [path, text] : files) {
@@ -175,7 +176,7 @@ Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments
   IMASNAP_ASSIGN(const Ak ak, ReadAk(fs, files));
   auto key = AttestationKey::Parse(ak.public_area);
   if (!key.ok()) {
-    return FileError(key.error().code, files.public_area, key.error().message);
+    return FileError(key.error().code, key.error().cause, files.public_area, key.error().message);
   }
   IMASNAP_ASSIGN(const std::unique_ptr<Tpm> tpm, Tpm::Open(context.options.tcti));
   IMASNAP_ASSIGN(const PcrSelection selection, SelectionOf(context, arguments, tpm.get()));

@@ -11,13 +11,13 @@ namespace imasnap::cli {
 namespace {
 
 // A counter, or null if the kernel does not have it or it cannot be read.
-Json Counter(const KernelLog& kernel, const char* name) {
+Json Counter(const KernelFiles& kernel, const char* name) {
   const auto value = kernel.Counter(name);
   return value.ok() ? OrNull(*value) : Json(nullptr);
 }
 
 // The staged records, or null if the kernel has no staging or they cannot be read now.
-Json Staged(const KernelLog& kernel) {
+Json Staged(const KernelFiles& kernel) {
   const auto size = StagedSize(kernel);
   if (!size.ok() || !*size) {
     return nullptr;
@@ -104,7 +104,7 @@ void Print(const Json& json, std::ostream& out) {
 }  // namespace
 
 Result<int> StatusCommand(const Context& context) {
-  const KernelLog kernel = context.env.kernel();
+  const KernelFiles kernel = context.env.kernel();
   IMASNAP_ASSIGN(const BackendChoice choice, kernel.ChooseBackend());
   Json json;
   json["backend"] = BackendName(choice.backend);

@@ -29,10 +29,10 @@ std::string WhatWasDone(const TakeResult& taken, bool only_mark) {
 
 Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) {
   const bool only_mark = arguments.mark || context.env.config.mode == SnapshotMode::kMark;
-  std::vector<std::string> notes;
+  Notes notes;
   auto result = TakeSnapshot(context.env, only_mark, &notes);
-  for (const std::string& note : notes) {
-    context.Diagnose("note: " + note);
+  for (const Note& note : notes) {
+    context.Diagnose("note: " + note.text);
   }
   if (!result.ok()) {
     return std::move(result.error());
@@ -43,7 +43,7 @@ Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) 
     json["marked_only"] = only_mark;
     json["session"] = only_mark ? Json(nullptr) : Json(result->session);
     json["segment"] = result->segment ? ToJson(*result->segment) : Json(nullptr);
-    json["notes"] = notes;
+    json["notes"] = ToJson(notes);
     context.host.out << Dump(json);
   } else {
     context.host.out << WhatWasDone(*result, only_mark) << "\n";
@@ -51,7 +51,7 @@ Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) 
   context.host.out.flush();
   if (!context.host.out) {
     return FileError(
-        ErrorCode::kFailed, "standard output",
+        ErrorCode::kFailed, Cause::kNotWritten, "standard output",
         "could not be written; what was done nevertheless: " + WhatWasDone(*result, only_mark));
   }
   return kExitOk;

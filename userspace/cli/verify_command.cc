@@ -34,8 +34,11 @@ Result<PcrValues> ReadPcrFiles(const Context& context, const VerifyArguments& ar
     for (const auto& [bank, pcrs] : values) {
       for (const auto& [pcr, value] : pcrs) {
         if (!all[bank].emplace(pcr, value).second) {
-          return FileError(ErrorCode::kCannotCheck, file,
-                           fmt::format("gives {} PCR {} again", bank, pcr));
+          Error error = FileError(ErrorCode::kCannotCheck, Cause::kDuplicate, file,
+                                  fmt::format("gives {} PCR {} again", bank, pcr));
+          error.bank = bank;
+          error.pcr = pcr;
+          return error;
         }
       }
     }
@@ -168,11 +171,12 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
     PrintReport(report, told, context.host.out);
   }
   if (report.finding) {
-    context.Diagnose(report.finding->ToError().ToString());
+    context.DiagnoseError(report.finding->ToError());
     return kExitMismatch;
   }
   if (!saved.ok()) {
-    context.Diagnose(saved.error().ToString() + "; the log is good, the state was not written");
+    saved.error().message += "; the log is good, the state was not written";
+    context.DiagnoseError(saved.error());
     return kExitFailed;
   }
   return kExitOk;

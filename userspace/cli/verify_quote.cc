@@ -38,14 +38,15 @@ Result<bool> CheckBoot(const QuoteFiles& options, const CheckedQuote& quote,
   }
   if (!log_reset_count) {
     return FileError(
-        ErrorCode::kCannotCheck, options.message,
+        ErrorCode::kCannotCheck, Cause::kResetCountUnknown, options.message,
         "may be of another boot: the log's resetCount is not known, neither from the store's "
         "session.json nor from a state (--state); where the nonce is proof enough that the quote "
         "is new, give --ignore-reset-count");
   }
-  const Status same = CheckSameBoot(quote, *log_reset_count);
+  Status same = CheckSameBoot(quote, *log_reset_count);
   if (!same.ok()) {
-    return FileError(same.error().code, options.message, same.error().message);
+    same.error().file = options.message;
+    return std::move(same.error());
   }
   return true;
 }

@@ -11,6 +11,7 @@ namespace {
 
 Json ToJson(const Finding& finding) {
   Json out;
+  out["cause"] = CauseName(finding.cause);
   out["file"] = finding.file;
   out["segment"] = finding.segment == 0 ? Json("live") : Json(finding.segment);
   out["record"] = OrNull(finding.record);
@@ -20,6 +21,7 @@ Json ToJson(const Finding& finding) {
   out["pcr"] = OrNull(finding.pcr);
   out["expected"] = finding.expected.empty() ? Json(nullptr) : Json(finding.expected);
   out["found"] = finding.found.empty() ? Json(nullptr) : Json(finding.found);
+  out["state_end"] = OrNull(finding.state_end);
   out["message"] = finding.message;
   return out;
 }

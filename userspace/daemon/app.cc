@@ -6,7 +6,7 @@
 
 #include <CLI/CLI.hpp>
 
-#include "daemon/log.h"
+#include "daemon/journal.h"
 #include "daemon/loop.h"
 #include "daemon/service.h"
 #include "daemon/worker.h"
@@ -61,7 +61,7 @@ Result<Config> Load(const Host& host, const Options& options) {
   return config;
 }
 
-Status Serve(const Host& host, const Options& options, Log* log) {
+Status Serve(const Host& host, const Options& options, Journal* journal) {
   IMASNAP_ASSIGN(const std::unique_ptr<Loop> loop, Loop::Create());
   IMASNAP_ASSIGN(const std::unique_ptr<Worker> worker, Worker::Create());
   std::optional<SecurityFs> kernel_files;
@@ -82,7 +82,7 @@ Status Serve(const Host& host, const Options& options, Log* log) {
   Service service(env, {.load_config = [&host, &options] { return Load(host, options); },
                         // If systemd does not listen, this does nothing.
                         .notify = [](const std::string& state) { sd_notify(0, state.c_str()); },
-                        .log = log,
+                        .journal = journal,
                         .worker = worker.get(),
                         .mount = host.mount});
   IMASNAP_RETURN_IF_ERROR(service.Start(loop->Now()));
@@ -113,10 +113,12 @@ int RunDaemon(const std::vector<std::string>& args, const Host& host) {
     }
     return config.ok() ? kExitOk : kExitFailed;
   }
-  const std::unique_ptr<Log> log = OpenLog(host.err, options.verbose);
-  const Status served = Serve(host, options, log.get());
+  const std::unique_ptr<Journal> journal = OpenJournal(host.err, options.verbose);
+  const Status served = Serve(host, options, journal.get());
   if (!served.ok()) {
-    log->Write(LOG_ERR, served.error().ToString());
+    journal->Write(
+        LOG_ERR, served.error().ToString(),
+        {{"IMA_EVENT", "daemon_failed"}, {"IMA_CAUSE", CauseName(served.error().cause)}});
     return served.error().code == ErrorCode::kRefused ? kExitRefused : kExitFailed;
   }
   return kExitOk;

@@ -24,7 +24,7 @@ imasnap::Result<std::unique_ptr<imasnap::daemon::ServedView>> MountView(
     const imasnap::Environment& env, const std::string& directory,
     const imasnap::daemon::WarningSink& warn) {
   imasnap::ViewOptions options;
-  options.log = say;
+  options.report = warn;
   IMASNAP_ASSIGN(std::unique_ptr<imasnap::ViewServer> server,
                  imasnap::ViewServer::Mount(env, directory, std::move(options)));
   return std::unique_ptr<imasnap::daemon::ServedView>(std::make_unique<View>(std::move(server)));

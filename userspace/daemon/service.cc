@@ -21,7 +21,8 @@ int64_t Seconds(Time time) {
 
 // Whether it is the same failure again, even with other numbers in its message.
 bool SameTrouble(const std::optional<Error>& a, const Error& b) {
-  return a && a->code == b.code && a->errno_value == b.errno_value && a->file == b.file;
+  return a && a->code == b.code && a->cause == b.cause && a->errno_value == b.errno_value &&
+         a->file == b.file;
 }
 
 // Another attempt cannot succeed.
@@ -44,9 +45,9 @@ bool SameStore(const Config& a, const Config& b) {
 Service::Service(Environment env, Parts parts)
     : env_(std::move(env)),
       parts_(std::move(parts)),
-      log_(parts_.log),
+      journal_(parts_.journal),
       worker_(parts_.worker),
-      view_(parts_.mount, parts_.log) {}
+      view_(parts_.mount, parts_.journal) {}
 
 Status Service::Start(Time now) {
   IMASNAP_ASSIGN(env_.config, parts_.load_config());
@@ -65,19 +66,21 @@ void Service::UseLimits() {
   limits_ = LimitsOf(env_.config);
   told_no_bytes_ = false;
   if (limits_.any()) {
-    log_->Write(LOG_INFO,
-                fmt::format("store {}: a snapshot at {}", env_.config.store, limits_.ToString()));
+    journal_->Write(
+        LOG_INFO, fmt::format("store {}: a snapshot at {}", env_.config.store, limits_.ToString()),
+        {{"IMA_EVENT", "limits"}, {"IMA_STORE", env_.config.store}});
   } else {
-    log_->Write(LOG_WARNING,
-                "max_records, max_bytes and max_age are all 0: no snapshot will be taken");
+    journal_->Write(LOG_WARNING,
+                    "max_records, max_bytes and max_age are all 0: no snapshot will be taken",
+                    {{"IMA_EVENT", "no_limits"}});
   }
 }
 
 Status Service::PrepareStore(Time now) {
   prepared_ = false;
-  std::vector<std::string> notes;
+  Notes notes;
   auto prepared = Prepare(env_, &notes);
-  LogNotes(notes);
+  WriteNotes(notes);
   if (!prepared.ok()) {
     if (prepared.error().code == ErrorCode::kLocked) {
       Locked(now);
@@ -105,7 +108,7 @@ Status Service::PrepareStore(Time now) {
 }
 
 Result<Counts> Service::ReadCounts() {
-  const KernelLog kernel = env_.kernel();
+  const KernelFiles kernel = env_.kernel();
   IMASNAP_ASSIGN(const std::optional<uint64_t> records,
                  kernel.Counter("runtime_measurements_count"));
   if (!records) {
@@ -115,10 +118,11 @@ Result<Counts> Service::ReadCounts() {
   if (!bytes && limits_.max_bytes && !told_no_bytes_) {
     told_no_bytes_ = true;
     const bool others = limits_.max_records || limits_.max_age;
-    log_->Write(others ? LOG_INFO : LOG_WARNING,
-                fmt::format("the kernel has no runtime_measurements_size: max_bytes is not "
-                            "looked at{}",
-                            others ? "" : "; set max_records or max_age"));
+    journal_->Write(others ? LOG_INFO : LOG_WARNING,
+                    fmt::format("the kernel has no runtime_measurements_size: max_bytes is not "
+                                "looked at{}",
+                                others ? "" : "; set max_records or max_age"),
+                    {{"IMA_EVENT", "max_bytes_ignored"}});
   }
   return Counts{*records, bytes};
 }
@@ -164,7 +168,7 @@ void Service::StartSnapshot(const Counts& counts, Reason reason) {
   if (!locked_since_) {  // otherwise it was reported, and this attempt may fail as well
     const std::string doing = fmt::format("taking a snapshot of {} ({})",
                                           Counted(counts.records, "record"), ReasonName(reason));
-    log_->Write(LOG_DEBUG, doing);
+    journal_->Write(LOG_DEBUG, doing, {{"IMA_EVENT", "snapshot_started"}});
     NotifyStatus(doing);
   }
   worker_->Start(env_, only_mark());
@@ -172,12 +176,13 @@ void Service::StartSnapshot(const Counts& counts, Reason reason) {
 
 void Service::SnapshotDone(Time now) {
   const Outcome outcome = worker_->Collect();
-  LogNotes(outcome.notes);
+  WriteNotes(outcome.notes);
   if (outcome.result.ok()) {
     Succeeded(outcome, now);
   } else if (outcome.cancelled) {
-    log_->Write(LOG_NOTICE,
-                fmt::format("the snapshot was given up: {}", outcome.result.error().ToString()));
+    journal_->Write(LOG_NOTICE,
+                    fmt::format("the snapshot was given up: {}", outcome.result.error().ToString()),
+                    {{"IMA_EVENT", "snapshot_cancelled"}});
   } else if (outcome.result.error().code == ErrorCode::kLocked) {
     Locked(now);
   } else {
@@ -190,7 +195,7 @@ void Service::SnapshotDone(Time now) {
 }
 
 void Service::Succeeded(const Outcome& outcome, Time now) {
-  LogTaken(outcome);
+  WriteTaken(outcome);
   last_snapshot_ = now;
   // The counters are read again at the usual interval: what a snapshot itself measures
   // must not cause the next one at once.
@@ -203,9 +208,10 @@ void Service::Succeeded(const Outcome& outcome, Time now) {
   }
 }
 
-void Service::LogTaken(const Outcome& outcome) {
+void Service::WriteTaken(const Outcome& outcome) {
   const TakeResult& taken = *outcome.result;
-  std::vector<LogField> fields = {
+  std::vector<JournalField> fields = {
+      {"IMA_EVENT", "snapshot_taken"},
       {"IMA_REASON", ReasonName(reason_)},
       {"IMA_DURATION_USEC", std::to_string(outcome.duration.count())},
   };
@@ -239,8 +245,9 @@ void Service::LogTaken(const Outcome& outcome) {
                       ReasonName(reason_));
   if (backoff_.failures() > 0) {
     text += fmt::format(", after {} failures", backoff_.failures());
+    fields.push_back({"IMA_FAILURES", std::to_string(backoff_.failures())});
   }
-  log_->Write(LOG_INFO, text, fields);
+  journal_->Write(LOG_INFO, text, fields);
 }
 
 void Service::Failed(const Error& error, Time now) {
@@ -251,9 +258,12 @@ void Service::Failed(const Error& error, Time now) {
   locked_since_.reset();
   const std::string text = fmt::format("{}; again in {} s", error.ToString(), Seconds(wait));
   const int priority = SameTrouble(last_error_, error) ? LOG_DEBUG : mismatch ? LOG_CRIT : LOG_ERR;
-  log_->Write(priority, "no snapshot: " + text,
-              {{"ERRNO", std::to_string(error.errno_value)},
-               {"IMA_FAILURES", std::to_string(backoff_.failures())}});
+  journal_->Write(priority, "no snapshot: " + text,
+                  {{"IMA_EVENT", "snapshot_failed"},
+                   {"IMA_CAUSE", CauseName(error.cause)},
+                   {"ERRNO", std::to_string(error.errno_value)},
+                   {"IMA_FAILURES", std::to_string(backoff_.failures())},
+                   {"IMA_RETRY_SEC", std::to_string(Seconds(wait))}});
   last_error_ = error;
   NotifyStatus("no snapshot: " + text);
 }
@@ -269,14 +279,17 @@ void Service::Locked(Time now) {
   if (!locked_since_) {
     locked_since_ = now;
     told_locked_ = false;
-    log_->Write(LOG_INFO,
-                fmt::format("{}: held by another program; trying again", env_.config.lock_file));
+    journal_->Write(LOG_INFO,
+                    fmt::format("{}: held by another program; trying again", env_.config.lock_file),
+                    {{"IMA_EVENT", "lock_held"}});
   } else if (!told_locked_ && now - *locked_since_ >= kLockedLong) {
     told_locked_ = true;
-    log_->Write(LOG_WARNING,
-                fmt::format("{}: has been held by other programs for {} s; no snapshot can be "
-                            "taken (lslocks(8) tells who holds it)",
-                            env_.config.lock_file, Seconds(now - *locked_since_)));
+    journal_->Write(LOG_WARNING,
+                    fmt::format("{}: has been held by other programs for {} s; no snapshot can be "
+                                "taken (lslocks(8) tells who holds it)",
+                                env_.config.lock_file, Seconds(now - *locked_since_)),
+                    {{"IMA_EVENT", "lock_held_long"},
+                     {"IMA_HELD_SEC", std::to_string(Seconds(now - *locked_since_))}});
   }
   NotifyStatus(fmt::format("waiting for {}", env_.config.lock_file));
 }
@@ -288,14 +301,18 @@ void Service::Reload(Time now) {
   parts_.notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", MonotonicUsec()));
   auto config = parts_.load_config();
   if (!config.ok()) {
-    log_->Write(LOG_ERR,
-                fmt::format("{}; the old configuration stays in force", config.error().ToString()));
+    WriteRejected(config.error());
   } else if (worker_->running()) {
     next_config_ = std::move(*config);
   } else {
     ApplyConfig(*config, now);
   }
   parts_.notify("READY=1");
+}
+
+void Service::WriteRejected(const Error& error) {
+  journal_->Write(LOG_ERR, error.ToString() + "; the old configuration stays in force",
+                  {{"IMA_EVENT", "config_rejected"}, {"IMA_CAUSE", CauseName(error.cause)}});
 }
 
 void Service::ApplyConfig(const Config& config, Time now) {
@@ -308,8 +325,7 @@ void Service::ApplyConfig(const Config& config, Time now) {
     Status prepared = PrepareStore(now);
     if (!prepared.ok() && IsRefusal(prepared.error())) {
       env_.config = old;
-      log_->Write(LOG_ERR, fmt::format("{}; the old configuration stays in force",
-                                       prepared.error().ToString()));
+      WriteRejected(prepared.error());
       return;  // the next Tick() prepares the old store again
     }
   }
@@ -345,9 +361,11 @@ void Service::NotifyStatus(const std::string& doing) {
   }
 }
 
-void Service::LogNotes(const std::vector<std::string>& notes) {
-  for (const std::string& note : notes) {
-    log_->Write(LOG_NOTICE, note);
+void Service::WriteNotes(const Notes& notes) {
+  for (const Note& note : notes) {
+    journal_->Write(
+        LOG_NOTICE, note.text,
+        {{"IMA_EVENT", NoteName(note.kind)}, {"IMA_NUMBER", std::to_string(note.number)}});
   }
 }
 

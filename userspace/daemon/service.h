@@ -12,7 +12,7 @@
 
 #include "base/result.h"
 #include "daemon/backoff.h"
-#include "daemon/log.h"
+#include "daemon/journal.h"
 #include "daemon/startup.h"
 #include "daemon/trigger.h"
 #include "daemon/view_keeper.h"
@@ -24,7 +24,7 @@ namespace imasnap::daemon {
 struct Parts {
   std::function<Result<Config>()> load_config;
   std::function<void(const std::string&)> notify;  // as sd_notify(3)
-  Log* log;
+  Journal* journal;
   Worker* worker;
   Mounter mount;
 };
@@ -61,18 +61,20 @@ class Service {
   Status PrepareStore(Time now);
   void StartSnapshot(const Counts& counts, Reason reason);
   void Succeeded(const Outcome& outcome, Time now);
-  void LogTaken(const Outcome& outcome);
+  void WriteTaken(const Outcome& outcome);
   void Failed(const Error& error, Time now);
   void Locked(Time now);
   void TroubleIsOver();
   void NotifyIdle(const Counts& counts);
   void NotifyStatus(const std::string& doing);
-  void LogNotes(const std::vector<std::string>& notes);
+  // Of a configuration that does not take effect.
+  void WriteRejected(const Error& error);
+  void WriteNotes(const Notes& notes);
   bool only_mark() const { return env_.config.mode == SnapshotMode::kMark; }
 
   Environment env_;
   const Parts parts_;
-  Log* const log_;
+  Journal* const journal_;
   Worker* const worker_;
   ViewKeeper view_;
   Trigger trigger_;

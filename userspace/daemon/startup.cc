@@ -14,23 +14,24 @@ Status CheckPlace(const std::string& store) {
   if (!store.starts_with("/tmp/") && !store.starts_with("/var/tmp/")) {
     return {};
   }
-  return FileError(ErrorCode::kRefused, store,
+  return FileError(ErrorCode::kRefused, Cause::kTemporaryStore, store,
                    "the store is below /tmp or /var/tmp, where it would be removed when the "
                    "service stops; choose another directory");
 }
 
 }  // namespace
 
-Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes) {
+Result<Prepared> Prepare(const Environment& env, Notes* notes) {
   IMASNAP_ASSIGN(const BackendChoice choice, env.kernel().ChooseBackend());
   if (choice.backend == Backend::kNone) {
-    return MakeError(ErrorCode::kRefused, "no snapshot can be taken: " + choice.why);
+    return MakeError(ErrorCode::kRefused, Cause::kNoBackend,
+                     "no snapshot can be taken: " + choice.why);
   }
   Prepared prepared;
   prepared.backend = choice.backend;
   if (env.config.mode == SnapshotMode::kMark) {
     if (choice.backend != Backend::kSnapshot) {
-      return MakeError(ErrorCode::kRefused,
+      return MakeError(ErrorCode::kRefused, Cause::kNoMark,
                        "mode = \"mark\": staging has no marker, and " + choice.why);
     }
     return prepared;  // no store is used

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "snapshot/note.h"
 #include "store/environment.h"
 #include "store/metadata.h"
 
@@ -22,7 +23,7 @@ struct Prepared {
 // Repairs the store. Errors: kRefused if the kernel has no interface for snapshots, or
 // if the store is not trustworthy, is volatile, or is where a service cannot keep one;
 // kLocked.
-Result<Prepared> Prepare(const Environment& env, std::vector<std::string>* notes);
+Result<Prepared> Prepare(const Environment& env, Notes* notes);
 
 // Seconds since 1970 of "2026-01-02T03:04:05Z".
 std::optional<int64_t> ParseUtc(const std::string& text);

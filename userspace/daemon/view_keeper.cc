@@ -23,30 +23,39 @@ void ViewKeeper::Keep(const Environment& env, Time now) {
   }
   if (view_ && !view_->alive()) {
     view_.reset();
-    Fail("the view is no longer served", now);
+    Fail(FileError(ErrorCode::kFailed, Cause::kViewLost, config_.mount,
+                   "the view is no longer served"),
+         now);
   }
   if (view_ || config_.mount.empty() || now < not_before_) {
     return;
   }
-  auto mounted = mount_(env, config_.mount,
-                        [log = log_](const std::string& text) { log->Write(LOG_WARNING, text); });
+  auto mounted = mount_(env, config_.mount, [journal = journal_](const Error& error) {
+    journal->Write(LOG_WARNING, error.ToString(),
+                   {{"IMA_EVENT", "view_warning"}, {"IMA_CAUSE", CauseName(error.cause)}});
+  });
   if (!mounted.ok()) {
-    Fail(mounted.error().ToString(), now);
+    Fail(mounted.error(), now);
     return;
   }
   view_ = std::move(*mounted);
   backoff_.Reset();
   failure_.clear();
-  log_->Write(LOG_NOTICE, fmt::format("{}: serving the view of the whole log", config_.mount));
+  journal_->Write(LOG_NOTICE, fmt::format("{}: serving the view of the whole log", config_.mount),
+                  {{"IMA_EVENT", "view_served"}});
 }
 
-void ViewKeeper::Fail(const std::string& why, Time now) {
+void ViewKeeper::Fail(const Error& why, Time now) {
   const Time wait = backoff_.Failed();
   not_before_ = now + wait;
-  log_->Write(why == failure_ ? LOG_DEBUG : LOG_ERR,
-              fmt::format("no view at {}: {}; again in {} s", config_.mount, why,
-                          std::chrono::duration_cast<std::chrono::seconds>(wait).count()));
-  failure_ = why;
+  const std::string text = why.ToString();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait).count();
+  journal_->Write(text == failure_ ? LOG_DEBUG : LOG_ERR,
+                  fmt::format("no view at {}: {}; again in {} s", config_.mount, text, seconds),
+                  {{"IMA_EVENT", "view_failed"},
+                   {"IMA_CAUSE", CauseName(why.cause)},
+                   {"IMA_RETRY_SEC", std::to_string(seconds)}});
+  failure_ = text;
 }
 
 }  // namespace imasnap::daemon

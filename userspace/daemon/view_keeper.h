@@ -11,7 +11,7 @@
 
 #include "base/result.h"
 #include "daemon/backoff.h"
-#include "daemon/log.h"
+#include "daemon/journal.h"
 #include "store/environment.h"
 
 namespace imasnap::daemon {
@@ -23,30 +23,30 @@ class ServedView {
   virtual bool alive() const = 0;
 };
 
-// Gets one sentence at a time, from any thread.
-using WarningSink = std::function<void(const std::string&)>;
+// Called from any thread.
+using WarningSink = std::function<void(const Error&)>;
 
 using Mounter = std::function<Result<std::unique_ptr<ServedView>>(
     const Environment& env, const std::string& directory, const WarningSink& warn)>;
 
 class ViewKeeper {
  public:
-  ViewKeeper(Mounter mount, Log* log) : mount_(std::move(mount)), log_(log) {}
+  ViewKeeper(Mounter mount, Journal* journal) : mount_(std::move(mount)), journal_(journal) {}
 
   // Mounts the view that `env` names, and mounts it again if that changed or the view
   // died. A failure is logged once, and mounting is tried again later.
   void Keep(const Environment& env, Time now);
 
  private:
-  void Fail(const std::string& why, Time now);
+  void Fail(const Error& why, Time now);
 
   const Mounter mount_;
-  Log* const log_;
+  Journal* const journal_;
   std::unique_ptr<ServedView> view_;
   Config config_;  // of the view that is mounted or failed to be
   Backoff backoff_;
   Time not_before_{};
-  std::string failure_;
+  std::string failure_;  // the last one, as text
 };
 
 }  // namespace imasnap::daemon

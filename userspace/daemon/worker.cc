@@ -39,7 +39,7 @@ void Worker::Run(Environment env, bool mark) {
     const bool go_on = !outer || outer(records);
     return go_on && !cancel_;
   };
-  std::vector<std::string> notes;
+  Notes notes;
   auto result = TakeSnapshot(env, mark, &notes);
   const bool given_up = cancel_ && !result.ok();
   outcome_.emplace(Outcome{

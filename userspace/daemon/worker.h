@@ -20,7 +20,7 @@ namespace imasnap::daemon {
 
 struct Outcome {
   Result<TakeResult> result;
-  std::vector<std::string> notes;
+  Notes notes;
   Time duration{};
   bool cancelled = false;  // Cancel() stopped the snapshot
 };

@@ -42,6 +42,7 @@ TEST_F(AkTest, KeysOfTheOwnerHierarchyNeedTheResetCountIgnored) {
   Import("ak.pub", kStore + "/ak/owner");
   Ran ran = Verify("owner", "/q");
   EXPECT_EQ(ran.code, 3);
+  EXPECT_EQ(ran.error["cause"], "other_boot");
   EXPECT_THAT(ran.err, HasSubstr("--ignore-reset-count"));
   ran = Verify("owner", "/q", {"--ignore-reset-count"});
   EXPECT_EQ(ran.code, 0) << ran.err;
@@ -53,6 +54,7 @@ TEST_F(AkTest, AfterTpm2ClearItSaysSo) {
   MustRun({"tpm2_clear"});
   const Ran ran = MakeQuote("ak", "/q");
   EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.error["cause"], "ak_not_loaded");
   EXPECT_THAT(ran.err, HasSubstr("TPM2_Clear"));
   ASSERT_EQ(CreateAk("ecc", "new").code, 0);
   EXPECT_EQ(MakeQuote("new", "/q").code, 0);
@@ -63,6 +65,7 @@ TEST_F(AkTest, PasswordOfTheHierarchyGoesAsTheErrorSays) {
   MustRun({"tpm2_changeauth", "-c", "e", "secret"});
   const Ran ran = MakeQuote("ak", "/q");
   EXPECT_EQ(ran.code, 4);
+  EXPECT_EQ(ran.error["cause"], "hierarchy_password");
   EXPECT_THAT(ran.err, HasSubstr("tpm2_changeauth -c e -p PASSWORD "));
   MustRun({"tpm2_changeauth", "-c", "e", "-p", "secret"});
   EXPECT_EQ(MakeQuote("ak", "/q").code, 0);
@@ -73,7 +76,8 @@ TEST_F(AkTest, AnAkIsNeverReplaced) {
   const auto before = world_.fs.Read(kStore + "/ak/ak.priv");
   const Ran ran = CreateAk("rsa", "ak");
   EXPECT_EQ(ran.code, 1);
-  EXPECT_THAT(ran.err, HasSubstr("ak.pub: is an AK already"));
+  EXPECT_EQ(ran.error["cause"], "ak_exists");
+  EXPECT_EQ(ran.error["file"], kStore + "/ak/ak.pub");
   EXPECT_EQ(world_.fs.Read(kStore + "/ak/ak.priv"), before);
   EXPECT_EQ(CreateAk("ecc", "../x").code, 2);
   EXPECT_EQ(CreateAk("ecc", ".x").code, 2);

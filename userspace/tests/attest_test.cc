@@ -18,8 +18,6 @@
 namespace imasnap {
 namespace {
 
-using ::testing::HasSubstr;
-
 Bytes Hex(std::string_view hex) { return *FromHex(hex); }
 
 const std::string kDigest(64, 'd');
@@ -65,19 +63,19 @@ TEST(AttestTest, RefusesAQuoteCutAtAnyByteOrWithMoreBehindIt) {
   }
   const auto more = ParseAttestation(Hex(kQuoteHex + "00"));
   ASSERT_FALSE(more.ok());
-  EXPECT_THAT(more.error().message, HasSubstr("1 bytes are behind it"));
+  EXPECT_EQ(more.error().cause, Cause::kTrailingBytes);
 }
 
 TEST(AttestTest, RefusesWhatIsNoQuoteOfATpm) {
   std::string hex = kQuoteHex;
   hex.replace(0, 8, "ff544348");
-  EXPECT_THAT(ParseAttestation(Hex(hex)).error().message, HasSubstr("not with TPM_GENERATED"));
+  EXPECT_EQ(ParseAttestation(Hex(hex)).error().cause, Cause::kNotAQuote);
   hex = kQuoteHex;
   hex.replace(8, 4, "8017");  // TPM_ST_ATTEST_CERTIFY
-  EXPECT_THAT(ParseAttestation(Hex(hex)).error().message, HasSubstr("its type is 0x8017"));
+  EXPECT_EQ(ParseAttestation(Hex(hex)).error().cause, Cause::kWrongType);
   hex = kQuoteHex;
   hex.replace(64, 2, "02");
-  EXPECT_THAT(ParseAttestation(Hex(hex)).error().message, HasSubstr("safe"));
+  EXPECT_EQ(ParseAttestation(Hex(hex)).error().cause, Cause::kSyntax);
 }
 
 const std::string kRsaSignature =
@@ -97,7 +95,7 @@ TEST(AttestTest, AFieldOutOfRangeIsOnlySaidInTheError) {
   const auto quote = ParseAttestation(Hex(large));
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
   ASSERT_FALSE(quote.ok());
-  EXPECT_THAT(quote.error().message, HasSubstr("out of range"));
+  EXPECT_EQ(quote.error().cause, Cause::kOutOfRange);
 }
 
 TEST(AttestTest, ReadsSignaturesOfTheThreeSchemes) {
@@ -133,13 +131,13 @@ TEST(AttestTest, RefusesOtherSignatures) {
     EXPECT_FALSE(ParseQuoteSignature(ByteView(whole).first(size)).ok()) << size;
   }
   EXPECT_FALSE(ParseQuoteSignature(Hex(kRsaSignature + "00")).ok());
-  EXPECT_THAT(ParseQuoteSignature(Hex("0014"
-                                      "0004"
-                                      "0001"
-                                      "01"))
-                  .error()
-                  .message,
-              HasSubstr("not SHA-256 or better"));
+  EXPECT_EQ(ParseQuoteSignature(Hex("0014"
+                                    "0004"
+                                    "0001"
+                                    "01"))
+                .error()
+                .cause,
+            Cause::kSignatureHash);
   EXPECT_FALSE(ParseQuoteSignature(Hex("0005"
                                        "000b" +
                                        kDigest))
@@ -188,7 +186,7 @@ TEST(AttestTest, VerifiesRsapssAndRefusesOtherSchemesAndHashesOfIt) {
   signature.hash = HashAlg::kSha384;
   EXPECT_EQ(ak->Verify(AsBytes(message), signature).error().code, ErrorCode::kMismatch);
   signature.scheme = QuoteSignature::Scheme::kEcdsa;
-  EXPECT_THAT(ak->Verify(AsBytes(message), signature).error().message, HasSubstr("an ECC key"));
+  EXPECT_EQ(ak->Verify(AsBytes(message), signature).error().cause, Cause::kSignatureScheme);
 }
 
 Bytes SignRsassa(EVP_PKEY* key, const EVP_MD* hash, ByteView message) {
@@ -222,14 +220,17 @@ TEST(AttestTest, QuoteMustBeSignedAndAnswerTheNonceAndHaveADigestOfItsHash) {
   auto bad = sign("0014000c", EVP_sha384());
   ASSERT_FALSE(bad.ok());
   EXPECT_EQ(bad.error().code, ErrorCode::kMismatch);
-  EXPECT_THAT(bad.error().message, HasSubstr("has a digest of 32 bytes over the PCRs"));
+  EXPECT_EQ(bad.error().cause, Cause::kWrongLength);
+  EXPECT_EQ(bad.error().file, "message");
   bad = sign("0014000b", EVP_sha384());
-  EXPECT_THAT(bad.error().message, HasSubstr("is not the AK's signature"));
+  EXPECT_EQ(bad.error().cause, Cause::kSignature);
   evidence.nonce = Hex("00fe");
   bad = sign("0014000b", EVP_sha256());
   ASSERT_FALSE(bad.ok());
   EXPECT_EQ(bad.error().code, ErrorCode::kMismatch);
-  EXPECT_THAT(bad.error().message, HasSubstr("its nonce is 00ff, 00fe was expected"));
+  EXPECT_EQ(bad.error().cause, Cause::kNonce);
+  EXPECT_EQ(bad.error().expected, "00fe");
+  EXPECT_EQ(bad.error().found, "00ff");
 }
 
 TEST(AttestTest, RefusesWeakAndOtherKeys) {
@@ -237,17 +238,17 @@ TEST(AttestTest, RefusesWeakAndOtherKeys) {
   auto ak = AttestationKey::Parse(AsBytes(PublicPem(weak.get())));
   ASSERT_FALSE(ak.ok());
   EXPECT_EQ(ak.error().code, ErrorCode::kCannotCheck);
-  EXPECT_THAT(ak.error().message, HasSubstr("RSA with 1024 bits"));
+  EXPECT_EQ(ak.error().cause, Cause::kWeakKey);
   for (const char* curve : {"secp224r1", "secp256k1"}) {
     const KeyPtr other(EVP_EC_gen(curve));
     ak = AttestationKey::Parse(AsBytes(PublicPem(other.get())));
     ASSERT_FALSE(ak.ok());
-    EXPECT_THAT(ak.error().message, HasSubstr("P-256"));
+    EXPECT_EQ(ak.error().cause, Cause::kCurve);
   }
   const KeyPtr edwards(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
   ak = AttestationKey::Parse(AsBytes(PublicPem(edwards.get())));
   ASSERT_FALSE(ak.ok());
-  EXPECT_THAT(ak.error().message, HasSubstr("neither RSA nor ECC"));
+  EXPECT_EQ(ak.error().cause, Cause::kKeyType);
   const KeyPtr good(EVP_EC_gen("P-256"));
   EXPECT_TRUE(AttestationKey::Parse(AsBytes(PublicPem(good.get()))).ok());
   EXPECT_FALSE(AttestationKey::Parse(AsBytes(PublicPem(good.get()) + "more")).ok());
@@ -289,16 +290,16 @@ TEST(AttestTest, OnlyRestrictedKeysOfOneTpmAreAttestationKeys) {
   ASSERT_TRUE(pem.ok());
   EXPECT_EQ(ak->id(), pem->id());
   EXPECT_EQ(ak->Pem().value(), PublicPem(key.get()));
-  for (const auto& [attributes, message] :
-       std::map<std::string, std::string>{{"00040072", "not restricted"},
-                                          {"00070072", "not restricted"},  // decrypts too
-                                          {"00010072", "no signing key"},
-                                          {"00050070", "not made in one TPM"},
-                                          {"00050052", "not made in one TPM"}}) {
+  for (const auto& [attributes, cause] :
+       std::map<std::string, Cause>{{"00040072", Cause::kNotRestricted},
+                                    {"00070072", Cause::kNotRestricted},  // decrypts too
+                                    {"00010072", Cause::kNotSigningKey},
+                                    {"00050070", Cause::kNotFixed},
+                                    {"00050052", Cause::kNotFixed}}) {
     const auto refused = AttestationKey::Parse(Hex(EccPublicHex(key.get(), attributes)));
     ASSERT_FALSE(refused.ok()) << attributes;
     EXPECT_EQ(refused.error().code, ErrorCode::kCannotCheck);
-    EXPECT_THAT(refused.error().message, HasSubstr(message));
+    EXPECT_EQ(refused.error().cause, cause);
   }
   for (size_t size = 0; size < good.size(); ++size) {
     EXPECT_FALSE(AttestationKey::Parse(ByteView(good).first(size)).ok()) << size;

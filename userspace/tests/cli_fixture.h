@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -17,10 +18,30 @@
 namespace imasnap::cli {
 
 struct Ran {
+  Ran() = default;
+  Ran(int exit_code, std::string output, std::string errors)
+      : code(exit_code), out(std::move(output)), err(std::move(errors)) {
+    if (nlohmann::json::accept(out)) {
+      json = nlohmann::json::parse(out);
+    }
+    if (nlohmann::json::accept(err)) {
+      error = nlohmann::json::parse(err).at("error");
+    }
+  }
+
   int code = -1;
   std::string out;
   std::string err;
+  // With --json: what was printed, and the error. Not const, so that a member that is
+  // absent reads as null.
+  mutable nlohmann::json json;
+  mutable nlohmann::json error;
 };
+
+inline std::vector<std::string> AndJson(std::vector<std::string> args) {
+  args.emplace_back("--json");
+  return args;
+}
 
 class CliTest : public ::testing::Test {
  protected:
@@ -49,12 +70,10 @@ class CliTest : public ::testing::Test {
               ++asked_reset_count_;
               return world_.reset_count;
             }};
-    Ran ran;
-    ran.code = RunApp(args, host);
-    ran.out = out.str();
-    ran.err = err.str();
-    return ran;
+    const int code = RunApp(args, host);
+    return {code, out.str(), err.str()};
   }
+  Ran RunJson(const std::vector<std::string>& args) { return Run(AndJson(args)); }
 
   imasnap::testing::World world_;
   bool has_tpm_ = true;

@@ -128,7 +128,7 @@ class ContinuityTest : public ::testing::TestWithParam<Row> {};
 TEST_P(ContinuityTest, IsAsStoreMdSays) {
   const Row& row = GetParam();
   testing::FakeFileSystem fs(nullptr);
-  const KernelLog kernel(fs, "/securityfs");
+  const KernelFiles kernel(fs, "/securityfs");
   fs.Write(kernel.live_path(), AsText(Concatenate(row.lists.live)));
   if (row.lists.staged) {
     fs.Write(kernel.staged_path(), AsText(Concatenate(*row.lists.staged)));

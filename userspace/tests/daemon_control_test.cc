@@ -15,7 +15,6 @@ using daemon::Service;
 using std::chrono::seconds;
 using testing::kBoot1;
 using testing::Rig;
-using ::testing::StartsWith;
 
 // The snapshot waits for `go_on`.
 void ReloadToAnotherStoreAmidASnapshot(Rig* rig, std::latch* go_on) {
@@ -38,7 +37,7 @@ TEST(DaemonControlTest, ReloadToALowerLimitTakesEffectAtOnce) {
   rig.told.clear();
   rig.service.Reload(rig.now);
   ASSERT_EQ(rig.told.size(), 2U);
-  EXPECT_THAT(rig.told[0], StartsWith("RELOADING=1\nMONOTONIC_USEC="));
+  EXPECT_TRUE(rig.told[0].starts_with("RELOADING=1\nMONOTONIC_USEC="));
   EXPECT_EQ(rig.told[1], "READY=1");
   rig.TickAndFinish();
   EXPECT_EQ(rig.world.kernel.in_memory(), 1U);
@@ -47,14 +46,13 @@ TEST(DaemonControlTest, ReloadToALowerLimitTakesEffectAtOnce) {
 TEST(DaemonControlTest, ReloadOfABrokenConfigurationIsToldAndTheOldOneGoesOn) {
   Rig rig;
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
-  rig.config_error = FileError(ErrorCode::kFailed, "/etc/x.conf", "line 3: no: is not a key");
+  rig.config_error = FileError(ErrorCode::kFailed, Cause::kUnknownName, "/etc/x.conf", "bad");
   rig.told.clear();
   rig.service.Reload(rig.now);
   EXPECT_EQ(rig.told.back(), "READY=1");
-  EXPECT_EQ(rig.log.Count(LOG_ERR,
-                          "/etc/x.conf: line 3: no: is not a key; the old configuration "
-                          "stays in force"),
-            1);
+  EXPECT_EQ(
+      rig.journal.Count(LOG_ERR, {{"IMA_EVENT", "config_rejected"}, {"IMA_CAUSE", "unknown_name"}}),
+      1);
   rig.world.kernel.MeasureFiles(9);
   rig.TickAndFinish();
   EXPECT_EQ(rig.world.kernel.purges(), 1U);
@@ -69,7 +67,7 @@ TEST(DaemonControlTest, ReloadToAnotherStoreTakesEffectWhenTheRunningSnapshotHas
   EXPECT_TRUE(rig.world.fs.Find(kBoot1 + "/00000001.ima"));
   EXPECT_TRUE(rig.world.fs.Find("/srv/ima/boots/00000001"));
   EXPECT_FALSE(rig.world.fs.Find("/srv/ima/boots/00000001/00000001.ima"));
-  EXPECT_EQ(rig.log.Count(LOG_INFO, "store /srv/ima: a snapshot at 10 records"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_INFO, {{"IMA_EVENT", "limits"}, {"IMA_STORE", "/srv/ima"}}), 1);
 }
 
 TEST(DaemonControlTest, ReloadToAStoreThatIsRefusedKeepsTheOldOne) {
@@ -80,7 +78,9 @@ TEST(DaemonControlTest, ReloadToAStoreThatIsRefusedKeepsTheOldOne) {
   rig.config.store = "/srv/ima";
   rig.config.max_records = 5;
   rig.service.Reload(rig.now);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 1);
+  EXPECT_EQ(
+      rig.journal.Count(LOG_ERR, {{"IMA_EVENT", "config_rejected"}, {"IMA_CAUSE", "wrong_mode"}}),
+      1);
   rig.world.kernel.MeasureFiles(7);
   EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
   rig.world.kernel.MeasureFiles(2);
@@ -96,8 +96,9 @@ TEST(DaemonControlTest, ReloadToAStoreThatLacksWhatWasPurgedKeepsTheOldOneAndMak
   rig.TickAndFinish();
   rig.config.store = "/srv/ima";
   rig.service.Reload(rig.now);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 1);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "records 1 to 21 of this boot"), 1);
+  EXPECT_EQ(
+      rig.journal.Count(LOG_ERR, {{"IMA_EVENT", "config_rejected"}, {"IMA_CAUSE", "records_gone"}}),
+      1);
   EXPECT_EQ(rig.world.fs.Find("/srv/ima"), nullptr);
 }
 
@@ -125,8 +126,8 @@ TEST(DaemonControlTest, StopGivesUpASnapshotThatIsNotDurableYet) {
   stopped.count_down();
   rig.Finish();
   EXPECT_TRUE(rig.service.finished());
-  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "the snapshot was given up"), 1);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, ""), 0);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_NOTICE, "snapshot_cancelled"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR), 0);
   EXPECT_EQ(rig.world.kernel.purges(), 0U);
   EXPECT_TRUE(rig.world.IsWhole());
 }
@@ -137,7 +138,7 @@ TEST(DaemonControlTest, ReloadEndsTheWaitAfterAFailure) {
   rig.world.kernel.MeasureFiles(20);
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   rig.TickAndFinish();
-  ASSERT_EQ(rig.log.Count(LOG_CRIT, "again in 3600 s"), 1);
+  ASSERT_EQ(rig.journal.Count(LOG_CRIT, {{"IMA_RETRY_SEC", "3600"}}), 1);
   rig.world.kernel.wrong_segment_hash = false;
   rig.now += seconds(10);
   rig.service.Reload(rig.now);
@@ -172,7 +173,10 @@ TEST(DaemonControlTest, ReloadThatForbidsWhatTheStoreNeedsKeepsTheOldConfigurati
       rig.config.allow_volatile = false;
     }
     rig.service.Reload(rig.now);
-    EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 1) << staging;
+    EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"IMA_EVENT", "config_rejected"},
+                                          {"IMA_CAUSE", staging ? "no_mark" : "volatile_store"}}),
+              1)
+        << staging;
     rig.world.kernel.MeasureFiles(20);
     ASSERT_EQ(rig.service.Tick(rig.now), Service::kNever);
     rig.Finish();

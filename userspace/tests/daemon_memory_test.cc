@@ -15,7 +15,6 @@ namespace {
 
 using std::chrono::minutes;
 using std::chrono::seconds;
-using ::testing::HasSubstr;
 using testing::Rig;
 
 // The clock was set back: the age counts from the start, not from years ahead.
@@ -33,7 +32,7 @@ TEST(DaemonMemoryTest, ASegmentOfTheFutureHoldsUpNoSnapshot) {
   ASSERT_EQ(rig.service.Tick(rig.now), daemon::Service::kNever);
   rig.Finish();
   EXPECT_EQ(rig.world.kernel.purges(), 2U);
-  EXPECT_THAT(rig.log.lines.back().message, HasSubstr("(max_age)"));
+  EXPECT_EQ(rig.journal.lines.back().Field("IMA_REASON"), "max_age");
 }
 
 // A snapshot that fails for another reason had the lock.
@@ -47,16 +46,16 @@ TEST(DaemonMemoryTest, TheLockIsNotHeldForLongWhereItWasToBeHadInBetween) {
     rig.TickAndFinish();
   };
   held();
-  EXPECT_EQ(rig.log.Count(LOG_INFO, "held by another program"), 1);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_INFO, "lock_held"), 1);
   rig.now += minutes(1);
   rig.world.fs.available = 0;
   rig.TickAndFinish();
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"IMA_CAUSE", "no_space"}}), 1);
   rig.world.fs.available = uint64_t{1} << 40;
   rig.now += minutes(5);
   held();
-  EXPECT_EQ(rig.log.Count(LOG_INFO, "held by another program"), 2);
-  EXPECT_EQ(rig.log.Count(LOG_WARNING, "has been held by other programs"), 0);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_INFO, "lock_held"), 2);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_WARNING, "lock_held_long"), 0);
 }
 
 TEST(DaemonMemoryTest, AnotherTroubleIsTold) {
@@ -67,12 +66,12 @@ TEST(DaemonMemoryTest, AnotherTroubleIsTold) {
   rig.TickAndFinish();
   rig.now += seconds(1);
   rig.TickAndFinish();
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "no snapshot: "), 1);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_ERR, "snapshot_failed"), 1);
   rig.world.fs.available = 0;
   rig.now += seconds(2);
   rig.TickAndFinish();
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "no snapshot: "), 2);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space"), 1);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_ERR, "snapshot_failed"), 2);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"IMA_CAUSE", "no_space"}}), 1);
 }
 }  // namespace
 }  // namespace imasnap

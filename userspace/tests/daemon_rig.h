@@ -7,6 +7,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,27 +17,38 @@
 
 namespace imasnap::testing {
 
-struct LogLine {
+struct JournalLine {
   int priority;
   std::string message;
-  std::vector<daemon::LogField> fields;
+  std::vector<daemon::JournalField> fields;
+
+  // Empty if the line has no such field.
+  std::string Field(const std::string& name) const {
+    const auto found = std::ranges::find(fields, name, &daemon::JournalField::name);
+    return found == fields.end() ? std::string() : found->value;
+  }
 };
 
-class RecordingLog : public daemon::Log {
+class RecordingJournal : public daemon::Journal {
  public:
-  using Log::Write;
+  using Journal::Write;
   void Write(int priority, const std::string& message,
-             const std::vector<daemon::LogField>& fields) override {
+             const std::vector<daemon::JournalField>& fields) override {
     lines.push_back({priority, message, fields});
   }
-  // How many lines of `priority` have `part` in them.
-  int Count(int priority, const std::string& part) const {
-    return static_cast<int>(std::ranges::count_if(lines, [&](const LogLine& line) {
-      return line.priority == priority && line.message.find(part) != std::string::npos;
+  // How many lines of `priority` have all of these fields.
+  int Count(int priority, const std::map<std::string, std::string>& fields = {}) const {
+    return static_cast<int>(std::ranges::count_if(lines, [&](const JournalLine& line) {
+      return line.priority == priority && std::ranges::all_of(fields, [&line](const auto& field) {
+               return line.Field(field.first) == field.second;
+             });
     }));
   }
+  int CountEvent(int priority, const std::string& event) const {
+    return Count(priority, {{"IMA_EVENT", event}});
+  }
 
-  std::vector<LogLine> lines;
+  std::vector<JournalLine> lines;
 };
 
 struct Rig {
@@ -68,7 +80,7 @@ struct Rig {
           return config;
         },
         .notify = [this](const std::string& state) { told.push_back(state); },
-        .log = &log,
+        .journal = &journal,
         .worker = worker.get(),
         .mount = [this](const Environment& env, const std::string& directory,
                         const daemon::WarningSink& warn) { return mount(env, directory, warn); }};
@@ -101,7 +113,7 @@ struct Rig {
          const daemon::WarningSink&) -> Result<std::unique_ptr<daemon::ServedView>> {
     return FileError(ErrorCode::kFailed, directory, "no view here");
   };
-  RecordingLog log;
+  RecordingJournal journal;
   std::vector<std::string> told;  // by sd_notify
   daemon::Time now = std::chrono::hours(1000);
   std::unique_ptr<daemon::Worker> worker;

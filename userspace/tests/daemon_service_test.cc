@@ -18,9 +18,9 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::JournalLine;
 using testing::kBoot1;
 using testing::kStore;
-using testing::LogLine;
 using testing::Rig;
 using ::testing::StartsWith;
 
@@ -42,21 +42,17 @@ TEST(DaemonTest, TakesASnapshotAtTheLimitAndTellsItsFigures) {
   EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(5));
   EXPECT_EQ(rig.world.kernel.in_memory(), 1U);
   EXPECT_TRUE(rig.world.IsWhole());
-  const LogLine& line = rig.log.lines.back();
+  const JournalLine& line = rig.journal.lines.back();
   EXPECT_EQ(line.priority, LOG_INFO);
-  EXPECT_THAT(line.message, StartsWith("segment 00000001: attempt 1, 10 records (1-10), "));
-  std::map<std::string, std::string> fields;
-  for (const auto& [name, value] : line.fields) {
-    fields[name] = value;
-  }
-  EXPECT_EQ(fields["IMA_SESSION"], "1");
-  EXPECT_EQ(fields["IMA_SEGMENT"], "1");
-  EXPECT_EQ(fields["IMA_ATTEMPT"], "1");
-  EXPECT_EQ(fields["IMA_RECORDS"], "10");
-  EXPECT_EQ(fields["IMA_BYTES"],
+  EXPECT_EQ(line.Field("IMA_EVENT"), "snapshot_taken");
+  EXPECT_EQ(line.Field("IMA_SESSION"), "1");
+  EXPECT_EQ(line.Field("IMA_SEGMENT"), "1");
+  EXPECT_EQ(line.Field("IMA_ATTEMPT"), "1");
+  EXPECT_EQ(line.Field("IMA_RECORDS"), "10");
+  EXPECT_EQ(line.Field("IMA_BYTES"),
             std::to_string(rig.world.fs.Read(kBoot1 + "/00000001.ima")->size()));
-  EXPECT_EQ(fields["IMA_REASON"], "max_records");
-  EXPECT_TRUE(fields.contains("IMA_DURATION_USEC"));
+  EXPECT_EQ(line.Field("IMA_REASON"), "max_records");
+  EXPECT_NE(line.Field("IMA_DURATION_USEC"), "");
   EXPECT_THAT(rig.told.back(),
               StartsWith("STATUS=1 record in memory; last snapshot: segment 00000001 of 2026"));
 }
@@ -101,13 +97,14 @@ TEST(DaemonTest, AgeCountsFromTheLastSegmentAlsoOverARestart) {
   rig.now += seconds(2);
   rig.TickAndFinish();
   EXPECT_EQ(rig.world.kernel.purges(), 2U);
-  EXPECT_THAT(rig.log.lines.back().message, HasSubstr("(max_age)"));
+  EXPECT_EQ(rig.journal.lines.back().Field("IMA_REASON"), "max_age");
 }
 
 struct StartRefusal {
   const char* name;
   void (*prepare)(Rig*);
-  const char* message;
+  std::string file;
+  Cause cause;
 };
 class StartRefusalTest : public ::testing::TestWithParam<StartRefusal> {};
 
@@ -117,7 +114,9 @@ TEST_P(StartRefusalTest, DoesNotRunAndTouchesNothing) {
   GetParam().prepare(&rig);
   const Status started = rig.service.Start(rig.now);
   ASSERT_FALSE(started.ok());
-  EXPECT_THAT(started.error().ToString(), HasSubstr(GetParam().message));
+  EXPECT_EQ(started.error().code, ErrorCode::kRefused) << started.error().ToString();
+  EXPECT_EQ(started.error().file, GetParam().file);
+  EXPECT_EQ(started.error().cause, GetParam().cause);
   EXPECT_THAT(rig.told, IsEmpty());
   EXPECT_EQ(rig.world.kernel.attempts(), 0U);
   EXPECT_EQ(rig.world.fs.Find(kBoot1), nullptr);
@@ -125,33 +124,36 @@ TEST_P(StartRefusalTest, DoesNotRunAndTouchesNothing) {
 
 INSTANTIATE_TEST_SUITE_P(
     Reasons, StartRefusalTest,
-    ::testing::Values(
-        StartRefusal{"Config",
-                     [](Rig* r) {
-                       r->config_error = FileError(ErrorCode::kFailed, "/etc/x", "line 1: bad");
-                     },
-                     "/etc/x: line 1: bad"},
-        StartRefusal{"Tmpfs", [](Rig* r) { r->world.fs.magic = kTmpfsMagic; }, "allow_volatile"},
-        StartRefusal{"BelowTmp",
-                     [](Rig* r) {
-                       r->config.store = "/var/tmp/ima";
-                       r->config.allow_volatile = true;
-                     },
-                     "/var/tmp/ima: the store is below /tmp or /var/tmp"},
-        StartRefusal{"Owner",
-                     [](Rig* r) {
-                       r->world.fs.MakeAll(kStore);
-                       r->world.fs.Find(kStore)->owner = 1000;
-                     },
-                     "owned by user 1000"},
-        StartRefusal{"Writable",
-                     [](Rig* r) {
-                       r->world.fs.MakeAll(kStore);
-                       r->world.fs.Find(kStore)->mode = 0770;
-                     },
-                     "mode 0770"},
-        StartRefusal{"Kernel", [](Rig* r) { r->world.kernel.has_snapshot_file = false; },
-                     "no snapshot can be taken: "}),
+    ::testing::Values(StartRefusal{"Config",
+                                   [](Rig* r) {
+                                     r->config_error =
+                                         FileError(ErrorCode::kRefused, Cause::kSyntax, "/etc/x",
+                                                   "line 1: bad");
+                                   },
+                                   "/etc/x", Cause::kSyntax},
+                      StartRefusal{"Tmpfs", [](Rig* r) { r->world.fs.magic = kTmpfsMagic; }, kStore,
+                                   Cause::kVolatileStore},
+                      StartRefusal{"BelowTmp",
+                                   [](Rig* r) {
+                                     r->config.store = "/var/tmp/ima";
+                                     r->config.allow_volatile = true;
+                                   },
+                                   "/var/tmp/ima", Cause::kTemporaryStore},
+                      StartRefusal{"Owner",
+                                   [](Rig* r) {
+                                     r->world.fs.MakeAll(kStore);
+                                     r->world.fs.Find(kStore)->owner = 1000;
+                                   },
+                                   kStore, Cause::kWrongOwner},
+                      StartRefusal{"Writable",
+                                   [](Rig* r) {
+                                     r->world.fs.MakeAll(kStore);
+                                     r->world.fs.Find(kStore)->mode = 0770;
+                                   },
+                                   kStore, Cause::kWrongMode},
+                      StartRefusal{"Kernel",
+                                   [](Rig* r) { r->world.kernel.has_snapshot_file = false; }, "",
+                                   Cause::kNoBackend}),
     [](const auto& p) { return p.param.name; });
 
 TEST(DaemonTest, RepairsTheStoreAtStartAndSaysWhatItDid) {
@@ -161,7 +163,7 @@ TEST(DaemonTest, RepairsTheStoreAtStartAndSaysWhatItDid) {
   rig.world.fs.Write(kBoot1 + "/00000002.ima.tmp", "half");
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   EXPECT_EQ(rig.world.fs.Read(kBoot1 + "/00000002.ima.tmp"), std::nullopt);
-  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "00000002.ima.tmp, left by a snapshot"), 1);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_NOTICE, "temporary_removed"), 1);
   EXPECT_EQ(rig.world.kernel.attempts(), 1U);
 }
 
@@ -176,8 +178,10 @@ TEST(DaemonTest, ClosesTheSessionsOfEarlierBootsAtStartAndKeepsSoManyAsConfigure
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   EXPECT_THAT(rig.world.fs.Names(kStore + "/boots"),
               ::testing::ElementsAre("00000003", "00000004"));
-  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "session 00000003 is of an earlier boot"), 1);
-  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "removed session 00000002"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_NOTICE, {{"IMA_EVENT", "session_closed"}, {"IMA_NUMBER", "3"}}),
+            1);
+  EXPECT_EQ(rig.journal.Count(LOG_NOTICE, {{"IMA_EVENT", "session_removed"}, {"IMA_NUMBER", "2"}}),
+            1);
   // The age of another boot's segment says nothing about this one.
   EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
   EXPECT_THAT(rig.told.back(), HasSubstr("last snapshot: none yet"));
@@ -189,7 +193,8 @@ TEST(DaemonTest, RunsOnWhereTheStoreCannotBeRepairedYet) {
   rig.world.fs.read_only = true;
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   EXPECT_TRUE(rig.Told("READY=1"));
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "Read-only file system; again in 1 s"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"ERRNO", std::to_string(EROFS)}, {"IMA_RETRY_SEC", "1"}}),
+            1);
   EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(1));
   rig.now += seconds(1);
   EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(2));
@@ -210,14 +215,14 @@ TEST(DaemonTest, RunsOnWhereWhatIsStagedDoesNotFitYet) {
   rig.world.fs.available = 1U << 20;
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   EXPECT_TRUE(rig.Told("READY=1"));
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space keeps"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"IMA_CAUSE", "no_space"}}), 1);
   rig.service.Reload(rig.now);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 0);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_ERR, "config_rejected"), 0);
   rig.world.fs.available = uint64_t{1} << 40;
   rig.now += seconds(1);
   rig.service.Tick(rig.now);
   EXPECT_EQ(rig.world.kernel.staged(), 0U);
-  EXPECT_EQ(rig.log.Count(LOG_NOTICE, "that were found staged"), 1);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_NOTICE, "staged_stored"), 1);
   EXPECT_TRUE(rig.world.IsWhole());
 }
 
@@ -231,7 +236,7 @@ TEST(DaemonTest, TakesAnotherStoreAlsoWhereWhatIsStagedDoesNotFitYet) {
   rig.world.fs.available = 1U << 20;
   rig.config.store = "/srv/ima";
   rig.service.Reload(rig.now);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "the old configuration stays in force"), 0);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_ERR, "config_rejected"), 0);
   rig.world.fs.available = uint64_t{1} << 40;
   rig.now += seconds(1);
   rig.service.Tick(rig.now);
@@ -249,20 +254,20 @@ TEST(DaemonTest, ErrorIsLoggedOnceAndTriedAgainLaterAndLaterUntilItWorks) {
     EXPECT_EQ(rig.TickAndFinish(), rig.now + std::min<daemon::Time>(seconds(wait), seconds(5)));
     rig.now += seconds(wait);
   }
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space keeps"), 1);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "again in 1 s"), 1);
-  EXPECT_EQ(rig.log.Count(LOG_DEBUG, "min_free_space keeps"), 3);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"IMA_CAUSE", "no_space"}, {"IMA_RETRY_SEC", "1"}}), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_DEBUG, {{"IMA_CAUSE", "no_space"}}), 3);
   EXPECT_EQ(rig.world.kernel.attempts(), 0U);
   rig.world.fs.available = uint64_t{1} << 40;
   rig.TickAndFinish();
   EXPECT_EQ(rig.world.kernel.purges(), 1U);
-  EXPECT_THAT(rig.log.lines.back().message, HasSubstr("after 4 failures"));
+  EXPECT_EQ(rig.journal.lines.back().Field("IMA_FAILURES"), "4");
   // The next failure is a new one.
   rig.world.kernel.MeasureFiles(20);
   rig.world.fs.available = 1U << 20;
   rig.now += seconds(5);
   EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(1));
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "min_free_space keeps"), 2);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"IMA_CAUSE", "no_space"}}), 2);
   EXPECT_TRUE(rig.world.IsWhole());
 }
 
@@ -272,7 +277,7 @@ TEST(DaemonTest, PurgeThatTheKernelRefusesIsTriedAgain) {
   rig.world.kernel.MeasureFiles(20);
   rig.world.kernel.write_error = EBUSY;
   rig.TickAndFinish();
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "its records stay in the kernel; again in 1 s"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"IMA_CAUSE", "not_purged"}, {"IMA_RETRY_SEC", "1"}}), 1);
   rig.world.kernel.write_error = 0;
   rig.now += seconds(1);
   rig.TickAndFinish();
@@ -286,7 +291,8 @@ TEST(DaemonTest, BytesThatContradictTheirHashAreNotCopiedAgainForAnHour) {
   rig.world.kernel.MeasureFiles(20);
   rig.world.kernel.wrong_segment_hash = true;
   rig.TickAndFinish();
-  EXPECT_EQ(rig.log.Count(LOG_CRIT, "again in 3600 s"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_CRIT, {{"IMA_CAUSE", "segment_hash"}, {"IMA_RETRY_SEC", "3600"}}),
+            1);
   rig.now += minutes(59);
   EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
   EXPECT_EQ(rig.world.kernel.attempts(), 1U);
@@ -305,13 +311,16 @@ TEST(DaemonTest, LockOfAnotherIsNoFailureAndIsTriedAgainSoon) {
     EXPECT_EQ(rig.TickAndFinish(), rig.now + kLocked);
     rig.now += kLocked;
   }
-  EXPECT_EQ(rig.log.Count(LOG_INFO, "held by another program; trying again"), 1);
-  EXPECT_EQ(rig.log.Count(LOG_WARNING, "has been held by other programs for 300 s"), 1);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, ""), 0);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_INFO, "lock_held"), 1);
+  EXPECT_EQ(
+      rig.journal.Count(LOG_WARNING, {{"IMA_EVENT", "lock_held_long"}, {"IMA_HELD_SEC", "300"}}),
+      1);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR), 0);
   lock->reset();
   rig.TickAndFinish();
   EXPECT_EQ(rig.world.kernel.purges(), 1U);
-  EXPECT_THAT(rig.log.lines.back().message, ::testing::Not(HasSubstr("failures")));
+  EXPECT_EQ(rig.journal.lines.back().Field("IMA_EVENT"), "snapshot_taken");
+  EXPECT_EQ(rig.journal.lines.back().Field("IMA_FAILURES"), "");
 }
 
 // Four tries a second are nothing to write, or to wake systemd for, four times a second.
@@ -322,19 +331,21 @@ TEST(DaemonTest, WaitingForTheLockIsToldOnce) {
   auto lock = AcquireLock(rig.world.Env(), LockMode::kShared);
   ASSERT_TRUE(lock.ok());
   rig.TickAndFinish();
-  const size_t logged = rig.log.lines.size();
+  const size_t logged = rig.journal.lines.size();
   const size_t told = rig.told.size();
-  EXPECT_THAT(rig.told.back(), HasSubstr("waiting for "));
+  EXPECT_EQ(rig.journal.lines.back().Field("IMA_EVENT"), "lock_held");
   for (int i = 0; i < 4 * 60; ++i) {
     rig.now += kLocked;
     rig.TickAndFinish();
   }
-  EXPECT_EQ(rig.log.lines.size(), logged);
+  EXPECT_EQ(rig.journal.lines.size(), logged);
   EXPECT_EQ(rig.told.size(), told);
   lock->reset();
   rig.now += kLocked;
   rig.TickAndFinish();
-  EXPECT_THAT(rig.told.back(), HasSubstr("1 record in memory; last snapshot: segment 00000001"));
+  EXPECT_EQ(rig.journal.lines.back().Field("IMA_EVENT"), "snapshot_taken");
+  EXPECT_EQ(rig.journal.lines.back().Field("IMA_SEGMENT"), "1");
+  EXPECT_GT(rig.told.size(), told);
 }
 
 TEST(DaemonTest, LockOfAnotherAtStartPutsTheRepairOff) {
@@ -367,7 +378,7 @@ TEST(DaemonTest, RepairedStoreEndsTheTroubleBeforeIt) {
   rig.world.kernel.MeasureFiles(20);
   lock = AcquireLock(rig.world.Env(), LockMode::kShared);
   rig.TickAndFinish();
-  EXPECT_EQ(rig.log.Count(LOG_WARNING, "has been held by other programs"), 0);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_WARNING, "lock_held_long"), 0);
 }
 
 TEST(DaemonTest, TroubleThatComesBackAfterARepairIsTold) {
@@ -381,7 +392,7 @@ TEST(DaemonTest, TroubleThatComesBackAfterARepairIsTold) {
   rig.world.fs.read_only = true;
   rig.now += hours(1);
   EXPECT_EQ(rig.TickAndFinish(), rig.now + seconds(1));
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "Read-only file system"), 2);
+  EXPECT_EQ(rig.journal.Count(LOG_ERR, {{"ERRNO", std::to_string(EROFS)}}), 2);
 }
 
 TEST(DaemonTest, GetsOnWhileIdleAndOnlyWhileARunningSnapshotDoes) {
@@ -410,7 +421,7 @@ TEST(DaemonTest, AllLimitsOffIsWarnedOfOnceAndTakesNothing) {
   EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
   rig.now += hours(1000);
   EXPECT_EQ(rig.service.Tick(rig.now), rig.now + seconds(5));
-  EXPECT_EQ(rig.log.Count(LOG_WARNING, "no snapshot will be taken"), 1);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_WARNING, "no_limits"), 1);
 }
 
 TEST(DaemonTest, LimitOfBytesThatTheKernelDoesNotCountIsToldOnce) {
@@ -425,11 +436,11 @@ TEST(DaemonTest, LimitOfBytesThatTheKernelDoesNotCountIsToldOnce) {
     rig.service.Tick(rig.now);
     rig.now += seconds(5);
   }
-  EXPECT_EQ(rig.log.Count(LOG_WARNING, "max_bytes is not looked at; set max_records"), 1);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_WARNING, "max_bytes_ignored"), 1);
   // A reload may have changed the limits.
   rig.service.Reload(rig.now);
   rig.service.Tick(rig.now);
-  EXPECT_EQ(rig.log.Count(LOG_WARNING, "max_bytes is not looked at; set max_records"), 2);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_WARNING, "max_bytes_ignored"), 2);
 }
 
 TEST(DaemonTest, MarkRecordsAnAggregateAtEachLimitAndPurgesNothing) {

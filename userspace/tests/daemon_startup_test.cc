@@ -10,7 +10,6 @@
 namespace imasnap {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::kBoot1;
 using testing::Kind;
 using testing::kStore;
@@ -20,18 +19,18 @@ using testing::World;
 TEST(DaemonStartupTest, WithStagingAloneNothingCanBeMarked) {
   World world(Kind::kStaging);
   world.config.mode = SnapshotMode::kMark;
-  std::vector<std::string> notes;
+  Notes notes;
   const auto prepared = daemon::Prepare(world.Env(), &notes);
   ASSERT_FALSE(prepared.ok());
   EXPECT_EQ(prepared.error().code, ErrorCode::kRefused);
-  EXPECT_THAT(prepared.error().message, HasSubstr("staging has no marker"));
+  EXPECT_EQ(prepared.error().cause, Cause::kNoMark);
 }
 
 TEST(DaemonStartupTest, ToMarkNoStoreIsMadeNorLookedAt) {
   World world;
   world.config.mode = SnapshotMode::kMark;
   world.fs.magic = kTmpfsMagic;
-  std::vector<std::string> notes;
+  Notes notes;
   const auto prepared = daemon::Prepare(world.Env(), &notes);
   ASSERT_TRUE(prepared.ok()) << prepared.error().ToString();
   EXPECT_FALSE(prepared->last);

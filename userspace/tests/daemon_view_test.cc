@@ -29,7 +29,7 @@ TEST(DaemonViewTest, ViewIsMountedWhereConfiguredAndAgainWhenItDied) {
   std::vector<std::string> mounts;
   rig.mount = [&](const Environment& env, const std::string& directory,
                   const daemon::WarningSink& warn) -> Result<std::unique_ptr<daemon::ServedView>> {
-    say("mounted");
+    warn(FileError(ErrorCode::kFailed, Cause::kViewReplaced, directory, "replaced"));
     mounts.push_back(directory + " of " + env.config.store);
     return std::unique_ptr<daemon::ServedView>(new FakeView(&alive));
   };
@@ -37,10 +37,14 @@ TEST(DaemonViewTest, ViewIsMountedWhereConfiguredAndAgainWhenItDied) {
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   rig.service.Tick(rig.now);
   EXPECT_THAT(mounts, ::testing::ElementsAre("/view of " + kStore));
-  EXPECT_EQ(rig.log.Count(LOG_WARNING, "mounted"), 1);
+  EXPECT_EQ(rig.journal.Count(LOG_WARNING,
+                              {{"IMA_EVENT", "view_warning"}, {"IMA_CAUSE", "view_replaced"}}),
+            1);
   alive = false;
   rig.service.Tick(rig.now);
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "no view at /view: the view is no longer served; again in 1 s"),
+  EXPECT_EQ(rig.journal.Count(
+                LOG_ERR,
+                {{"IMA_EVENT", "view_failed"}, {"IMA_CAUSE", "view_lost"}, {"IMA_RETRY_SEC", "1"}}),
             1);
   alive = true;
   rig.now += seconds(1);
@@ -66,7 +70,7 @@ TEST(DaemonViewTest, ViewThatCannotBeMountedIsToldOnceAndHoldsUpNoSnapshot) {
     rig.now += seconds(5);
     rig.service.Tick(rig.now);
   }
-  EXPECT_EQ(rig.log.Count(LOG_ERR, "no view at /view: /view: no view here"), 1);
+  EXPECT_EQ(rig.journal.CountEvent(LOG_ERR, "view_failed"), 1);
   EXPECT_EQ(rig.world.kernel.purges(), 1U);
 }
 

@@ -20,7 +20,6 @@ using testing::BuiltRecord;
 using testing::Concatenate;
 using testing::EveryTemplate;
 using testing::HashOf;
-using ::testing::HasSubstr;
 using testing::NgRecord;
 using testing::ReplayRecord;
 using testing::Violation;
@@ -384,7 +383,7 @@ TEST(DigestPipelineTest, AnErrorOfAFileComesAfterTheFilesBeforeIt) {
       pipeline.NextFile();
       told = Tell(&pipeline, nothing);
       ASSERT_EQ(told.count, read);
-      ASSERT_THAT(told.error, HasSubstr("wrong"));
+      ASSERT_EQ(told.error.substr(0, 7), "wrong: ");
     }
   }
 }

@@ -9,7 +9,6 @@
 namespace imasnap {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::kBoot1;
 using testing::World;
 
@@ -76,7 +75,7 @@ TEST(MetadataTest, ControlCharactersOfANameAreNotPrinted) {
   text.insert(1, "\"evil\\nOK\\u001b[2J\": 1,");
   const auto parsed = ParseSession(text, "f");
   ASSERT_FALSE(parsed.ok());
-  EXPECT_EQ(parsed.error().code, ErrorCode::kMalformed);
+  EXPECT_EQ(parsed.error().cause, Cause::kSyntax);
   for (const char c : parsed.error().message) {
     EXPECT_GE(c, ' ');
   }
@@ -89,7 +88,7 @@ TEST(MetadataTest, StringsAndBanksAreBounded) {
   session.machine += 'm';
   const auto long_text = ParseSession(FormatSession(session), "f");
   ASSERT_FALSE(long_text.ok());
-  EXPECT_EQ(long_text.error().code, ErrorCode::kMalformed);
+  EXPECT_EQ(long_text.error().cause, Cause::kSyntax);
   SegmentInfo segment;
   segment.sha256 = testing::HashOf(HashAlg::kSha256, "x");
   for (char bank = 'a'; bank < 'a' + 16; ++bank) {
@@ -104,7 +103,7 @@ TEST(MetadataTest, StringsAndBanksAreBounded) {
   segment.banks.push_back({"z", {}});
   const auto many_banks = ParseSegment(FormatSegment(segment), "f");
   ASSERT_FALSE(many_banks.ok());
-  EXPECT_EQ(many_banks.error().code, ErrorCode::kMalformed);
+  EXPECT_EQ(many_banks.error().cause, Cause::kSyntax);
 }
 
 TEST(MetadataTest, FileThatIsTooLargeIsNotRead) {
@@ -115,7 +114,8 @@ TEST(MetadataTest, FileThatIsTooLargeIsNotRead) {
   const auto session = world.Env().store().Load(1);
   ASSERT_TRUE(session.ok());
   EXPECT_FALSE(session->segments[0].info);
-  EXPECT_THAT(session->segments[0].info_error->ToString(), HasSubstr("larger than 262144 bytes"));
+  EXPECT_EQ(session->segments[0].info_error->cause, Cause::kTooLarge);
+  EXPECT_EQ(session->segments[0].info_error->file, info);
   const std::string file = kBoot1 + "/session.json";
   world.fs.Write(file, *world.fs.Read(file) + std::string(kMaxMetadata, ' '));
   EXPECT_FALSE(world.Env().store().Load(1).ok());

@@ -5,8 +5,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "cli/app.h"
@@ -15,7 +17,6 @@
 namespace imasnap::cli {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 // A log whose first segment is longer than what is read without a look at the
@@ -52,7 +53,7 @@ class MountCommandTest : public ::testing::Test {
         .open_tpm = {},
         .reset_count = [this](const std::string&) { return world_.reset_count; },
     };
-    return RunApp({"mount", directory_, "--securityfs", "/elsewhere"}, host);
+    return RunApp({"mount", directory_, "--securityfs", "/elsewhere", "--json"}, host);
   }
 
   testing::World world_;
@@ -70,7 +71,9 @@ TEST_F(MountCommandTest, SignalEndsItWhileItReadsTheLog) {
 
 TEST_F(MountCommandTest, WithoutASignalItReadsOnAndTellsWhatItCannotRead) {
   EXPECT_EQ(Mount(0), kExitFailed);
-  EXPECT_THAT(err_.str(), HasSubstr("00000002.ima"));
+  const auto error = nlohmann::json::parse(err_.str())["error"];
+  EXPECT_EQ(error["file"], world_.SegmentPath(2) + ".ima");
+  EXPECT_EQ(error["errno"], EIO);
   EXPECT_TRUE(world_.fs.fault_hit());
 }
 

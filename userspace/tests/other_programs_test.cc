@@ -14,7 +14,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::IsNote;
 using testing::kBoot1;
 using testing::Kind;
 using testing::NgRecord;
@@ -39,7 +39,7 @@ TEST(OtherProgramsTest, StagedRecordsThatGoBeforeTheyAreReadAreNoSegment) {
          [&world] { EXPECT_EQ(world.kernel.DeleteStaged(), 0); });
   const auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
-  EXPECT_THAT(taken.error().message, HasSubstr("another program deleted what was staged"));
+  EXPECT_EQ(taken.error().cause, Cause::kStagedDeleted);
   EXPECT_THAT(world.fs.Names(kBoot1), ElementsAre("session.json"));
 }
 
@@ -58,7 +58,7 @@ TEST(OtherProgramsTest, OnlyTheSegmentsOwnRecordsAreDeleted) {
   });
   const auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
-  EXPECT_THAT(taken.error().message, HasSubstr("changed by another program meanwhile"));
+  EXPECT_EQ(taken.error().cause, Cause::kStagedChanged);
   EXPECT_EQ(world.kernel.staged(), 3U);
   ASSERT_TRUE(world.Take().ok());
   EXPECT_TRUE(world.IsWhole());
@@ -87,7 +87,9 @@ TEST(OtherProgramsTest, SegmentThatItsAggregateCountsShortIsRejected) {
   const auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().code, ErrorCode::kMismatch);
-  EXPECT_THAT(taken.error().message, HasSubstr("Record_Count of attempt 1 is 2"));
+  EXPECT_EQ(taken.error().cause, Cause::kRecordCount);
+  EXPECT_EQ(taken.error().expected, "2");
+  EXPECT_EQ(taken.error().found, "5");
   EXPECT_EQ(world.kernel.purges(), 0U);
   world.fs.Restart(/*lose_unsynced=*/true);  // kept, whatever happens
   EXPECT_THAT(world.fs.Names(kBoot1), Contains("00000001.rejected.1"));
@@ -109,10 +111,10 @@ TEST(OtherProgramsTest, AggregateOfAnotherAttemptClosedNoSegmentOfThisStore) {
   Environment other = world.Env();
   other.config.store = "/var/lib/other";
   other.config.allow_gap = true;
-  std::vector<std::string> notes;
+  Notes notes;
   ASSERT_TRUE(TakeSnapshot(other, false, &notes).ok());
   ASSERT_TRUE(world.Take().ok());
-  EXPECT_THAT(world.notes, Contains(HasSubstr("does not go on from segment 00000003")));
+  EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kNotContinued, 3)));
 }
 
 }  // namespace

@@ -68,7 +68,7 @@ TEST_F(PosixTest, ErrorsNameTheFileAndTheErrno) {
   const auto missing = fs_->Open(dir_ + "/none", OpenMode::kRead);
   ASSERT_FALSE(missing.ok());
   EXPECT_EQ(missing.error().errno_value, ENOENT);
-  EXPECT_EQ(missing.error().ToString(), dir_ + "/none: open: No such file or directory");
+  EXPECT_EQ(missing.error().file, dir_ + "/none");
   EXPECT_FALSE(fs_->Exists(dir_ + "/none").value());
   EXPECT_EQ(fs_->RemoveDirectory(dir_ + "/none").error().errno_value, ENOENT);
 }
@@ -110,7 +110,7 @@ TEST_F(PosixTest, LockFileThatIsAFifoOrALinkIsRefusedAndHoldsNothingUp) {
   ASSERT_EQ(::mkfifo(env.config.lock_file.c_str(), 0640), 0);
   auto lock = AcquireLock(env, LockMode::kShared);
   ASSERT_FALSE(lock.ok());
-  EXPECT_NE(lock.error().ToString().find("not a regular file; remove it"), std::string::npos);
+  EXPECT_EQ(lock.error().cause, Cause::kNotRegularFile);
   ASSERT_TRUE(fs_->WriteDurably(dir_ + "/other", "").ok());
   env.config.lock_file = dir_ + "/link";
   ASSERT_TRUE(fs_->Symlink("other", env.config.lock_file).ok());
@@ -125,7 +125,8 @@ TEST_F(PosixTest, SegmentThatIsNoRegularFileIsRefusedAndHoldsNothingUp) {
     const auto session = LoadSession(*fs_, dir_);
     ASSERT_FALSE(session.ok());
     EXPECT_EQ(session.error().code, ErrorCode::kMismatch);
-    EXPECT_EQ(session.error().ToString(), dir_ + name + ": is not a regular file");
+    EXPECT_EQ(session.error().cause, Cause::kNotRegularFile);
+    EXPECT_EQ(session.error().file, dir_ + name);
     ASSERT_TRUE(fs_->Unlink(dir_ + name).ok());
   }
 }

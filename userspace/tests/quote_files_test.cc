@@ -10,15 +10,13 @@ namespace imasnap::cli {
 namespace {
 
 using imasnap::testing::kStore;
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
 class QuoteFilesTest : public QuoteTest {
  protected:
   Ran Quote(const std::string& ak, const std::vector<std::string>& more) {
     std::vector<std::string> args = {"quote", "--nonce", kNonce, "--ak", ak, "--pcrs", "sha256:10"};
     args.insert(args.end(), more.begin(), more.end());
-    return Run(args);
+    return RunJson(args);
   }
 };
 
@@ -36,7 +34,7 @@ TEST_F(QuoteFilesTest, TwoNamesOfOneFileAreAUsageError) {
            {"--msg", "/q/p.txt.tmp", "--sig", "/q/s", "--pcrs-out", "/q/p"}}) {
     const Ran ran = Quote("ak", to);
     EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(to);
-    EXPECT_THAT(ran.err, HasSubstr("is named for two things"));
+    EXPECT_EQ(ran.error["cause"], "same_file");
     EXPECT_FALSE(world_.fs.Read("/q/m"));
   }
   EXPECT_EQ(Quote("ak", {"--msg", "/q/m", "--sig", "/q/s", "--pcrs-out", "/q/p"}).code, 0);
@@ -54,14 +52,14 @@ TEST_F(QuoteFilesTest, DamagedFileOfAnAkIsNamed) {
     world_.fs.Write(base + ".priv", priv);
     const Ran ran = Quote("bad", {"--out", "/q"});
     EXPECT_NE(ran.code, 0);
-    EXPECT_THAT(ran.err, StartsWith("ima-snapshot: " + base + ".pub: "));
+    EXPECT_EQ(ran.error["file"], base + ".pub");
   }
   world_.fs.Write(base + ".pub", pub);
   for (const std::string& damaged : {std::string(), priv.substr(0, 40), priv + "x"}) {
     world_.fs.Write(base + ".priv", damaged);
     const Ran ran = Quote("bad", {"--out", "/q"});
     EXPECT_NE(ran.code, 0);
-    EXPECT_THAT(ran.err, StartsWith("ima-snapshot: " + base + ".priv: "));
+    EXPECT_EQ(ran.error["file"], base + ".priv");
   }
   EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
 }

@@ -98,18 +98,16 @@ class QuoteTest : public ::testing::Test {
                     .reset_count = [this](const std::string&) { return world_.reset_count; }};
     std::vector<std::string> all = {"--tcti", tpm_.tcti()};
     all.insert(all.end(), args.begin(), args.end());
-    Ran ran;
-    ran.code = RunApp(all, host);
-    ran.out = out.str();
-    ran.err = err.str();
-    return ran;
+    const int code = RunApp(all, host);
+    return {code, out.str(), err.str()};
   }
+  Ran RunJson(const std::vector<std::string>& args) { return Run(AndJson(args)); }
 
   Ran CreateAk(const std::string& type, const std::string& name) {
-    return Run({"ak", "create", "--alg", type, "--name", name});
+    return RunJson({"ak", "create", "--alg", type, "--name", name});
   }
   Ran MakeQuote(const std::string& ak, const std::string& directory) {
-    return Run({"quote", "--nonce", kNonce, "--ak", ak, "--out", directory});
+    return RunJson({"quote", "--nonce", kNonce, "--ak", ak, "--out", directory});
   }
   // verify --quote of what MakeQuote() wrote.
   Ran Verify(const std::string& ak, const std::string& directory,
@@ -124,7 +122,7 @@ class QuoteTest : public ::testing::Test {
                                      "--nonce",
                                      nonce};
     args.insert(args.end(), more.begin(), more.end());
-    return Run(args);
+    return RunJson(args);
   }
 
   // Copies between the machine in memory and tpm2-tools' directory.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // Quotes that are verified with a state.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,8 +9,6 @@
 
 namespace imasnap::cli {
 namespace {
-
-using ::testing::HasSubstr;
 
 class QuoteStateTest : public QuoteTest {};
 
@@ -29,7 +28,8 @@ TEST_F(QuoteStateTest, QuoteFromBeforeTheStateIsSaidToBeOld) {
     args.insert(args.end(), {"--state", "/state"});
     const Ran ran = Verify("ak.pub", "/old", args);
     EXPECT_EQ(ran.code, 3);
-    EXPECT_THAT(ran.err, HasSubstr("or it is older than record 16, where the state ends"));
+    EXPECT_EQ(ran.error["cause"], more.empty() ? "pcr_digest" : "pcr_mismatch");
+    EXPECT_EQ(ran.json["mismatch"]["state_end"], 16);
   }
 }
 
@@ -43,10 +43,15 @@ TEST_F(QuoteStateTest, AfterAnAbortedSuspendTheStateTellsTheBoots) {
   ASSERT_EQ(world_.reset_count, count);
   EXPECT_EQ(Verify("ak.pub", "/earlier").code, 0);  // the same first record
   ASSERT_EQ(MakeQuote("ak", "/now").code, 0);
-  ASSERT_EQ(Verify("ak.pub", "/now", {"--state", "/state"}).code, 0);
+  const Ran now = Verify("ak.pub", "/now", {"--state", "/state"});
+  ASSERT_EQ(now.code, 0) << now.err;
   const Ran ran = Verify("ak.pub", "/earlier", {"--state", "/state"});
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr("it must be at least restart count 1"));
+  EXPECT_EQ(ran.error["cause"], "quote_replayed");
+  const auto& clock = now.json["quote"]["clock"];
+  EXPECT_EQ(clock["restart_count"], 1);
+  EXPECT_EQ(ran.error["expected"],
+            fmt::format("at least restart count 1, clock {}", clock["clock"].get<uint64_t>()));
 }
 
 }  // namespace

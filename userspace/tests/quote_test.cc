@@ -22,7 +22,6 @@ namespace {
 
 using imasnap::testing::kStore;
 using imasnap::testing::ToolResult;
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 using Json = nlohmann::json;
 
@@ -33,7 +32,7 @@ TEST_F(QuoteTest, QuotesOfBothKindsOfAkVerifyHereAndInTpm2Checkquote) {
   for (const std::string type : {"rsa", "ecc"}) {
     Ran ran = CreateAk(type, type);
     ASSERT_EQ(ran.code, 0) << ran.err;
-    EXPECT_THAT(ran.out, HasSubstr(kStore + "/ak/" + type + ".pub"));
+    EXPECT_EQ(ran.json["public"], kStore + "/ak/" + type + ".pub");
     EXPECT_EQ(world_.fs.Find(kStore + "/ak/" + type + ".priv")->mode, 0600U);
     ran = MakeQuote(type, "/q");
     ASSERT_EQ(ran.code, 0) << ran.err;
@@ -43,8 +42,8 @@ TEST_F(QuoteTest, QuotesOfBothKindsOfAkVerifyHereAndInTpm2Checkquote) {
            {std::vector<std::string>{}, {"--pcrs", "/q/quote.pcrs.txt"}}) {
         ran = Verify(type + form, "/q", pcrs);
         EXPECT_EQ(ran.code, 0) << ran.err;
-        EXPECT_THAT(ran.out, AllOf(HasSubstr("OK          the log matches the PCRs at record 11\n"),
-                                   HasSubstr("resetCount")));
+        EXPECT_EQ(ran.json["matched_record"], 11);
+        EXPECT_EQ(ran.json["quote"]["clock"]["reset_count"], *world_.reset_count);
       }
       Export("/q/quote.msg", "msg");
       Export("/q/quote.sig", "sig");
@@ -74,7 +73,7 @@ TEST_F(QuoteTest, QuotesOfTpm2ToolsVerifyHere) {
     Import("ak.pub", kStore + "/ak/theirs");
     const Ran ran = Verify("theirs", "/q");
     EXPECT_EQ(ran.code, 0) << kind[1] << ran.err;
-    EXPECT_THAT(ran.out, HasSubstr("matches the PCRs at record 5\n"));
+    EXPECT_EQ(ran.json["matched_record"], 5);
   }
 }
 
@@ -90,19 +89,21 @@ TEST_F(QuoteTest, AQuoteOlderThanTheLogMatchesInsideAndANewerOneIsAMismatch) {
        {std::vector<std::string>{}, {"--pcrs", "/old/quote.pcrs.txt"}}) {
     const Ran ran = Verify("ak.pub", "/old", pcrs);
     EXPECT_EQ(ran.code, 0) << ran.err;
-    EXPECT_THAT(ran.out,
-                HasSubstr("matches the PCRs at record 4; they do not cover 6 later records"));
+    EXPECT_EQ(ran.json["matched_record"], 4);
+    EXPECT_EQ(ran.json["records"], 10);
   }
   // The TPM was extended with a record that the log has not.
   MustRun({"tpm2_pcrextend", "10:sha256=" + std::string(64, '1')});
   ASSERT_EQ(MakeQuote("ak", "/new").code, 0);
   Ran ran = Verify("ak.pub", "/new");
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, AllOf(HasSubstr("never replays to the digest over sha1:10,11+sha256:10,11"),
-                             HasSubstr("newer than the log")));
-  ran = Verify("ak.pub", "/new", {"--pcrs", "/new/quote.pcrs.txt", "--json"});
+  EXPECT_EQ(ran.error["cause"], "pcr_digest");
+  EXPECT_EQ(ran.json["quote"]["selection"], "sha1:10,11+sha256:10,11+sha384:10,11+sha512:10,11");
+  EXPECT_TRUE(ran.json["mismatch"]["state_end"].is_null());
+  ran = Verify("ak.pub", "/new", {"--pcrs", "/new/quote.pcrs.txt"});
   EXPECT_EQ(ran.code, 3);
-  const Json json = Json::parse(ran.out);
+  const Json json = ran.json;
+  EXPECT_EQ(json["mismatch"]["cause"], "pcr_mismatch");
   EXPECT_EQ(json["mismatch"]["bank"], "sha256");
   EXPECT_EQ(json["mismatch"]["pcr"], 10);
   EXPECT_EQ(json["mismatch"]["found"], world_.kernel.Pcrs()["sha256"][10].Hex());
@@ -116,20 +117,23 @@ TEST_F(QuoteTest, WrongNonceAkOrValuesAreAMismatchThatSaysWhatWasExpected) {
   ASSERT_EQ(MakeQuote("ak", "/q").code, 0);
   Ran ran = Verify("ak.pub", "/q", {}, "0011");
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr("its nonce is " + kNonce + ", 0011 was expected"));
+  EXPECT_EQ(ran.error["cause"], "nonce");
+  EXPECT_EQ(ran.error["found"], kNonce);
+  EXPECT_EQ(ran.error["expected"], "0011");
   ran = Verify("other.pub", "/q");
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr("/q/quote.sig: is not the AK's signature of the quote"));
+  EXPECT_EQ(ran.error["cause"], "signature");
+  EXPECT_EQ(ran.error["file"], "/q/quote.sig");
   ran = Verify("rsa.pem", "/q");
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr("is a signature of an ECC key, the AK is an RSA key"));
+  EXPECT_EQ(ran.error["cause"], "signature_scheme");
   std::string values = *world_.fs.Read("/q/quote.pcrs.txt");
   const size_t digit = values.rfind("0x") + 2;
   values[digit] = values[digit] == '0' ? '1' : '0';
   world_.fs.Write("/values", values);
   ran = Verify("ak.pub", "/q", {"--pcrs", "/values"});
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr("the PCR values given are not those quoted"));
+  EXPECT_EQ(ran.error["cause"], "pcr_values");
 }
 
 TEST_F(QuoteTest, EveryFlippedByteOfMessageAndSignatureIsAMismatch) {
@@ -160,20 +164,22 @@ TEST_F(QuoteTest, SelectionsThatTheLogCannotAnswerCannotBeChecked) {
   ASSERT_EQ(quote("sha256:0,1").code, 0);
   Ran ran = Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"});
   EXPECT_EQ(ran.code, 4);
-  EXPECT_THAT(ran.err, HasSubstr("the quote selects sha256:0,1: no PCR that the log extends"));
+  EXPECT_EQ(ran.error["cause"], "nothing_compared");
   // PCR 16 has a value that only --pcrs can tell.
   MustRun({"tpm2_pcrextend", "16:sha256=" + std::string(64, '2')});
   ASSERT_EQ(quote("sha256:10,16+sha1:10").code, 0);
   ran = Verify("ak.pub", "/q");
   EXPECT_EQ(ran.code, 4);
-  EXPECT_THAT(ran.err, HasSubstr("the log does not extend sha256 PCR 16: give its value"));
+  EXPECT_EQ(ran.error["cause"], "pcr_value_needed");
+  EXPECT_EQ(ran.error["bank"], "sha256");
+  EXPECT_EQ(ran.error["pcr"], 16);
   EXPECT_EQ(Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"}).code, 0);
   const auto all = ParsePcrText(*world_.fs.Read("/q/quote.pcrs.txt"), "values");
   ASSERT_TRUE(all.ok());
   world_.fs.Write("/16", "PCR-16: " + all->at("sha256").at(16).Hex() + "\n");
   ran = Verify("ak.pub", "/q", {"--pcrs", "/16"});
   EXPECT_EQ(ran.code, 0) << ran.err;
-  EXPECT_THAT(ran.out, HasSubstr("matches the PCRs at record 4\n"));
+  EXPECT_EQ(ran.json["matched_record"], 4);
   // A PCR of the log in one bank and none of it in another.
   ASSERT_EQ(quote("sha1:0+sha256:10").code, 0);
   EXPECT_EQ(Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"}).code, 0);
@@ -193,7 +199,9 @@ TEST_F(QuoteTest, QuoteWithoutAPcrOfTheLogProvesNothing) {
     EXPECT_EQ(ran.code, 4) << ran.out;
     EXPECT_FALSE(world_.fs.Read("/state"));
   }
-  EXPECT_THAT(Verify("ak.pub", "/q").err, HasSubstr("the log extends PCR 10, and the PCRs to"));
+  const Ran quoted = Verify("ak.pub", "/q");
+  EXPECT_EQ(quoted.error["cause"], "pcr_not_compared");
+  EXPECT_EQ(quoted.error["pcr"], 10);
   ASSERT_EQ(Run({"quote", "--nonce", kNonce, "--pcrs", "sha256:10,16", "--out", "/q"}).code, 0);
   EXPECT_EQ(Verify("ak.pub", "/q").code, 3);
 }
@@ -208,21 +216,25 @@ TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsToldApart) {
   Ran ran = Verify("ak.pub", "/earlier");
   EXPECT_EQ(ran.code, 3);
   EXPECT_EQ(*world_.reset_count, then + 1);
-  const std::string message = "quote of another boot: its resetCount is " + std::to_string(then) +
-                              ", the log's is " + std::to_string(then + 1);
-  EXPECT_THAT(ran.err, HasSubstr(message));
+  const auto expect_other_boot = [&ran, then] {
+    EXPECT_EQ(ran.error["cause"], "other_boot");
+    EXPECT_EQ(ran.error["file"], "/earlier/quote.msg");
+    EXPECT_EQ(ran.error["found"], std::to_string(then));
+    EXPECT_EQ(ran.error["expected"], std::to_string(then + 1));
+  };
+  expect_other_boot();
   ASSERT_EQ(Run({"take"}).code, 0);  // the count is now in session.json
   Extend();
   world_.reset_count = std::nullopt;
   ran = Verify("ak.pub", "/earlier");
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr(message));
+  expect_other_boot();
   // The AK still works, and this boot's quote is taken.
   ran = MakeQuote("ak", "/now");
   ASSERT_EQ(ran.code, 0) << ran.err;
-  ran = Verify("ak.pub", "/now", {"--json"});
+  ran = Verify("ak.pub", "/now");
   EXPECT_EQ(ran.code, 0) << ran.err;
-  const Json json = Json::parse(ran.out);
+  const Json json = ran.json;
   EXPECT_EQ(json["quote"]["clock"]["reset_count"], then + 1);
   EXPECT_EQ(json["quote"]["reset_count_checked"], true);
 }
@@ -241,7 +253,8 @@ TEST_F(QuoteTest, StateTellsAnotherBootWhereTheStoreDoesNotSay) {
   EXPECT_EQ(Verify("other.pub", "/now", {"--state", "/state"}).code, 0);
   const Ran ran = Verify("ak.pub", "/earlier", {"--state", "/state"});
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr("quote of another boot"));
+  EXPECT_EQ(ran.error["cause"], "other_boot");
+  EXPECT_EQ(ran.error["file"], "/earlier/quote.msg");
 }
 
 TEST_F(QuoteTest, WithoutTheLogsResetCountItCannotBeChecked) {
@@ -252,8 +265,9 @@ TEST_F(QuoteTest, WithoutTheLogsResetCountItCannotBeChecked) {
   const Ran ran = Verify("ak.pub", "/q");
   EXPECT_EQ(ran.code, 4);
   EXPECT_EQ(ran.out, "");
-  EXPECT_THAT(ran.err, AllOf(HasSubstr("/q/quote.msg: may be of another boot"),
-                             HasSubstr("give --ignore-reset-count")));
+  EXPECT_EQ(ran.error["cause"], "reset_count_unknown");
+  EXPECT_EQ(ran.error["file"], "/q/quote.msg");
+  EXPECT_THAT(ran.err, HasSubstr("--ignore-reset-count"));
   EXPECT_EQ(Verify("ak.pub", "/q", {"--ignore-reset-count"}).code, 0);
 }
 
@@ -266,12 +280,13 @@ TEST_F(QuoteTest, AfterARebootItIsTheStateThatIsRefused) {
   ASSERT_EQ(MakeQuote("ak", "/now").code, 0);
   const Ran ran = Verify("ak.pub", "/now", {"--state", "/state"});
   EXPECT_EQ(ran.code, 4);
-  EXPECT_THAT(ran.err, AllOf(HasSubstr("/state: is of an earlier boot"),
-                             HasSubstr("remove the file and verify from the beginning")));
+  EXPECT_EQ(ran.error["cause"], "state_old");
+  EXPECT_EQ(ran.error["file"], "/state");
   world_.fs.Remove("/state");
   EXPECT_EQ(Verify("ak.pub", "/now", {"--state", "/state"}).code, 0);
-  EXPECT_THAT(Verify("ak.pub", "/earlier", {"--state", "/state"}).err,
-              HasSubstr("replayed quote: it is of the boot with reset count"));
+  const Ran replayed = Verify("ak.pub", "/earlier", {"--state", "/state"});
+  EXPECT_EQ(replayed.error["cause"], "quote_replayed");
+  EXPECT_EQ(replayed.error["expected"], std::to_string(*world_.reset_count));
 }
 
 TEST_F(QuoteTest, WithAStateAQuoteOlderThanTheLastOfItsKeyIsRefused) {
@@ -282,11 +297,14 @@ TEST_F(QuoteTest, WithAStateAQuoteOlderThanTheLastOfItsKeyIsRefused) {
   ASSERT_EQ(MakeQuote("ak", "/new").code, 0);
   Ran ran = Verify("ak.pub", "/new", {"--state", "/state"});
   ASSERT_EQ(ran.code, 0) << ran.err;
+  const Json clock = ran.json["quote"]["clock"];
   const auto state = world_.fs.Read("/state");
   // The same key in its other form.
   ran = Verify("ak.pem", "/old", {"--state", "/state"});
   EXPECT_EQ(ran.code, 3);
-  EXPECT_THAT(ran.err, HasSubstr("replayed quote: it was made before the last one of this key"));
+  EXPECT_EQ(ran.error["cause"], "quote_replayed");
+  EXPECT_EQ(ran.error["expected"], "at least restart count " + clock["restart_count"].dump() +
+                                       ", clock " + clock["clock"].dump());
   EXPECT_EQ(world_.fs.Read("/state"), state);
   EXPECT_EQ(Verify("ak.pub", "/old").code, 0);
   EXPECT_EQ(Verify("ak.pub", "/new", {"--state", "/state"}).code, 0);
@@ -331,11 +349,11 @@ TEST_F(QuoteTest, WhatTheTpmRefusesCannotBeCheckedAndLeavesNothingInIt) {
   world_.fs.Write(kStore + "/ak/bad.pub", *world_.fs.Read(kStore + "/ak/ak.pub"));
   Ran ran = MakeQuote("bad", "/q");
   EXPECT_EQ(ran.code, 4);
-  EXPECT_THAT(ran.err, HasSubstr("made by another TPM or before TPM2_Clear, or its files are"));
+  EXPECT_EQ(ran.error["cause"], "ak_not_loaded");
   MustRun({"tpm2_changeauth", "-c", "e", "secret"});
   ran = MakeQuote("ak", "/q");
   EXPECT_EQ(ran.code, 4);
-  EXPECT_THAT(ran.err, HasSubstr("the endorsement hierarchy has a password"));
+  EXPECT_EQ(ran.error["cause"], "hierarchy_password");
   ran = CreateAk("ecc", "another");
   EXPECT_EQ(ran.code, 4);
   EXPECT_FALSE(world_.fs.Read(kStore + "/ak/another.priv"));
@@ -344,7 +362,7 @@ TEST_F(QuoteTest, WhatTheTpmRefusesCannotBeCheckedAndLeavesNothingInIt) {
   tpm_.Stop();
   ran = MakeQuote("ak", "/q");
   EXPECT_EQ(ran.code, 4);
-  EXPECT_THAT(ran.err, HasSubstr("TPM: opening"));
+  EXPECT_EQ(ran.error["cause"], "tpm_not_opened");
 }
 
 TEST_F(QuoteTest, ALockedOutTpmStillQuotes) {

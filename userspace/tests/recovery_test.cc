@@ -18,7 +18,6 @@ namespace {
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::Fault;
-using ::testing::HasSubstr;
 using testing::kBoot1;
 using testing::Kind;
 using testing::kStore;
@@ -36,7 +35,7 @@ TEST(RecoveryTest, LostMetadataDoesNotMakeASegmentTakeAPurgedOnesPlace) {
   world.DieBefore("open " + world.SegmentPath(3) + ".json.tmp");
   ASSERT_NE(world.fs.Find(world.SegmentPath(3) + ".ima"), nullptr);
   ASSERT_TRUE(world.Repair().ok());
-  EXPECT_THAT(world.notes, Contains(HasSubstr("wrote the metadata of segment 00000003 anew")));
+  EXPECT_THAT(world.notes, Contains(testing::IsNote(NoteKind::kMetadataRewritten, 3)));
   EXPECT_NE(world.fs.Find(world.SegmentPath(2) + ".ima"), nullptr);
   EXPECT_TRUE(world.IsWhole());
 }
@@ -178,7 +177,7 @@ TEST(RecoveryTest, ASessionIsClosedOnce) {
   ASSERT_EQ(ParseSession(*world.fs.Read(file), file)->closed, "2026-01-02T03:04:05Z");
   Environment env = world.Env();
   env.now = [] { return std::string("2026-01-03T00:00:00Z"); };
-  std::vector<std::string> notes;
+  Notes notes;
   ASSERT_TRUE(RepairStore(env, &notes).ok());
   EXPECT_EQ(ParseSession(*world.fs.Read(file), file)->closed, "2026-01-02T03:04:05Z");
 }

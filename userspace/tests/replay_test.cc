@@ -14,7 +14,6 @@ using testing::BuiltRecord;
 using testing::Concatenate;
 using testing::EveryTemplate;
 using testing::HashOf;
-using ::testing::HasSubstr;
 using testing::NgRecord;
 using testing::ReplayRecord;
 using testing::Violation;
@@ -114,8 +113,9 @@ TEST(ReplayTest, WrongHeaderDigestIsAMismatchThatExtendsNothing) {
   EXPECT_EQ(status.error().code, ErrorCode::kMismatch);
   EXPECT_EQ(status.error().record, 2U);
   EXPECT_EQ(status.error().offset, second);
-  EXPECT_THAT(status.error().message,
-              HasSubstr(NgRecord("/b").TemplateDigest(HashAlg::kSha1).Hex()));
+  EXPECT_EQ(status.error().cause, Cause::kTemplateDigest);
+  EXPECT_EQ(status.error().expected, ToHex(ByteView(log).subspan(second + 4, 20)));
+  EXPECT_EQ(status.error().found, NgRecord("/b").TemplateDigest(HashAlg::kSha1).Hex());
   EXPECT_EQ(replay.Value(0, 10), before);
   EXPECT_EQ(replay.records(), 1U);
 }

@@ -18,8 +18,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing::IsNote;
 using testing::kBoot1;
 using testing::Kind;
 using testing::kStore;
@@ -203,7 +203,7 @@ TEST(RecoveryTest, ClearedTpmDoesNotEndASessionOfTheSameRunOfTheKernel) {
     ASSERT_TRUE(taken.ok()) << taken.error().ToString();
     EXPECT_EQ(taken->session, 1U);
     if (staged_away) {
-      EXPECT_THAT(world.notes, Contains(HasSubstr("does not go on from segment 00000001")));
+      EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kNotContinued, 1)));
     } else {
       EXPECT_TRUE(world.IsWhole());
     }
@@ -219,7 +219,7 @@ TEST(RecoveryTest, PurgeByAnotherClientIsSaidAndShownByVerification) {
     Environment other = world.Env();
     other.config.store = "/var/lib/other";
     other.config.allow_gap = true;
-    std::vector<std::string> notes;
+    Notes notes;
     ASSERT_TRUE(TakeSnapshot(other, false, &notes).ok());
   }
   world.kernel.MeasureFiles(4);
@@ -230,12 +230,14 @@ TEST(RecoveryTest, PurgeByAnotherClientIsSaidAndShownByVerification) {
   auto taken = world.Take();
   ASSERT_TRUE(taken.ok());
   EXPECT_EQ(taken->session, 1U);
-  EXPECT_THAT(world.notes, Contains(HasSubstr("does not go on from segment 00000001")));
+  EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kNotContinued, 1)));
   report = world.Verify(&world.tpm);
   ASSERT_TRUE(report.ok());
   ASSERT_TRUE(report->finding);
   EXPECT_EQ(report->finding->segment, 2U);
-  EXPECT_THAT(report->finding->message, HasSubstr("attempt 2 where attempt 1 should be"));
+  EXPECT_EQ(report->finding->cause, Cause::kAttempt);
+  EXPECT_EQ(report->finding->expected, "1");
+  EXPECT_EQ(report->finding->found, "2");
 }
 
 TEST(RecoveryTest, RecordsThatAreGoneWithoutAnAggregateAreToldByTheCounters) {
@@ -248,7 +250,8 @@ TEST(RecoveryTest, RecordsThatAreGoneWithoutAnAggregateAreToldByTheCounters) {
   const auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().code, ErrorCode::kRefused);
-  EXPECT_THAT(taken.error().message, HasSubstr("records 1 to 5 of this boot"));
+  EXPECT_EQ(taken.error().cause, Cause::kRecordsGone);
+  EXPECT_EQ(taken.error().found, "5");
   EXPECT_EQ(world.kernel.attempts(), 0U);
 }
 
@@ -260,7 +263,7 @@ TEST(RecoveryTest, UnseenPurgeIsNoted) {
   info.state = SegmentState::kStored;
   world.SetInfo(1, info);
   ASSERT_TRUE(world.Take().ok());
-  EXPECT_THAT(world.notes, Contains(HasSubstr("was purged, though that was not seen")));
+  EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kPurgeRecognized, 1)));
   info = world.Info(1);
   EXPECT_EQ(info.state, SegmentState::kPurged);
 }
@@ -272,7 +275,7 @@ TEST(RecoveryTest, LostMetadataOfThePurgedLastSegmentIsWrittenAnew) {
   const auto good = world.Info(1);
   world.fs.Remove(world.SegmentPath(1) + ".json");
   ASSERT_TRUE(world.Take().ok());
-  EXPECT_THAT(world.notes, Contains(HasSubstr("metadata of segment 00000001 anew")));
+  EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kMetadataRewritten, 1)));
   EXPECT_EQ(world.Info(1), good);
   EXPECT_TRUE(world.IsWhole());
 }

@@ -10,7 +10,6 @@
 namespace imasnap {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::kBoot1;
 using testing::Kind;
 using testing::World;
@@ -41,7 +40,7 @@ TEST(SnapshotSpaceTest, ThatIsUsedUpWhileTheRecordsAreCopiedEndsTheSnapshot) {
     const auto taken = world.Take();
     world.fs.on_call = {};
     ASSERT_FALSE(taken.ok());
-    EXPECT_THAT(taken.error().message, HasSubstr("min_free_space"));
+    EXPECT_EQ(taken.error().cause, Cause::kNoSpace);
     EXPECT_EQ(world.fs.Names(kBoot1), before);
     EXPECT_EQ(world.kernel.purges(), 1U);
     EXPECT_TRUE(world.IsWhole());
@@ -63,7 +62,7 @@ TEST(SnapshotSpaceTest, IsLookedAtBeforeStagedRecordsAreStored) {
   const auto repaired = world.Repair();
   world.fs.on_call = {};
   ASSERT_FALSE(repaired.ok());
-  EXPECT_THAT(repaired.error().message, HasSubstr("min_free_space"));
+  EXPECT_EQ(repaired.error().cause, Cause::kNoSpace);
   EXPECT_FALSE(begun);
   EXPECT_EQ(world.kernel.staged(), 5U);
 }

@@ -17,7 +17,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::Fault;
 using testing::FaultCase;
-using ::testing::HasSubstr;
+using testing::IsNote;
 using testing::kBoot1;
 using testing::Kind;
 using testing::kStore;
@@ -73,7 +73,8 @@ TEST(SnapshotTest, SegmentThatDoesNotMatchItsHashIsKeptAsideAndNeverPurgedFor) {
     auto taken = world.Take();
     ASSERT_FALSE(taken.ok());
     EXPECT_EQ(taken.error().code, ErrorCode::kMismatch);
-    EXPECT_THAT(taken.error().ToString(), HasSubstr("Segment_Hash of attempt"));
+    EXPECT_EQ(taken.error().cause, Cause::kSegmentHash);
+    EXPECT_EQ(taken.error().file, kBoot1 + "/00000001.rejected." + std::to_string(i));
     EXPECT_EQ(world.kernel.purges(), 0U);
   }
   EXPECT_THAT(world.fs.Names(kBoot1),
@@ -90,7 +91,8 @@ TEST(SnapshotTest, RefusedPurgeLeavesASegmentThatTheNextOneReplaces) {
   auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().errno_value, ESHUTDOWN);
-  EXPECT_THAT(taken.error().message, HasSubstr("its records stay in the kernel"));
+  EXPECT_EQ(taken.error().cause, Cause::kNotPurged);
+  EXPECT_EQ(taken.error().segment, 2U);
   EXPECT_EQ(world.kernel.purges(), 1U);
   EXPECT_TRUE(world.IsWhole());
   world.kernel.MeasureFiles(2);
@@ -129,7 +131,7 @@ TEST(SnapshotTest, ListThatIsOpenForWritingIsInTheWayAndSaid) {
     world.fs.on_call = nullptr;
     ASSERT_FALSE(taken.ok());
     EXPECT_EQ(taken.error().errno_value, EBUSY);
-    EXPECT_THAT(taken.error().message, HasSubstr("or a measurement list for writing"));
+    EXPECT_EQ(taken.error().cause, Cause::kBusy);
   }
   writer.reset();
   EXPECT_TRUE(world.Take().ok());
@@ -149,14 +151,15 @@ TEST(SnapshotTest, SegmentWhoseRecordsWereRemovedMeanwhileIsNotReplaced) {
       Environment other = world.Env();
       other.config.store = "/var/lib/other";
       other.config.lock_file = "/run/lock/other";
-      std::vector<std::string> notes;
+      Notes notes;
       ASSERT_TRUE(TakeSnapshot(other, false, &notes).ok());
       world.kernel.MeasureFiles(1);
     }
   };
   auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
-  EXPECT_THAT(taken.error().message, HasSubstr("another program removed them meanwhile"));
+  EXPECT_EQ(taken.error().cause, Cause::kListChanged);
+  EXPECT_EQ(taken.error().segment, 1U);
   EXPECT_EQ(world.kernel.purges(), 1U);
   taken = world.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();
@@ -172,7 +175,7 @@ TEST(SnapshotTest, PurgeWhoseAnswerIsAnErrorIsSeenInTheList) {
   auto taken = world.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();
   EXPECT_EQ(taken->segment->state, SegmentState::kPurged);
-  EXPECT_THAT(world.notes, Contains(HasSubstr("the kernel purged, though writing answered")));
+  EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kPurgedDespiteError, 1)));
   EXPECT_TRUE(world.IsWhole());
 }
 
@@ -213,8 +216,10 @@ TEST(SnapshotTest, LockFileOfAnotherIsRefusedAndNothingChanges) {
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().code, ErrorCode::kFailed);
   EXPECT_EQ(taken.error().file, world.config.lock_file);
-  EXPECT_THAT(taken.error().message, HasSubstr("owned by user 1000"));
-  EXPECT_THAT(world.Cat().error().message, HasSubstr("remove it"));
+  EXPECT_EQ(taken.error().cause, Cause::kWrongOwner);
+  EXPECT_EQ(taken.error().expected, "0");
+  EXPECT_EQ(taken.error().found, "1000");
+  EXPECT_EQ(world.Cat().error().cause, Cause::kWrongOwner);
   EXPECT_EQ(world.kernel.attempts(), 0U);
   EXPECT_EQ(world.fs.Find(kStore), nullptr);
 }
@@ -225,7 +230,11 @@ TEST(SnapshotTest, LockFileIsMadeForTheOwnerAndLeftByNobodyElse) {
   EXPECT_EQ(world.fs.Find(world.config.lock_file)->mode, 0640U);
   World other;  // its files belong to user 0, the store should to 1000
   other.owner = 1000;
-  EXPECT_THAT(other.Cat().error().message, HasSubstr("only user 1000 may make it"));
+  const auto cat = other.Cat();
+  ASSERT_FALSE(cat.ok());
+  EXPECT_EQ(cat.error().cause, Cause::kWrongOwner);
+  EXPECT_EQ(cat.error().expected, "1000");
+  EXPECT_EQ(cat.error().found, "");
   EXPECT_EQ(other.fs.Find(other.config.lock_file), nullptr);
 }
 
@@ -247,7 +256,7 @@ TEST_P(InterruptTest, GivesUpAtAnyMomentBeforeTheSegmentIsDurable) {
       EXPECT_EQ(asked, 4);  // twice while copying, and at the end
       break;
     }
-    EXPECT_THAT(taken.error().message, HasSubstr("interrupted"));
+    EXPECT_EQ(taken.error().cause, Cause::kCancelled);
     EXPECT_EQ(world.fs.Names(kBoot1), before);
     EXPECT_EQ(world.kernel.purges(), 1U);
     EXPECT_TRUE(world.Take().ok());
@@ -263,7 +272,9 @@ INSTANTIATE_TEST_SUITE_P(Kinds, InterruptTest, ::testing::Values(Kind::kSnapshot
 struct StoreRefusal {
   const char* name;
   void (*prepare)(World*);
-  const char* message;
+  ErrorCode code;
+  Cause cause;
+  int errno_value = 0;
 };
 class StoreRefusalTest : public ::testing::TestWithParam<StoreRefusal> {};
 
@@ -273,7 +284,9 @@ TEST_P(StoreRefusalTest, NothingIsOpenedNorPurged) {
   GetParam().prepare(&world);
   auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
-  EXPECT_THAT(taken.error().ToString(), HasSubstr(GetParam().message));
+  EXPECT_EQ(taken.error().code, GetParam().code) << taken.error().ToString();
+  EXPECT_EQ(taken.error().cause, GetParam().cause) << taken.error().ToString();
+  EXPECT_EQ(taken.error().errno_value, GetParam().errno_value);
   if (taken.error().code == ErrorCode::kRefused) {
     EXPECT_EQ(world.fs.Find(kStore + "/boots"), nullptr);
   }
@@ -283,38 +296,44 @@ TEST_P(StoreRefusalTest, NothingIsOpenedNorPurged) {
 
 INSTANTIATE_TEST_SUITE_P(
     Stores, StoreRefusalTest,
-    ::testing::Values(
-        StoreRefusal{"Tmpfs", [](World* w) { w->fs.magic = kTmpfsMagic; }, "in memory"},
-        StoreRefusal{"Ramfs", [](World* w) { w->fs.magic = kRamfsMagic; }, "allow_volatile"},
-        StoreRefusal{"NoSpace", [](World* w) { w->fs.available = 1U << 20; }, "min_free_space"},
-        StoreRefusal{"SpaceForTheSegment",
-                     [](World* w) {
-                       w->fs.available = w->config.min_free_space + w->kernel.InMemory().size() - 1;
-                     },
-                     "the segment needs"},
-        StoreRefusal{"ReadOnly", [](World* w) { w->fs.read_only = true; }, "Read-only"},
-        StoreRefusal{"Owner",
-                     [](World* w) {
-                       w->fs.MakeAll(kStore);
-                       w->fs.Find(kStore)->owner = 1000;
-                     },
-                     "owned by user 1000"},
-        StoreRefusal{"Writable",
-                     [](World* w) {
-                       w->fs.MakeAll(kStore);
-                       w->fs.Find(kStore)->mode = 0775;
-                     },
-                     "mode 0775"},
-        StoreRefusal{"Link",
-                     [](World* w) {
-                       w->fs.MakeAll("/srv/real");
-                       w->fs.MakeAll("/var/lib");
-                       ASSERT_TRUE(w->fs.Symlink("/srv/real", kStore).ok());
-                     },
-                     "the store is a symbolic link"},
-        StoreRefusal{"File", [](World* w) { w->fs.Write(kStore, ""); }, "not a directory"},
-        StoreRefusal{"NoKernelFile", [](World* w) { w->kernel.has_snapshot_file = false; },
-                     "CONFIG_IMA_SNAPSHOT"}),
+    ::testing::Values(StoreRefusal{"Tmpfs", [](World* w) { w->fs.magic = kTmpfsMagic; },
+                                   ErrorCode::kRefused, Cause::kVolatileStore},
+                      StoreRefusal{"Ramfs", [](World* w) { w->fs.magic = kRamfsMagic; },
+                                   ErrorCode::kRefused, Cause::kVolatileStore},
+                      StoreRefusal{"NoSpace", [](World* w) { w->fs.available = 1U << 20; },
+                                   ErrorCode::kFailed, Cause::kNoSpace},
+                      StoreRefusal{"SpaceForTheSegment",
+                                   [](World* w) {
+                                     w->fs.available =
+                                         w->config.min_free_space + w->kernel.InMemory().size() - 1;
+                                   },
+                                   ErrorCode::kFailed, Cause::kNoSpace},
+                      StoreRefusal{"ReadOnly", [](World* w) { w->fs.read_only = true; },
+                                   ErrorCode::kFailed, Cause::kOther, EROFS},
+                      StoreRefusal{"Owner",
+                                   [](World* w) {
+                                     w->fs.MakeAll(kStore);
+                                     w->fs.Find(kStore)->owner = 1000;
+                                   },
+                                   ErrorCode::kRefused, Cause::kWrongOwner},
+                      StoreRefusal{"Writable",
+                                   [](World* w) {
+                                     w->fs.MakeAll(kStore);
+                                     w->fs.Find(kStore)->mode = 0775;
+                                   },
+                                   ErrorCode::kRefused, Cause::kWrongMode},
+                      StoreRefusal{"Link",
+                                   [](World* w) {
+                                     w->fs.MakeAll("/srv/real");
+                                     w->fs.MakeAll("/var/lib");
+                                     ASSERT_TRUE(w->fs.Symlink("/srv/real", kStore).ok());
+                                   },
+                                   ErrorCode::kRefused, Cause::kSymbolicLink},
+                      StoreRefusal{"File", [](World* w) { w->fs.Write(kStore, ""); },
+                                   ErrorCode::kRefused, Cause::kNotDirectory},
+                      StoreRefusal{"NoKernelFile",
+                                   [](World* w) { w->kernel.has_snapshot_file = false; },
+                                   ErrorCode::kRefused, Cause::kNoBackend}),
     [](const auto& p) { return p.param.name; });
 
 TEST(SnapshotTest, VolatileStoreIsTakenWhenAllowed) {

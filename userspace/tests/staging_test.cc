@@ -17,7 +17,7 @@ namespace {
 
 using ::testing::Contains;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
+using testing::IsNote;
 using testing::kBoot1;
 using testing::Kind;
 using testing::kStore;
@@ -65,7 +65,7 @@ TEST(StagingTest, MarkIsRefusedAndChangesNothing) {
   world.kernel.MeasureFiles(3);
   auto marked = world.Take(/*mark=*/true);
   ASSERT_FALSE(marked.ok());
-  EXPECT_THAT(marked.error().message, HasSubstr("no marker can be recorded: staging has none"));
+  EXPECT_EQ(marked.error().cause, Cause::kNoMark);
   EXPECT_EQ(world.fs.Find(kStore), nullptr);
   EXPECT_EQ(world.kernel.staged(), 0U);
 }
@@ -80,7 +80,7 @@ TEST(StagingTest, OpenReaderMakesItFailAfterABoundedWaitAndChangesNothing) {
   auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().errno_value, EBUSY);
-  EXPECT_THAT(taken.error().message, HasSubstr("another program has a measurement list open"));
+  EXPECT_EQ(taken.error().cause, Cause::kBusy);
   EXPECT_EQ(world.pauses, 19);
   EXPECT_EQ(world.kernel.staged(), 0U);
   EXPECT_EQ(world.kernel.purges(), 1U);
@@ -98,7 +98,7 @@ TEST(StagingTest, AnotherStagerKeepsReadersOutAndIsNamed) {
   auto cat = world.Cat();
   ASSERT_FALSE(cat.ok());
   EXPECT_EQ(cat.error().errno_value, EBUSY);
-  EXPECT_THAT(cat.error().message, HasSubstr("keeps readers out"));
+  EXPECT_EQ(cat.error().cause, Cause::kReadersExcluded);
 }
 
 TEST(StagingTest, ReadersLeaveNoFileOfTheKernelOpen) {
@@ -123,7 +123,8 @@ TEST(StagingTest, RecordsLeftStagedAreASegmentOfTheirOwn) {
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();
   EXPECT_EQ(taken->segment->number, 2U);
   EXPECT_EQ(taken->segment->first_record, 5U);
-  EXPECT_THAT(world.notes, ElementsAre(HasSubstr("stored 4 records that were found staged")));
+  EXPECT_THAT(world.notes, ElementsAre(IsNote(NoteKind::kStagedStored, 1)));
+  EXPECT_EQ(world.Info(1).records, 4U);
   EXPECT_EQ(world.kernel.in_memory(), 0U);
   EXPECT_TRUE(world.IsWhole());
 }
@@ -161,7 +162,7 @@ TEST(StagingTest, DeletionThatAnswersAnErrorAndDeletedIsSeen) {
   auto taken = world.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();
   EXPECT_EQ(taken->segment->state, SegmentState::kPurged);
-  EXPECT_THAT(world.notes, Contains(HasSubstr("the kernel deleted, though writing answered")));
+  EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kPurgedDespiteError, 0)));
   EXPECT_TRUE(world.IsWhole());
 }
 
@@ -172,12 +173,12 @@ TEST(StagingTest, RefusedDeletionIsMadeUpForByTheNextSnapshot) {
   auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().errno_value, ESTALE);
-  EXPECT_THAT(taken.error().message, HasSubstr("a kexec carries the records over"));
-  EXPECT_THAT(taken.error().message, HasSubstr("segment 00000001 is stored"));
+  EXPECT_EQ(taken.error().cause, Cause::kMeasuringSuspended);
+  EXPECT_EQ(taken.error().segment, 1U);
   EXPECT_TRUE(world.IsWhole());
   world.kernel.write_error = 0;
   ASSERT_TRUE(world.Take().ok());
-  EXPECT_THAT(world.notes, Contains(HasSubstr("still staged in the kernel; deleted there now")));
+  EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kStagedPurged, 1)));
   EXPECT_TRUE(world.IsWhole());
 }
 
@@ -194,7 +195,7 @@ TEST(StagingTest, DamagedSegmentIsTakenAgainFromWhatIsStillStaged) {
     }
     auto taken = world.Take();
     ASSERT_TRUE(taken.ok()) << taken.error().ToString();
-    EXPECT_THAT(world.notes, Contains(HasSubstr("and its file is not what it was")));
+    EXPECT_THAT(world.notes, Contains(IsNote(NoteKind::kSegmentDamaged, 1)));
     EXPECT_EQ(world.kernel.staged(), 0U);
     EXPECT_TRUE(world.IsWhole());
     EXPECT_EQ(world.fs.Find(world.SegmentPath(1) + ".json"), nullptr);
@@ -240,7 +241,7 @@ TEST(StagingTest, SnapshotFileGivesWayToWhatIsStaged) {
   ASSERT_EQ(world.kernel.Stage(), 0);
   auto marked = world.Take(true);
   ASSERT_FALSE(marked.ok());
-  EXPECT_THAT(marked.error().message, HasSubstr("records are staged"));
+  EXPECT_EQ(marked.error().cause, Cause::kBusy);
   auto taken = world.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();
   EXPECT_EQ(taken->attempt, 2U);
@@ -296,7 +297,7 @@ TEST_F(KexecTest, FromAStockKernelIntoAPatchedOneIsRefusedOnceRecordsAreGone) {
   Kexec(&world, Kind::kSnapshot);
   auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
-  EXPECT_THAT(taken.error().message, HasSubstr("taken by staging under another kernel"));
+  EXPECT_EQ(taken.error().cause, Cause::kRecordsUncounted);
   EXPECT_EQ(world.kernel.attempts(), 0U);
   EXPECT_TRUE(world.IsWhole());
 }
@@ -317,7 +318,7 @@ TEST_F(KexecTest, FromAStockKernelIntoAPatchedOneIsRefusedInEveryCase) {
     for (const bool mark : {false, true}) {
       const auto taken = world.Take(mark);
       ASSERT_FALSE(taken.ok()) << left << mark;
-      EXPECT_THAT(taken.error().message, HasSubstr("taken by staging under another kernel"));
+      EXPECT_EQ(taken.error().cause, Cause::kRecordsUncounted);
     }
     EXPECT_EQ(world.kernel.attempts(), 0U);
     EXPECT_TRUE(world.IsWhole());
@@ -350,7 +351,7 @@ TEST_F(KexecTest, ATpmThatDoesNotAnswerEndsNoSession) {
   auto taken = world.Take();
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().code, ErrorCode::kFailed);
-  EXPECT_THAT(taken.error().ToString(), HasSubstr("the TPM does not answer"));
+  EXPECT_EQ(taken.error().cause, Cause::kResetCountUnknown);
   world.reset_count = count;
   taken = world.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();
@@ -408,7 +409,8 @@ TEST(StagingTest, SnapshotSegmentsStillNeedTheirAggregates) {
   auto report = world.Verify(nullptr);
   ASSERT_TRUE(report.ok());
   ASSERT_TRUE(report->finding);
-  EXPECT_THAT(report->finding->message, HasSubstr("not with the aggregate that closed"));
+  EXPECT_EQ(report->finding->cause, Cause::kAggregateMissing);
+  EXPECT_EQ(report->finding->segment, 2U);
 }
 
 }  // namespace

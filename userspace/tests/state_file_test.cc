@@ -4,15 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "checkpoint_fixture.h"
 
 namespace imasnap {
 namespace {
 
-using ::testing::AllOf;
-using ::testing::HasSubstr;
 using testing::kFile;
-using ::testing::Not;
 
 constexpr std::string_view kKey = "sixteen bytes ok";
 
@@ -37,12 +36,16 @@ TEST_F(StateFileTest, EveryByteChangedCutOffOrAddedIsRefused) {
   for (const std::string_view key : {std::string_view(), kKey}) {
     ASSERT_TRUE(SaveState(world_.fs, kFile, key, state_).ok());
     const std::string good = world_.fs.Read(kFile).value();
+    // Of these, what a change does to the seal decides.
+    const std::set<Cause> causes =
+        key.empty() ? std::set<Cause>{Cause::kTruncated, Cause::kStateDamaged, Cause::kStateWithKey}
+                    : std::set<Cause>{Cause::kTruncated, Cause::kStateForged};
     const auto expect_refused = [&](const std::string& text, size_t at) {
       world_.fs.Write("/changed", text);
       const auto read = LoadState(world_.fs, "/changed", key, 0);
       ASSERT_FALSE(read.ok()) << at;
       EXPECT_EQ(read.error().code, ErrorCode::kCannotCheck);
-      EXPECT_THAT(read.error().ToString(), HasSubstr("verify from the beginning"));
+      EXPECT_TRUE(causes.contains(read.error().cause)) << read.error().ToString();
     };
     for (size_t i = 0; i < good.size(); ++i) {
       std::string bad = good;
@@ -59,27 +62,25 @@ TEST_F(StateFileTest, KeyIsNeededAndMustBeTheSame) {
   ASSERT_TRUE(SaveState(world_.fs, kFile, kKey, state_).ok());
   auto read = LoadState(world_.fs, kFile, "another sixteen bytes", 0);
   ASSERT_FALSE(read.ok());
-  EXPECT_THAT(read.error().ToString(), HasSubstr("another key"));
+  EXPECT_EQ(read.error().cause, Cause::kStateForged);
   read = LoadState(world_.fs, kFile, "", 0);
   ASSERT_FALSE(read.ok());
-  EXPECT_THAT(read.error().ToString(), HasSubstr("--state-key"));
+  EXPECT_EQ(read.error().cause, Cause::kStateWithKey);
   ASSERT_TRUE(SaveState(world_.fs, kFile, "", state_).ok());
   read = LoadState(world_.fs, kFile, kKey, 0);
   ASSERT_FALSE(read.ok());
-  EXPECT_THAT(read.error().ToString(), HasSubstr("without a key"));
+  EXPECT_EQ(read.error().cause, Cause::kStateWithoutKey);
 }
 
 TEST_F(StateFileTest, FilesOfOthersAreRefused) {
   ASSERT_TRUE(SaveState(world_.fs, kFile, "", state_).ok());
-  EXPECT_FALSE(LoadState(world_.fs, kFile, "", 1000).ok());
+  EXPECT_EQ(LoadState(world_.fs, kFile, "", 1000).error().cause, Cause::kWrongOwner);
   for (const uint32_t mode : {0620U, 0602U}) {
     world_.fs.Find(kFile)->mode = mode;
     const auto read = LoadState(world_.fs, kFile, "", 0);
     ASSERT_FALSE(read.ok());
     EXPECT_EQ(read.error().code, ErrorCode::kCannotCheck);
-    EXPECT_THAT(read.error().ToString(),
-                AllOf(HasSubstr("not be writable by others"), HasSubstr("chown or chmod"),
-                      Not(HasSubstr("remove"))));
+    EXPECT_EQ(read.error().cause, Cause::kWrongMode);
   }
   world_.fs.Write("/key", kKey);
   EXPECT_FALSE(LoadStateKey(world_.fs, "/key", 0).ok()) << "mode 0644";
@@ -97,7 +98,9 @@ TEST_F(StateFileTest, WhatIsNoFileIsRefusedAndStays) {
     const auto lock = LockState(world_.fs, path, 0);
     ASSERT_FALSE(lock.ok());
     EXPECT_EQ(lock.error().code, ErrorCode::kCannotCheck);
-    EXPECT_THAT(lock.error().ToString(), AllOf(HasSubstr("name "), Not(HasSubstr("remove"))));
+    EXPECT_EQ(lock.error().cause,
+              path == std::string("/link") ? Cause::kSymbolicLink : Cause::kNotRegularFile);
+    EXPECT_EQ(lock.error().file, path);
     EXPECT_EQ(world_.fs.Find(std::string(path) + ".lock"), nullptr);
   }
 }
@@ -114,7 +117,8 @@ TEST_F(StateFileTest, LockIsTheCallersOwnAndOneHasIt) {
   const auto foreign = LockState(world_.fs, "/other", 0);
   ASSERT_FALSE(foreign.ok());
   EXPECT_EQ(foreign.error().code, ErrorCode::kCannotCheck);
-  EXPECT_THAT(foreign.error().ToString(), HasSubstr("/other.lock: the lock of a state must be"));
+  EXPECT_EQ(foreign.error().cause, Cause::kWrongOwner);
+  EXPECT_EQ(foreign.error().file, "/other.lock");
   world_.fs.read_only = true;
   const auto none = LockState(world_.fs, "/new", 0);
   ASSERT_TRUE(none.ok());
@@ -126,7 +130,7 @@ TEST_F(StateFileTest, FileThatIsFarTooLargeIsRefused) {
   const auto read = LoadState(world_.fs, kFile, "", 0);
   ASSERT_FALSE(read.ok());
   EXPECT_EQ(read.error().code, ErrorCode::kCannotCheck);
-  EXPECT_THAT(read.error().ToString(), HasSubstr("is larger than 1048576 bytes; remove the file"));
+  EXPECT_EQ(read.error().cause, Cause::kTooLarge);
 }
 
 TEST_F(StateFileTest, ParserTakesOneFormOnly) {

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 #include "world.h"
 
@@ -19,7 +20,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
 using testing::Fault;
-using ::testing::HasSubstr;
+using testing::IsNote;
 using testing::kBoot1;
 using testing::Kind;
 using testing::kStore;
@@ -98,6 +99,12 @@ void NextBoot(World* world) {
   world->kernel.MeasureFiles(3);
 }
 
+struct Expected {
+  NoteKind kind;
+  uint64_t number = 0;
+  std::string file{};
+};
+
 // Of a directory: the first fsync is recovery's, of what it found.
 struct Arrow {
   std::string name;
@@ -106,7 +113,7 @@ struct Arrow {
   int skip = 0;
   std::string where;               // a directory, and what is
   std::vector<std::string> found;  // found in it after the death
-  std::string note;                // of the next snapshot; empty: none
+  std::optional<Expected> note;    // of the next snapshot
 };
 
 const std::vector<std::string> kSegment1 = {"00000001.ima", "00000001.json"};
@@ -122,35 +129,38 @@ std::vector<std::string> Files(std::vector<std::string> more) {
 std::vector<Arrow> Taking(bool snapshot) {
   const std::string open = snapshot ? "open " + kSnapshotFile : "write A " + kStagedFile;
   const std::string purge = snapshot ? "write 1 " + kSnapshotFile : "write D " + kStagedFile;
-  const std::string staged = snapshot ? "00000002.ima.tmp, left by a snapshot that was interrupted"
-                                      : "that were found staged as segment 00000002";
-  const std::string stored = snapshot ? "segment 00000002 was stored but not purged"
-                                      : "segment 00000002 was stored but still staged";
+  const Expected interrupted = {NoteKind::kTemporaryRemoved, 0, kTwo + ".ima.tmp"};
+  const Expected staged = snapshot ? interrupted : Expected{NoteKind::kStagedStored, 2};
+  const Expected stored = {snapshot ? NoteKind::kNotPurged : NoteKind::kStagedPurged, 2};
+  const Expected rewritten = {NoteKind::kMetadataRewritten, 2};
+  const Expected removed = {NoteKind::kSupersededRemoved, 2};
   const std::vector<std::string> data = Files({"00000002.ima"});
   const std::vector<std::string> whole = Files({"00000002.ima", "00000002.json"});
   const std::vector<std::string> both =
       Files({"00000002.ima", "00000002.json", "00000003.ima", "00000003.json"});
-  const std::string unseen = "was purged, though that was not seen to succeed";
+  const Expected unseen = {NoteKind::kPurgeRecognized, 2};
   return {
       {"T1", OneSegment, "open " + kTwo + ".ima.tmp", 0, kBoot1, Files({"00000002.ima.tmp"}),
-       "00000002.ima.tmp, left by a snapshot that was interrupted"},
+       interrupted},
       {"T2", OneSegment, open, 0, kBoot1, Files({"00000002.ima.tmp"}), staged},
       {"T3", OneSegment, "fsync " + kTwo + ".ima.tmp", 0, kBoot1, Files({"00000002.ima.tmp"}),
-       "00000002.ima.tmp, left by a snapshot that was interrupted"},
-      {"T4", OneSegment, "rename " + kTwo + ".ima.tmp", 0, kBoot1, data,
-       "wrote the metadata of segment 00000002 anew"},
-      {"T5", OneSegment, "fsync " + kBoot1, 1, kBoot1, data,
-       "wrote the metadata of segment 00000002 anew"},
+       interrupted},
+      {"T4", OneSegment, "rename " + kTwo + ".ima.tmp", 0, kBoot1, data, rewritten},
+      {"T5", OneSegment, "fsync " + kBoot1, 1, kBoot1, data, rewritten},
       {"T6", OneSegment, "rename " + kTwo + ".json.tmp", 0, kBoot1, whole, stored},
       {"T7", OneSegment, "fsync " + kBoot1, 2, kBoot1, whole, stored},
       {"T8", OneSegment, purge, 0, kBoot1, whole, unseen},
-      {"T9", OneSegment, "rename " + kTwo + ".json.tmp", 1, kBoot1, whole, ""},
-      {"T10", CarriedOver, purge, 0, kBoot1, both, "removed segment 00000002, whose records"},
+      {"T9", OneSegment, "rename " + kTwo + ".json.tmp", 1, kBoot1, whole, {}},
+      {"T10", CarriedOver, purge, 0, kBoot1, both, removed},
       {"T11", CarriedOver, "unlink " + kTwo + ".ima", 0, kBoot1,
-       Files({"00000002.json", "00000003.ima", "00000003.json"}),
-       "removed segment 00000002, whose records"},
-      {"T12", CarriedOver, "unlink " + kTwo + ".json", 0, kBoot1,
-       Files({"00000003.ima", "00000003.json"}), ""},
+       Files({"00000002.json", "00000003.ima", "00000003.json"}), removed},
+      {"T12",
+       CarriedOver,
+       "unlink " + kTwo + ".json",
+       0,
+       kBoot1,
+       Files({"00000003.ima", "00000003.json"}),
+       {}},
   };
 }
 
@@ -159,26 +169,25 @@ std::vector<Arrow> Recovering(bool snapshot) {
   const std::vector<std::string> whole = Files({"00000002.ima", "00000002.json"});
   std::vector<Arrow> arrows = {
       {"R1", DiedCopying, "unlink " + kTwo + ".ima.tmp", 0, kBoot1, Files({}),
-       snapshot ? "" : "that were found staged as segment 00000002"},
+       snapshot ? std::optional<Expected>() : Expected{NoteKind::kStagedStored, 2}},
       {"R2", DiedBeforeRemovingTheSuperseded, "unlink " + kTwo + ".ima", 0, kBoot1,
        Files({"00000002.json", "00000003.ima", "00000003.json"}),
-       "removed segment 00000002, whose records"},
+       Expected{NoteKind::kSupersededRemoved, 2}},
       {"R3", DiedBeforeRemovingTheSuperseded, "unlink " + kTwo + ".json", 0, kBoot1,
-       Files({"00000003.ima", "00000003.json"}),
-       "segment 00000003 was purged, though that was not seen to succeed"},
+       Files({"00000003.ima", "00000003.json"}), Expected{NoteKind::kPurgeRecognized, 3}},
       {"R4", DiedBeforeMetadata, "rename " + kTwo + ".json.tmp", 0, kBoot1, whole,
-       "segment 00000002 was stored but"},
-      {"R5", DiedBeforeNoting, "rename " + kTwo + ".json.tmp", 0, kBoot1, whole, ""},
+       Expected{snapshot ? NoteKind::kNotPurged : NoteKind::kStagedPurged, 2}},
+      {"R5", DiedBeforeNoting, "rename " + kTwo + ".json.tmp", 0, kBoot1, whole, {}},
   };
   if (!snapshot) {
     arrows.push_back({"R6", DiedBeforePurging, "write D " + kStagedFile, 0, kBoot1, whole,
-                      "was purged, though that was not seen to succeed"});
+                      Expected{NoteKind::kPurgeRecognized, 2}});
   }
   // With either file: what was left staged goes through T1 to T9 first.
   arrows.push_back({"R7", LeftStaged, "fsync " + kBoot1, 2, kBoot1, whole,
-                    "segment 00000002 was stored but still staged"});
+                    Expected{NoteKind::kStagedPurged, 2}});
   arrows.push_back({"R8", LeftStaged, "write D " + kStagedFile, 0, kBoot1, whole,
-                    "was purged, though that was not seen to succeed"});
+                    Expected{NoteKind::kPurgeRecognized, 2}});
   return arrows;
 }
 
@@ -187,9 +196,9 @@ std::vector<Arrow> Booting() {
   const std::vector<std::string> one = {"00000001"};
   const std::vector<std::string> two = {"00000001", "00000002"};
   const std::vector<std::string> removing = {"00000001.removed", "00000002"};
-  const std::string begins = "session 00000001 is of an earlier boot";
-  const std::string finished = "removed 00000001.removed, whose removal was interrupted";
-  const std::string removed = "removed session 00000001 of an earlier boot";
+  const Expected begins = {NoteKind::kSessionClosed, 1};
+  const Expected finished = {NoteKind::kRemovalFinished, 0, "00000001.removed"};
+  const Expected removed = {NoteKind::kSessionRemoved, 1};
   return {
       {"B1", NextBoot, "rename " + kBoot1 + "/session.json.tmp", 0, kBoots, one, begins},
       {"B2", NextBoot, "mkdir " + kBoot2, 0, kBoots, two, removed},
@@ -199,7 +208,7 @@ std::vector<Arrow> Booting() {
       {"B6", NextBoot, "rename " + kBoot1, 0, kBoots, removing, finished},
       {"B7", NextBoot, "unlink " + kBoot1 + ".removed/00000001.ima", 0, kBoots, removing, finished},
       {"B8", NextBoot, "unlink " + kBoot1 + ".removed/session.json", 0, kBoots, removing, finished},
-      {"B9", NextBoot, "rmdir " + kBoot1 + ".removed", 0, kBoots, {"00000002"}, ""},
+      {"B9", NextBoot, "rmdir " + kBoot1 + ".removed", 0, kBoots, {"00000002"}, {}},
   };
 }
 
@@ -253,10 +262,11 @@ TEST_P(ArrowTest, DeathAfterItIsMadeUpFor) {
   Die(/*lose_unsynced=*/false);
   EXPECT_THAT(world_.fs.Names(arrow_.where), ElementsAreArray(arrow_.found));
   ExpectGoodEnd();
-  if (arrow_.note.empty()) {
-    EXPECT_THAT(world_.notes, ElementsAre());
+  if (arrow_.note) {
+    EXPECT_THAT(world_.notes,
+                Contains(IsNote(arrow_.note->kind, arrow_.note->number, arrow_.note->file)));
   } else {
-    EXPECT_THAT(world_.notes, Contains(HasSubstr(arrow_.note)));
+    EXPECT_THAT(world_.notes, ElementsAre());
   }
 }
 

@@ -43,18 +43,22 @@ TEST_F(UsageTest, UsageErrorsAreTwo) {
 }
 
 TEST_F(UsageTest, WhatIsUnknownIsNamedBeforeWhatIsMissing) {
-  EXPECT_THAT(Run({}).err, HasSubstr("A subcommand is required"));
-  EXPECT_THAT(Run({"frobnicate"}).err, HasSubstr("there is no command \"frobnicate\";"));
-  EXPECT_THAT(Run({"frobnicate", "--all", "3"}).err, HasSubstr("no command \"frobnicate\";"));
-  EXPECT_THAT(Run({"show", "--frob"}).err, HasSubstr("not expected: --frob;"));
-  EXPECT_THAT(Run({"ak"}).err, HasSubstr("A subcommand is required"));
-  EXPECT_THAT(Run({"ak", "destroy"}).err, HasSubstr("there is no command \"destroy\";"));
+  for (const auto& [args, message] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{}, "A subcommand is required"},
+           {{"frobnicate"}, "there is no command \"frobnicate\";"},
+           {{"frobnicate", "--all", "3"}, "there is no command \"frobnicate\";"},
+           {{"show", "--frob"}, "not expected: --frob;"},
+           {{"ak"}, "A subcommand is required"},
+           {{"ak", "destroy"}, "there is no command \"destroy\";"}}) {
+    EXPECT_THAT(Run(args).err, HasSubstr(message));
+  }
 }
 
 TEST_F(UsageTest, AMisspeltCommandIsAnsweredWithTheNearestOne) {
-  EXPECT_THAT(Run({"tkae"}).err, HasSubstr("did you mean take?"));
-  EXPECT_THAT(Run({"verfiy", "--tpm"}).err, HasSubstr("did you mean verify?"));
-  EXPECT_THAT(Run({"ak", "crate"}).err, HasSubstr("did you mean create?"));
+  for (const auto& [args, nearest] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"tkae"}, "take"}, {{"verfiy", "--tpm"}, "verify"}, {{"ak", "crate"}, "create"}}) {
+    EXPECT_THAT(Run(args).err, HasSubstr("did you mean " + nearest + "?"));
+  }
   for (const char* word : {"frobnicate", "x", "ls"}) {
     EXPECT_THAT(Run({word}).err, ::testing::Not(HasSubstr("did you mean")));
   }
@@ -67,11 +71,12 @@ TEST_F(UsageTest, HelpDoesNotListWhatAnOptionNeedsOrExcludes) {
 }
 
 TEST_F(UsageTest, TheHelpThatIsNamedIsTheCommands) {
-  EXPECT_THAT(Run({"frobnicate"}).err, EndsWith("; see ima-snapshot --help\n"));
-  EXPECT_THAT(Run({"verify", "--pcrs", "a", "b"}).err,
-              EndsWith("b; see ima-snapshot verify --help\n"));
-  EXPECT_THAT(Run({"ak", "create", "--alg", "dsa"}).err,
-              EndsWith("; see ima-snapshot ak create --help\n"));
+  for (const auto& [args, help] : std::vector<std::pair<std::vector<std::string>, std::string>>{
+           {{"frobnicate"}, "; see ima-snapshot --help\n"},
+           {{"verify", "--pcrs", "a", "b"}, "b; see ima-snapshot verify --help\n"},
+           {{"ak", "create", "--alg", "dsa"}, "; see ima-snapshot ak create --help\n"}}) {
+    EXPECT_THAT(Run(args).err, EndsWith(help));
+  }
 }
 
 TEST_F(UsageTest, AUsageErrorIsOneLineWithTheProgramsName) {

@@ -13,7 +13,6 @@ namespace {
 
 using ::testing::ElementsAre;
 using testing::Fill;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::NgRecord;
 using testing::World;
@@ -105,6 +104,7 @@ TEST(VerifyTest, PcrsThatTheLogDoesNotExtendCannotCheckIt) {
   auto report = world.Verify(&other);
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
+  EXPECT_EQ(report.error().cause, Cause::kNothingCompared);
 }
 
 // The PCR's number is in no digest: who may extend or reset another PCR can have it
@@ -124,7 +124,8 @@ TEST(VerifyTest, PcrThatTheValuesLeaveOutCannotCheckTheLog) {
     const auto report = world.Verify(&pcrs);
     ASSERT_FALSE(report.ok());
     EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
-    EXPECT_THAT(report.error().message, HasSubstr("the log extends PCR 10, and the PCRs to"));
+    EXPECT_EQ(report.error().cause, Cause::kPcrNotCompared);
+    EXPECT_EQ(report.error().pcr, 10U);
   }
   // With what is true of PCR 10, in another bank.
   FixedPcrs both({{"sha1", {{16, values["sha1"][16]}}}, {"sha256", {{10, values["sha256"][10]}}}});
@@ -150,7 +151,8 @@ TEST(VerifyTest, PcrThatNoTpmHasCannotCheckTheLog) {
   world.kernel.Measure(NgRecord("/claimed", 30));
   const auto report = world.Verify(&world.tpm);
   ASSERT_FALSE(report.ok());
-  EXPECT_THAT(report.error().message, HasSubstr("the log extends PCR 30"));
+  EXPECT_EQ(report.error().cause, Cause::kPcrNotCompared);
+  EXPECT_EQ(report.error().pcr, 30U);
 }
 
 TEST(VerifyTest, LogThatLeavesOutTheKernelsPcrCannotBeChecked) {
@@ -174,7 +176,8 @@ TEST(VerifyTest, LogThatLeavesOutTheKernelsPcrCannotBeChecked) {
   auto report = VerifyLog(parts, &pcrs);
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
-  EXPECT_THAT(report.error().message, HasSubstr("does not extend PCR 10, which IMA measures to"));
+  EXPECT_EQ(report.error().cause, Cause::kPcrNotExtended);
+  EXPECT_EQ(report.error().pcr, 10U);
 }
 
 TEST(VerifyTest, BankThatIsGivenUnderTwoNamesIsRefused) {
@@ -185,7 +188,9 @@ TEST(VerifyTest, BankThatIsGivenUnderTwoNamesIsRefused) {
   FixedPcrs pcrs({{"sha256", bad}, {"tpm_alg_b", good}});
   const auto report = world.Verify(&pcrs);
   ASSERT_FALSE(report.ok());
-  EXPECT_THAT(report.error().message, HasSubstr("bank sha256 are given again, as tpm_alg_b"));
+  EXPECT_EQ(report.error().cause, Cause::kDuplicate);
+  EXPECT_EQ(report.error().bank, "sha256");
+  EXPECT_EQ(report.error().found, "tpm_alg_b");
 }
 
 // A log in one file.
@@ -212,7 +217,8 @@ TEST(VerifyTest, EachPcrThatIsNamedMustBeExtended) {
       EXPECT_EQ(report->matched_record, 4U);
     } else {
       EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
-      EXPECT_THAT(report.error().message, HasSubstr("does not extend PCR 12"));
+      EXPECT_EQ(report.error().cause, Cause::kPcrNotExtended);
+      EXPECT_EQ(report.error().pcr, 12U);
     }
   }
 }
@@ -240,7 +246,7 @@ TEST(VerifyTest, AggregateUnderAnotherTemplatesNameIsFound) {
     EXPECT_EQ(report->finding->record, 10U);
     EXPECT_EQ(report->finding->expected, "ima-buf");
     EXPECT_EQ(report->finding->found, name);
-    EXPECT_THAT(report->finding->message, HasSubstr("is a snapshot_aggregate under the name of"));
+    EXPECT_EQ(report->finding->cause, Cause::kAggregateTemplate);
   }
 }
 
@@ -253,7 +259,8 @@ TEST(VerifyTest, AggregateThatIsAViolationIsFound) {
   const auto report = world.Verify(&world.tpm);
   ASSERT_TRUE(report.ok()) << report.error().ToString();
   ASSERT_TRUE(report->finding);
-  EXPECT_THAT(report->finding->message, HasSubstr("with the digest of a violation"));
+  EXPECT_EQ(report->finding->cause, Cause::kAggregateViolation);
+  EXPECT_EQ(report->finding->record, 2U);
 }
 
 TEST(VerifyTest, FileWithTheNameOfAnAggregateIsNone) {
@@ -292,7 +299,7 @@ TEST(VerifyTest, BanksThatAreNotKnownAreAFindingWhenThereAreTooMany) {
       EXPECT_EQ(report->unchecked_banks.size(), 16U);
     } else {
       ASSERT_TRUE(report->finding);
-      EXPECT_THAT(report->finding->message, HasSubstr("more than 16 banks"));
+      EXPECT_EQ(report->finding->cause, Cause::kTooMany);
       EXPECT_EQ(report->finding->record, 3U);
     }
   }

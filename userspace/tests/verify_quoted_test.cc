@@ -11,7 +11,6 @@
 namespace imasnap {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::NgRecord;
 using testing::VerifyFrom;
 using testing::World;
@@ -36,11 +35,14 @@ QuotedDigest Quote(const std::string& selection, const PcrValues& values,
   return Quote(ParsePcrSelection(selection).value(), values, given);
 }
 
-void ExpectCannotCheck(World* world, QuotedDigest quote, const std::string& why) {
+void ExpectCannotCheck(World* world, QuotedDigest quote, Cause cause, const std::string& bank,
+                       std::optional<uint32_t> pcr) {
   const auto report = world->Verify(&quote);
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
-  EXPECT_THAT(report.error().message, HasSubstr(why));
+  EXPECT_EQ(report.error().cause, cause) << report.error().message;
+  EXPECT_EQ(report.error().bank, bank);
+  EXPECT_EQ(report.error().pcr, pcr);
 }
 
 TEST(VerifyQuotedTest, MatchesWhereTheLogWasQuoted) {
@@ -71,7 +73,8 @@ TEST(VerifyQuotedTest, ARecordOfAPcrThatIsNotSelectedEndsTheProof) {
   ASSERT_TRUE(report.ok()) << report.error().ToString();
   EXPECT_EQ(report->matched_record, 1U);
   world.kernel.Measure(NgRecord("/more", 10));
-  ExpectCannotCheck(&world, Quote("sha256:10", world.kernel.Pcrs()), "the log extends PCR 11");
+  ExpectCannotCheck(&world, Quote("sha256:10", world.kernel.Pcrs()), Cause::kPcrNotCompared, "",
+                    11);
 }
 
 TEST(VerifyQuotedTest, PcrThatTheLogDoesNotExtendNeedsItsValue) {
@@ -79,12 +82,11 @@ TEST(VerifyQuotedTest, PcrThatTheLogDoesNotExtendNeedsItsValue) {
   world.kernel.MeasureFiles(3);
   PcrValues values = world.kernel.Pcrs();
   values["sha256"][16] = Digest::Filled(32, std::byte{7});
-  ExpectCannotCheck(&world, Quote("sha256:10,16", values),
-                    "the log does not extend sha256 PCR 16: give its value");
+  ExpectCannotCheck(&world, Quote("sha256:10,16", values), Cause::kPcrValueNeeded, "sha256", 16);
   QuotedDigest given = Quote("sha256:10,16", values, {{"sha256", {{16, values["sha256"][16]}}}});
   EXPECT_EQ(world.Verify(&given)->matched_record, world.kernel.total());
   ExpectCannotCheck(&world, Quote("sha256:16", values, {{"sha256", {{16, values["sha256"][16]}}}}),
-                    "no PCR that the log extends");
+                    Cause::kNothingCompared, "", std::nullopt);
 }
 
 // An algorithm that is not known here.
@@ -95,8 +97,8 @@ TEST(VerifyQuotedTest, BankThatCannotBeReplayedNeedsItsValues) {
   selection.push_back({.tpm_alg = 0x7f, .pcrs = {10}});
   PcrValues values = world.kernel.Pcrs();
   values["tpm_alg_7f"][10] = Digest::Filled(32, std::byte{7});
-  ExpectCannotCheck(&world, Quote(selection, values, {}),
-                    "bank tpm_alg_7f cannot be replayed here: give the values");
+  ExpectCannotCheck(&world, Quote(selection, values, {}), Cause::kBankNotReplayed, "tpm_alg_7f",
+                    10);
   QuotedDigest given = Quote(selection, values, {{"tpm_alg_7f", {{10, values["tpm_alg_7f"][10]}}}});
   EXPECT_EQ(world.Verify(&given)->matched_record, world.kernel.total());
 }

@@ -16,7 +16,6 @@ using testing::FakeKernel;
 using testing::Fill;
 using testing::FlipByte;
 using testing::Forge;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::kBoot1;
 using testing::NgRecord;
@@ -182,7 +181,10 @@ struct Tampering {
   const char* name;
   void (*tamper)(World*);
   uint64_t segment;  // 0: the kernel's list
-  const char* message;
+  Cause cause;
+  uint64_t record_in_file = 0;  // 0: the finding is about the part
+  std::string expected{};       // if not empty
+  std::string found{};
   bool needs_pcrs = false;
 };
 
@@ -202,7 +204,12 @@ TEST_P(TamperingTest, IsRefusedAndTheRightPlaceIsNamed) {
     ASSERT_TRUE(report.ok()) << report.error().ToString();
     ASSERT_TRUE(report->finding);
     EXPECT_EQ(report->finding->segment, GetParam().segment) << report->finding->message;
-    EXPECT_THAT(report->finding->ToError().ToString(), HasSubstr(GetParam().message));
+    EXPECT_EQ(report->finding->cause, GetParam().cause) << report->finding->message;
+    EXPECT_EQ(report->finding->record_in_file.value_or(0), GetParam().record_in_file);
+    if (!GetParam().expected.empty()) {
+      EXPECT_EQ(report->finding->expected, GetParam().expected);
+      EXPECT_EQ(report->finding->found, GetParam().found);
+    }
   }
 }
 
@@ -210,29 +217,28 @@ INSTANTIATE_TEST_SUITE_P(
     Stores, TamperingTest,
     ::testing::Values(
         Tampering{"ByteOfAPcrNumber", [](World* w) { FlipByte(w, 2, 0); }, 2,
-                  "not those that were stored"},
-        Tampering{"ByteOfADigest", [](World* w) { FlipByte(w, 2, 6); }, 2,
-                  "00000002.ima: record 1 (offset 0): the sha1 template digest"},
+                  Cause::kMetadataSha256},
+        Tampering{"ByteOfADigest", [](World* w) { FlipByte(w, 2, 6); }, 2, Cause::kTemplateDigest,
+                  1},
         Tampering{"ByteOfAName", [](World* w) { FlipByte(w, 1, SegmentBytes(w, 1).size() - 3); }, 1,
-                  "00000001.ima: record 9 "},
-        Tampering{"ByteOfALength", [](World* w) { FlipByte(w, 3, 26); }, 3,
-                  "00000003.ima: record 1 (offset 24)"},
+                  Cause::kTemplateDigest, 9},
+        Tampering{"ByteOfALength", [](World* w) { FlipByte(w, 3, 26); }, 3, Cause::kWrongLength, 1},
         Tampering{"Truncated",
                   [](World* w) { w->fs.Find(w->SegmentPath(2) + ".ima")->data.pop_back(); }, 2,
-                  "truncated in the template data: 1 bytes are missing"},
+                  Cause::kTruncated, 9},
         Tampering{"LastRecordCutOff",
                   [](World* w) {
                     Bytes& data = w->fs.Find(w->SegmentPath(1) + ".ima")->data;
                     data.resize(data.size() - NgRecord("/file/8").Binary().size());
                   },
-                  1, "not those that were stored"},
+                  1, Cause::kMetadataBytes},
         Tampering{"RecordAppendedAndMetadataForged",
                   [](World* w) {
                     Bytes bytes = SegmentBytes(w, 2);
                     AppendBytes(NgRecord("/evil").Binary(), &bytes);
                     Forge(w, 2, bytes);
                   },
-                  2, "counted"},
+                  2, Cause::kRecordCount, 0, "18", "19"},
         Tampering{"RecordReplacedAndMetadataForged",
                   [](World* w) {
                     Bytes bytes = SegmentBytes(w, 1);
@@ -241,46 +247,46 @@ INSTANTIATE_TEST_SUITE_P(
                     std::copy(evil.begin(), evil.end(), bytes.begin());
                     Forge(w, 1, bytes);
                   },
-                  1, "do not have the Segment_Hash"},
-        Tampering{"SegmentGone", [](World* w) { Drop(w, 2); }, 2, "segment 00000002 is missing"},
-        Tampering{"FirstSegmentGone", [](World* w) { Drop(w, 1); }, 1,
-                  "segment 00000001 is missing"},
-        Tampering{"LastSegmentGone", [](World* w) { Drop(w, 3); }, 0,
-                  "attempt 3 where attempt 2 should be"},
+                  1, Cause::kSegmentHash},
+        Tampering{"SegmentGone", [](World* w) { Drop(w, 2); }, 2, Cause::kSegmentMissing, 0,
+                  "segment 00000002", "segment 00000003"},
+        Tampering{"FirstSegmentGone", [](World* w) { Drop(w, 1); }, 1, Cause::kSegmentMissing, 0,
+                  "segment 00000001", "segment 00000002"},
+        Tampering{"LastSegmentGone", [](World* w) { Drop(w, 3); }, 0, Cause::kAttempt, 1, "2", "3"},
         Tampering{"DataGone", [](World* w) { w->fs.Remove(w->SegmentPath(2) + ".ima"); }, 2,
-                  "only its metadata is there"},
+                  Cause::kSegmentMissing, 0, "segment 00000002", "its metadata alone"},
         Tampering{"AllGone",
                   [](World* w) {
                     Drop(w, 1);
                     Drop(w, 2);
                     Drop(w, 3);
                   },
-                  0, "records before it are missing"},
-        Tampering{"DataSwapped", [](World* w) { Swap(w, ".ima"); }, 2,
-                  "attempt 2 where attempt 1 should be"},
+                  0, Cause::kBeginningMissing, 1},
+        Tampering{"DataSwapped", [](World* w) { Swap(w, ".ima"); }, 2, Cause::kAttempt, 1, "1",
+                  "2"},
         Tampering{"SegmentsSwapped",
                   [](World* w) {
                     Swap(w, ".ima");
                     Swap(w, ".json");
                   },
-                  2, "attempt 2 where attempt 1 should be"},
+                  2, Cause::kAttempt, 1, "1", "2"},
         Tampering{"SegmentRepeated",
                   [](World* w) {
                     w->fs.Write(w->SegmentPath(4) + ".ima", AsText(SegmentBytes(w, 3)));
                     w->fs.Write(w->SegmentPath(4) + ".json",
                                 *w->fs.Read(w->SegmentPath(3) + ".json"));
                   },
-                  4, "attempt 2 where attempt 3 should be"},
+                  4, Cause::kAttempt, 1, "3", "2"},
         Tampering{"SegmentsRenumberedOverAGap",
                   [](World* w) {
                     Drop(w, 2);
                     w->fs.Move(w->SegmentPath(3) + ".ima", w->SegmentPath(2) + ".ima");
                     w->fs.Remove(w->SegmentPath(3) + ".json");
                   },
-                  2, "attempt 2 where attempt 1 should be"},
+                  2, Cause::kAttempt, 1, "1", "2"},
         Tampering{"MetadataBroken",
                   [](World* w) { w->fs.Write(w->SegmentPath(2) + ".json", "{}"); }, 2,
-                  "metadata is broken"},
+                  Cause::kMetadata},
         Tampering{"NotExtended",
                   [](World* w) {
                     // A record that is in the list but never reached the TPM.
@@ -289,7 +295,7 @@ INSTANTIATE_TEST_SUITE_P(
                     w->kernel.Measure(NgRecord("/y"));
                     w->kernel.ForcePcrs(before);
                   },
-                  0, "does not replay to sha1 PCR 10", true}),
+                  0, Cause::kPcrMismatch, 0, "", "", true}),
     [](const auto& p) { return p.param.name; });
 
 TEST(VerifyTest, MissingMetadataIsNoMismatch) {

@@ -375,8 +375,8 @@ TEST(WholeLogTest, SnapshotsGoOnWhileItIsOpen) {
 TEST(ViewFilesTest, HasTheKernelsNamesAndTwoBanksWhereTheKernelShowsNone) {
   World world;
   const Environment env = world.Env();
-  std::vector<std::string> notes;
-  const auto files = ListViewFiles(env, &notes);
+  const auto files =
+      ListViewFiles(env, [](const Error& left_out) { ADD_FAILURE() << left_out.ToString(); });
   ASSERT_TRUE(files.ok()) << files.error().ToString();
   std::vector<std::string> names;
   for (const ViewFile& file : *files) {

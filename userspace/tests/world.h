@@ -4,6 +4,7 @@
 #ifndef IMASNAP_TESTS_WORLD_H_
 #define IMASNAP_TESTS_WORLD_H_
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstddef>
@@ -23,7 +24,22 @@
 #include "verify/tpm_pcrs.h"
 #include "verify/verify.h"
 
+namespace imasnap {
+
+inline void PrintTo(const Note& note, std::ostream* out) {
+  *out << note.kind << " " << note.number << " " << note.file << ": " << note.text;
+}
+
+}  // namespace imasnap
+
 namespace imasnap::testing {
+
+// A note of this kind, about this segment or session, or about this file.
+inline auto IsNote(NoteKind kind, uint64_t number, const std::string& file = "") {
+  return ::testing::AllOf(::testing::Field("kind", &Note::kind, kind),
+                          ::testing::Field("number", &Note::number, number),
+                          ::testing::Field("file", &Note::file, file));
+}
 
 // The PCRs of a FakeKernel, as a TPM gives them.
 class FakeTpm : public PcrReader {
@@ -69,7 +85,7 @@ struct World {
   FakeTpm tpm;
   std::optional<uint32_t> reset_count = 5;
   MachineIdentity identity{std::string(32, 'a'), std::string(32, 'b')};
-  std::vector<std::string> notes;  // of the last Take() or Repair()
+  Notes notes;  // of the last Take() or Repair()
   Config config;
   uint32_t owner = 0;
   Progress progress;

@@ -96,7 +96,7 @@ void UniqueFd::reset(int fd) {
 }
 
 Result<std::string> PrepareMountPoint(const std::string& directory,
-                                      const std::function<void(const std::string&)>& log) {
+                                      const std::function<void(const Error&)>& report) {
   // statfs(2) asks the file system; stat(2) may return a cached answer.
   struct statfs fs;
   int result = ::statfs(directory.c_str(), &fs);
@@ -104,7 +104,8 @@ Result<std::string> PrepareMountPoint(const std::string& directory,
     if (::umount2(directory.c_str(), MNT_DETACH) != 0) {
       return SystemError(directory, "umount of a view whose process is gone", errno);
     }
-    log(directory + ": unmounted a view whose process is gone");
+    report(FileError(ErrorCode::kFailed, Cause::kViewReplaced, directory,
+                     "unmounted a view whose process is gone"));
     result = ::statfs(directory.c_str(), &fs);
   }
   struct stat st;
@@ -112,10 +113,10 @@ Result<std::string> PrepareMountPoint(const std::string& directory,
     return SystemError(directory, "stat", errno);
   }
   if (!S_ISDIR(st.st_mode)) {
-    return FileError(ErrorCode::kUsage, directory, "is not a directory");
+    return FileError(ErrorCode::kUsage, Cause::kNotDirectory, directory, "is not a directory");
   }
   if (fs.f_type == FUSE_SUPER_MAGIC && IsMountPoint(directory, st)) {
-    return FileError(ErrorCode::kUsage, directory,
+    return FileError(ErrorCode::kUsage, Cause::kViewMounted, directory,
                      "something is mounted here already; unmount it first");
   }
   std::error_code error;

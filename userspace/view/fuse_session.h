@@ -36,7 +36,7 @@ class UniqueFd {
 // on it. One whose process is gone is unmounted and reported to `log`. Returns the path
 // without links.
 Result<std::string> PrepareMountPoint(const std::string& directory,
-                                      const std::function<void(const std::string&)>& log);
+                                      const std::function<void(const Error&)>& report);
 
 class FuseSession {
  public:

@@ -69,7 +69,7 @@ Status Growth::CompareKnown(ByteSource& from, const std::string& name, uint64_t 
   for (uint64_t at = begin; at < end;) {
     IMASNAP_ASSIGN(const size_t n,
                    from.Read(std::span(found).first(std::min<uint64_t>(found.size(), end - at))));
-    Error error = FileError(ErrorCode::kMismatch, name, "");
+    Error error = FileError(ErrorCode::kMismatch, Cause::kListChanged, name, "");
     error.offset = at - begin;
     if (n == 0) {
       error.message = "ends before what was already seen of the log";
@@ -100,14 +100,14 @@ Status Growth::CheckChain(const std::string& name, uint64_t at) const {
       return {};
     case Link::kNoAggregate:
       return FileError(
-          ErrorCode::kMismatch, name,
+          ErrorCode::kMismatch, Cause::kAggregateMissing, name,
           fmt::format("begins with {}, not with the aggregate that closed the segment before it",
                       Printable(first.event)));
     case Link::kOtherAggregate:
       break;
   }
   IMASNAP_ASSIGN(const Aggregate aggregate, *first.aggregate);
-  return FileError(ErrorCode::kMismatch, name,
+  return FileError(ErrorCode::kMismatch, Cause::kSegmentHash, name,
                    fmt::format("begins with the aggregate of attempt {}, whose Segment_Hash or "
                                "attempt is not that of the segment before it",
                                aggregate.attempt));
@@ -139,7 +139,7 @@ Status Growth::AddSegment(const LogPart& part) {
   }
   const Digest digest = hasher.Finish();
   if (part.info && !(part.info->sha256 == digest)) {
-    return FileError(ErrorCode::kMismatch, part.path,
+    return FileError(ErrorCode::kMismatch, Cause::kMetadataSha256, part.path,
                      "does not have the SHA-256 that its metadata records");
   }
   IMASNAP_RETURN_IF_ERROR(CheckChain(part.path, begin));
@@ -184,7 +184,7 @@ Status Growth::TakeRecords(ByteSource& from, const std::string& name, uint64_t s
     }
     IMASNAP_RETURN_IF_ERROR(Index(*record));
     if (progress_ && next_.end.records % kProgressEvery == 0 && !progress_(next_.end.records)) {
-      return MakeError(ErrorCode::kFailed, "given up while the log was read");
+      return MakeError(ErrorCode::kFailed, Cause::kCancelled, "given up while the log was read");
     }
   }
   return unwritten_.empty() ? Status() : WriteSpool();
@@ -203,7 +203,7 @@ Status Growth::Index(const Record& record) {
     open_.resize(last.end.raw - last.begin.raw);
     IMASNAP_RETURN_IF_ERROR(next_.ReadRaw(last.begin.raw, open_));
     if (Checksum(open_) != last.checksum) {
-      return FileError(ErrorCode::kMismatch, next_.pieces.back().file->path(),
+      return FileError(ErrorCode::kMismatch, Cause::kFileChanged, next_.pieces.back().file->path(),
                        "has changed since it was first read");
     }
   }

@@ -24,7 +24,7 @@ Status LogIndex::ReadRaw(uint64_t offset, std::span<std::byte> out) const {
   auto piece = std::ranges::upper_bound(pieces, offset, {}, &Piece::end);
   while (!out.empty()) {
     if (piece == pieces.end()) {
-      return FileError(ErrorCode::kFailed, kWholeLog, "ends early");
+      return FileError(ErrorCode::kFailed, Cause::kEndsEarly, kWholeLog, "ends early");
     }
     const size_t n = std::min<uint64_t>(out.size(), piece->end - offset);
     IMASNAP_RETURN_IF_ERROR(
@@ -61,7 +61,7 @@ Status LogIndex::ReadChecked(uint64_t offset, std::span<std::byte> out) const {
     IMASNAP_RETURN_IF_ERROR(ReadRaw(stride->begin.raw, raw));
     if (Checksum(raw) != stride->checksum) {
       const auto piece = std::ranges::upper_bound(pieces, stride->begin.raw, {}, &Piece::end);
-      Error error = FileError(ErrorCode::kMismatch, piece->file->path(),
+      Error error = FileError(ErrorCode::kMismatch, Cause::kFileChanged, piece->file->path(),
                               "has changed since it was first read; verify the store");
       error.offset = stride->begin.raw - piece->begin + piece->at;
       return error;

@@ -68,7 +68,7 @@ void AddLogs(const std::string& suffix, ViewFormat format, std::vector<ViewFile>
 }  // namespace
 
 Result<std::vector<ViewFile>> ListViewFiles(const Environment& env,
-                                            std::vector<std::string>* notes) {
+                                            const std::function<void(const Error&)>& report) {
   IMASNAP_ASSIGN(const std::vector<std::string> names, env.fs.List(env.securityfs + "/ima"));
   std::vector<ViewFile> files;
   AddLogs("", {}, &files);
@@ -81,7 +81,8 @@ Result<std::vector<ViewFile>> ListViewFiles(const Environment& env,
     const std::string suffix = name.substr(prefix.size());
     const auto bank = BankFromName(suffix);
     if (!bank) {
-      notes->push_back(fmt::format("{} is left out: its hash is not known here", name));
+      report(FileError(ErrorCode::kFailed, Cause::kUnknownName, name,
+                       "is left out: its hash is not known here"));
       continue;
     }
     ViewFormat format{.alg = bank->alg, .padded_sha1 = bank->padded_sha1};

@@ -4,6 +4,7 @@
 #ifndef IMASNAP_VIEW_VIEW_FILES_H_
 #define IMASNAP_VIEW_VIEW_FILES_H_
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ struct ViewFile {
 // has them, violations, policy and the counters of snapshots. `notes` gets what was
 // left out and why.
 Result<std::vector<ViewFile>> ListViewFiles(const Environment& env,
-                                            std::vector<std::string>* notes);
+                                            const std::function<void(const Error&)>& report);
 
 }  // namespace imasnap
 

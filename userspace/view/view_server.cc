@@ -59,8 +59,8 @@ class ViewServer::Impl {
  public:
   Impl(const Environment& env, ViewOptions options)
       : env_(env), options_(std::move(options)), given_securityfs_(env.securityfs) {
-    if (!options_.log) {
-      options_.log = [](const std::string&) {};
+    if (!options_.report) {
+      options_.report = [](const Error&) {};
     }
   }
   ~Impl() {
@@ -127,7 +127,7 @@ class ViewServer::Impl {
 };
 
 Status ViewServer::Impl::Start(const Environment& env, const std::string& directory) {
-  IMASNAP_ASSIGN(const std::string path, PrepareMountPoint(directory, options_.log));
+  IMASNAP_ASSIGN(const std::string path, PrepareMountPoint(directory, options_.report));
   // What this serves may be bound over the very files that it reads.
   IMASNAP_ASSIGN(SecurityFs securityfs,
                  SecurityFs::Open(env.securityfs, SecurityFs::When::kAlways));
@@ -141,11 +141,7 @@ Status ViewServer::Impl::Start(const Environment& env, const std::string& direct
   }
   log_ = std::move(*log);
   env_.on_progress = nullptr;
-  std::vector<std::string> notes;
-  IMASNAP_ASSIGN(files_, ListViewFiles(env_, &notes));
-  for (const std::string& note : notes) {
-    options_.log(note);
-  }
+  IMASNAP_ASSIGN(files_, ListViewFiles(env_, options_.report));
   const auto store = env_.fs.Stat(env_.config.store);
   if (store.ok()) {
     group_ = store->group;
@@ -231,7 +227,8 @@ Error ViewServer::Impl::Named(Error error) const {
 }
 
 void ViewServer::Impl::Report(const Error& error) {
-  const std::string text = Named(error).ToString();
+  Error named = Named(error);
+  const std::string text = named.ToString();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (reported_ == text) {
@@ -239,7 +236,8 @@ void ViewServer::Impl::Report(const Error& error) {
     }
     reported_ = text;
   }
-  options_.log("readers of the view get an error: " + text);
+  named.message += " (readers of the view get an error)";
+  options_.report(named);
 }
 
 Status ViewServer::Impl::Refresh() {

@@ -18,7 +18,7 @@ namespace imasnap {
 struct ViewOptions {
   // Called with one sentence for each event: why a reader got EIO, or that a stale
   // mount was replaced. The server's threads call it.
-  std::function<void(const std::string&)> log{};
+  std::function<void(const Error&)> report{};
   // How long a reader at the end of the log waits for the lock before EIO.
   std::chrono::milliseconds lock_patience{10'000};
 };

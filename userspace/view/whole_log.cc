@@ -164,7 +164,7 @@ void WholeLog::Unlock(BootLog* boot_log) {
 Status WholeLog::ReadAll(std::optional<uint64_t> total) {
   IMASNAP_ASSIGN(BootLog boot_log, LockBootLog());
   if (boot_log.gap) {
-    return FileError(ErrorCode::kMismatch, boot_log.live_path,
+    return FileError(ErrorCode::kMismatch, Cause::kNotContinued, boot_log.live_path,
                      "does not go on from the last segment stored: records were removed by "
                      "something that does not keep to the lock protocol");
   }
@@ -192,19 +192,26 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
     }
   }
   if (seen < taken.size()) {
-    return FileError(ErrorCode::kMismatch, env_.config.store,
-                     fmt::format("segment {} is not there any more", SegmentName(taken[seen])));
+    Error error =
+        FileError(ErrorCode::kMismatch, Cause::kSegmentMissing, env_.config.store,
+                  fmt::format("segment {} is not there any more", SegmentName(taken[seen])));
+    error.segment = taken[seen];
+    return error;
   }
   IMASNAP_RETURN_IF_ERROR(growth.AddKernel(kernel));
   Unlock(&boot_log);
   IMASNAP_ASSIGN(LogIndex next, growth.Finish());
   IMASNAP_RETURN_IF_ERROR(CheckFirstRecord(next, parts.front().path));
   if (total && *total > next.end.records) {
-    return FileError(ErrorCode::kMismatch, boot_log.live_path,
-                     fmt::format("{} records were measured since cold boot, segments and list have "
-                                 "{}: the others were removed by something that does not keep to "
-                                 "the lock protocol",
-                                 *total, next.end.records));
+    Error error =
+        FileError(ErrorCode::kMismatch, Cause::kRecordsMissing, boot_log.live_path,
+                  fmt::format("{} records were measured since cold boot, segments and list have "
+                              "{}: the others were removed by something that does not keep to "
+                              "the lock protocol",
+                              *total, next.end.records));
+    error.expected = std::to_string(*total);
+    error.found = std::to_string(next.end.records);
+    return error;
   }
   Publish(std::move(next));
   return {};

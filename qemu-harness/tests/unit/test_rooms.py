@@ -47,7 +47,7 @@ class Rooms(support.TemporaryDirectory):
             ("src/verify/verify.cc", "program/mistakes.h"),
             ("view/whole_log.cc", "cli/app.h"),
             ("view/whole_log.h", "daemon/service.h"),
-            ("cli/app.cc", "daemon/log.h"),
+            ("cli/app.cc", "daemon/journal.h"),
             ("daemon/app.cc", "cli/app.h"),
             ("daemon/app.h", "tests/world.h"),
             ("src/store/store.cc", "boot_log.h"),

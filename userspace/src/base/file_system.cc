@@ -32,8 +32,8 @@ Status File::ReadAllAt(uint64_t offset, std::span<std::byte> out) {
       return std::move(got.error());
     }
     if (*got == 0) {
-      Error error =
-          FileError(ErrorCode::kMismatch, path_, fmt::format("ends {} bytes early", out.size()));
+      Error error = FileError(ErrorCode::kMismatch, Cause::kEndsEarly, path_,
+                              fmt::format("ends {} bytes early", out.size()));
       error.offset = offset;
       return error;
     }
@@ -98,7 +98,8 @@ Result<std::string> File::ReadRest(size_t limit) {
     }
     text.append(AsText(ByteView(buffer).first(got)));
     if (text.size() > limit) {
-      return FileError(ErrorCode::kMalformed, path_, fmt::format("is larger than {} bytes", limit));
+      return FileError(ErrorCode::kMalformed, Cause::kTooLarge, path_,
+                       fmt::format("is larger than {} bytes", limit));
     }
   }
 }

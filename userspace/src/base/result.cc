@@ -22,17 +22,26 @@ std::string Error::ToString() const {
   return text + message;
 }
 
-Error MakeError(ErrorCode code, std::string message) {
+Error MakeError(ErrorCode code, Cause cause, std::string message) {
   Error error;
   error.code = code;
+  error.cause = cause;
   error.message = std::move(message);
   return error;
 }
 
-Error FileError(ErrorCode code, std::string file, std::string message) {
-  Error error = MakeError(code, std::move(message));
+Error MakeError(ErrorCode code, std::string message) {
+  return MakeError(code, Cause::kOther, std::move(message));
+}
+
+Error FileError(ErrorCode code, Cause cause, std::string file, std::string message) {
+  Error error = MakeError(code, cause, std::move(message));
   error.file = std::move(file);
   return error;
+}
+
+Error FileError(ErrorCode code, std::string file, std::string message) {
+  return FileError(code, Cause::kOther, std::move(file), std::move(message));
 }
 
 Error SystemError(std::string file, const std::string& what, int errno_value) {

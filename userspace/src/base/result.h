@@ -11,6 +11,8 @@
 #include <utility>
 #include <variant>
 
+#include "base/cause.h"
+
 namespace imasnap {
 
 // What a caller can do about an error; the program maps it to its exit status.
@@ -24,16 +26,23 @@ enum class ErrorCode {
   kLocked,       // Another process holds the lock.
 };
 
-// An error and its place. `record` counts from 1 and `offset` from 0, both in the file
-// (or, if `file` is the stitched log, in the whole log).
+// An error, its cause and its place, as far as they are known. `record` and `line` count
+// from 1 and `offset` from 0, all in the file (or, if `file` is the stitched log, in the
+// whole log).
 struct Error {
   ErrorCode code = ErrorCode::kFailed;
+  Cause cause = Cause::kOther;
   std::string message;
   std::string file;
+  std::optional<uint64_t> line;
   std::optional<uint64_t> record;
   std::optional<uint64_t> offset;
+  std::optional<uint64_t> segment;
+  std::string key;   // of a configuration
+  std::string bank;  // of PCRs
+  std::optional<uint32_t> pcr;
   int errno_value = 0;
-  // The two values of a kMismatch, if there are two.
+  // The two values, if two differ.
   std::string expected;
   std::string found;
 
@@ -42,7 +51,9 @@ struct Error {
 };
 
 Error MakeError(ErrorCode code, std::string message);
+Error MakeError(ErrorCode code, Cause cause, std::string message);
 Error FileError(ErrorCode code, std::string file, std::string message);
+Error FileError(ErrorCode code, Cause cause, std::string file, std::string message);
 // `what` failed on `file` with `errno_value`; the message ends in its text.
 Error SystemError(std::string file, const std::string& what, int errno_value);
 

@@ -34,7 +34,7 @@ Status GrowingCopy::CopyRest() {
     const auto wanted = std::min<uint64_t>(skipped.size(), copied_ - at);
     IMASNAP_ASSIGN(const size_t got, live->Read(std::span(skipped).first(wanted)));
     if (got == 0) {
-      return FileError(ErrorCode::kCannotCheck, path(),
+      return FileError(ErrorCode::kCannotCheck, Cause::kListShrank, path(),
                        "got shorter while it was read: another program removes records");
     }
     at += got;

@@ -8,7 +8,7 @@
 
 #include "base/read_only_file.h"
 #include "base/result.h"
-#include "kernel/kernel_log.h"
+#include "kernel/kernel_files.h"
 
 namespace imasnap {
 
@@ -16,7 +16,7 @@ namespace imasnap {
 // after the end continues with what was measured since.
 class GrowingCopy : public ReadOnlyFile {
  public:
-  explicit GrowingCopy(KernelLog kernel)
+  explicit GrowingCopy(KernelFiles kernel)
       : ReadOnlyFile(kernel.live_path()), kernel_(std::move(kernel)) {}
 
   Result<size_t> ReadSome(std::span<std::byte> out) override;
@@ -27,7 +27,7 @@ class GrowingCopy : public ReadOnlyFile {
  private:
   Status CopyRest();
 
-  const KernelLog kernel_;
+  const KernelFiles kernel_;
   std::unique_ptr<File> copy_;
   uint64_t copied_ = 0;  // bytes that were read
 };

@@ -3,7 +3,7 @@
 
 namespace imasnap {
 
-Result<KernelLists> KernelLists::Open(const KernelLog& kernel) {
+Result<KernelLists> KernelLists::Open(const KernelFiles& kernel) {
   KernelLists lists(kernel);
   IMASNAP_RETURN_IF_ERROR(lists.Reopen());
   return lists;

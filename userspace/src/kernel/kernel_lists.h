@@ -9,14 +9,14 @@
 #include <utility>
 
 #include "base/result.h"
-#include "kernel/kernel_log.h"
+#include "kernel/kernel_files.h"
 
 namespace imasnap {
 
 class KernelLists {
  public:
   // Opens both before either is read, so that nothing is staged in between.
-  static Result<KernelLists> Open(const KernelLog& kernel);
+  static Result<KernelLists> Open(const KernelFiles& kernel);
 
   bool has_staging() const { return staged_ != nullptr; }
   // Copies both to files without names and closes the kernel's files, because nothing
@@ -29,7 +29,7 @@ class KernelLists {
   // Null if the kernel has no staging.
   File* staged() const { return staged_.get(); }
   File& live() const { return *live_; }
-  const KernelLog& kernel() const { return kernel_; }
+  const KernelFiles& kernel() const { return kernel_; }
 
   // At its beginning; null if nothing is staged. Only after Spool().
   Result<std::unique_ptr<File>> TakeStaged();
@@ -37,10 +37,10 @@ class KernelLists {
   Result<std::unique_ptr<File>> TakeLive();
 
  private:
-  explicit KernelLists(KernelLog kernel) : kernel_(std::move(kernel)) {}
+  explicit KernelLists(KernelFiles kernel) : kernel_(std::move(kernel)) {}
   Status Reopen();
 
-  KernelLog kernel_;
+  KernelFiles kernel_;
   std::unique_ptr<File> staged_;
   std::unique_ptr<File> live_;
   bool spooled_ = false;

@@ -56,7 +56,10 @@ Result<SecurityFs> SecurityFs::Open(const std::string& path, When when) {
   const int fd = ::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
   if (fd < 0) {
     if (overmounted) {
-      return SystemError(path, "something is mounted over the kernel's files; open_tree", errno);
+      Error error =
+          SystemError(path, "something is mounted over the kernel's files; open_tree", errno);
+      error.cause = Cause::kOvermounted;
+      return error;
     }
     return SecurityFs(path, -1);
   }

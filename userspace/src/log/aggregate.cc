@@ -27,7 +27,7 @@ class Scanner {
 
   Status Expect(std::string_view token) {
     if (!StartsWith(token)) {
-      return Fail(fmt::format("expected \"{}\"", token));
+      return Fail(Cause::kSyntax, fmt::format("expected \"{}\"", token));
     }
     pos_ += token.size();
     return {};
@@ -40,7 +40,7 @@ class Scanner {
     }
     const auto value = ParseDecimal(rest().substr(0, n));
     if (!value) {
-      return Fail(fmt::format("{} is not a decimal number", what));
+      return Fail(Cause::kNotDecimal, fmt::format("{} is not a decimal number", what));
     }
     pos_ += n;
     return *value;
@@ -57,8 +57,8 @@ class Scanner {
     }
     const auto bytes = FromHex(rest().substr(0, n));
     if (!bytes || bytes->empty() || bytes->size() > kMaxDigestSize) {
-      return Fail(fmt::format("{} is not a digest in {} hexadecimal", what,
-                              upper ? "uppercase" : "lowercase"));
+      return Fail(Cause::kNotHexadecimal, fmt::format("{} is not a digest in {} hexadecimal", what,
+                                                      upper ? "uppercase" : "lowercase"));
     }
     pos_ += n;
     return Digest::From(*bytes);
@@ -74,15 +74,15 @@ class Scanner {
       ++n;
     }
     if (n == 0) {
-      return Fail("expected the name of a bank");
+      return Fail(Cause::kMissing, "expected the name of a bank");
     }
     std::string name(rest().substr(0, n));
     pos_ += n;
     return name;
   }
 
-  Error Fail(std::string message) const {
-    Error error = MakeError(ErrorCode::kMalformed, std::move(message));
+  Error Fail(Cause cause, std::string message) const {
+    Error error = MakeError(ErrorCode::kMalformed, cause, std::move(message));
     error.offset = pos_;
     return error;
   }
@@ -97,15 +97,15 @@ Status ParsePcr(Scanner* in, Aggregate::BankValues* bank) {
   if (bank->pcrs.empty()) {
     bank->name = name;
   } else if (bank->name != name) {
-    return in->Fail(fmt::format("bank {} inside bank {}", name, bank->name));
+    return in->Fail(Cause::kSyntax, fmt::format("bank {} inside bank {}", name, bank->name));
   }
   IMASNAP_RETURN_IF_ERROR(in->Expect(":PCR"));
   IMASNAP_ASSIGN(const uint64_t pcr, in->Decimal("the PCR"));
   if (pcr >= kTpmPcrs) {
-    return in->Fail(fmt::format("PCR {} does not exist", pcr));
+    return in->Fail(Cause::kOutOfRange, fmt::format("PCR {} does not exist", pcr));
   }
   if (!bank->pcrs.empty() && bank->pcrs.rbegin()->first >= pcr) {
-    return in->Fail(fmt::format("PCR {} is out of order", pcr));
+    return in->Fail(Cause::kWrongOrder, fmt::format("PCR {} is out of order", pcr));
   }
   IMASNAP_RETURN_IF_ERROR(in->Expect(":0x"));
   IMASNAP_ASSIGN(const Digest value, in->Hex(true, "the PCR's value"));
@@ -114,8 +114,8 @@ Status ParsePcr(Scanner* in, Aggregate::BankValues* bank) {
                       : bank->pcrs.empty() ? value.size
                                            : bank->pcrs.begin()->second.size;
   if (value.size != size) {
-    return in->Fail(
-        fmt::format("the value of {} PCR {} has {} bytes, not {}", name, pcr, value.size, size));
+    return in->Fail(Cause::kWrongLength, fmt::format("the value of {} PCR {} has {} bytes, not {}",
+                                                     name, pcr, value.size, size));
   }
   bank->pcrs.emplace(static_cast<uint32_t>(pcr), value);
   return {};
@@ -141,11 +141,11 @@ Result<Aggregate> ParseAggregate(ByteView data) {
       return other.name == bank.name;
     };
     if (std::ranges::any_of(out.banks, same_name)) {
-      return in.Fail(fmt::format("bank {} is listed twice", bank.name));
+      return in.Fail(Cause::kDuplicate, fmt::format("bank {} is listed twice", bank.name));
     }
     out.banks.push_back(std::move(bank));
     if (out.banks.size() > kMaxBanks) {
-      return in.Fail(fmt::format("there are more than {} banks", kMaxBanks));
+      return in.Fail(Cause::kTooMany, fmt::format("there are more than {} banks", kMaxBanks));
     }
   }
   IMASNAP_RETURN_IF_ERROR(in.Expect(kCount));
@@ -154,11 +154,11 @@ Result<Aggregate> ParseAggregate(ByteView data) {
   IMASNAP_RETURN_IF_ERROR(in.Expect(kHash));
   IMASNAP_ASSIGN(out.segment_hash, in.Hex(false, "the segment's hash"));
   if (out.segment_hash.size != DigestSize(HashAlg::kSha256)) {
-    return in.Fail("the segment's hash is not a SHA-256 digest");
+    return in.Fail(Cause::kWrongLength, "the segment's hash is not a SHA-256 digest");
   }
   IMASNAP_RETURN_IF_ERROR(in.Expect(";"));
   if (!in.rest().empty()) {
-    return in.Fail(fmt::format("{} bytes after the end", in.rest().size()));
+    return in.Fail(Cause::kTrailingBytes, fmt::format("{} bytes after the end", in.rest().size()));
   }
   return out;
 }
@@ -205,8 +205,8 @@ bool IsRenamedAggregate(const Record& record) {
 }
 
 Result<Aggregate> AggregateFromRecord(const Record& record) {
-  const auto fail = [&record](ErrorCode code, std::string message) {
-    Error error = MakeError(code, std::move(message));
+  const auto fail = [&record](ErrorCode code, Cause cause, std::string message) {
+    Error error = MakeError(code, cause, std::move(message));
     error.record = record.number;
     error.offset = record.offset;
     return error;
@@ -214,7 +214,7 @@ Result<Aggregate> AggregateFromRecord(const Record& record) {
   const ByteView buffer = BufferOf(record);
   auto parsed = ParseAggregate(buffer);
   if (!parsed.ok()) {
-    return fail(ErrorCode::kMalformed,
+    return fail(ErrorCode::kMalformed, parsed.error().cause,
                 fmt::format("{}: {} at character {}", kAggregateEvent, parsed.error().message,
                             parsed.error().offset.value_or(0)));
   }
@@ -223,7 +223,7 @@ Result<Aggregate> AggregateFromRecord(const Record& record) {
     const Digest computed = HashBytes(*alg, buffer);
     if (!std::ranges::equal(computed.view(), digest.digest)) {
       Error error = fail(
-          ErrorCode::kMismatch,
+          ErrorCode::kMismatch, Cause::kAggregateDigest,
           fmt::format("{}: d-ng is not the {} digest of its buffer", kAggregateEvent, digest.alg));
       error.expected = ToHex(digest.digest);
       error.found = computed.Hex();

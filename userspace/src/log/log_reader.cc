@@ -40,8 +40,8 @@ void LogReader::Reset(ByteSource& source, std::string file) {
   next_offset_ = 0;
 }
 
-Error LogReader::Malformed(size_t at, std::string message) const {
-  Error error = FileError(ErrorCode::kMalformed, file_, std::move(message));
+Error LogReader::Malformed(size_t at, Cause cause, std::string message) const {
+  Error error = FileError(ErrorCode::kMalformed, cause, file_, std::move(message));
   error.record = record_.number + 1;
   error.offset = next_offset_ + at;
   return error;
@@ -88,7 +88,8 @@ Status LogReader::ReadBytes(size_t end, const char* what) {
   IMASNAP_ASSIGN(const bool enough, Fill(end));
   if (!enough) {
     const size_t have = end_ - begin_;
-    return Malformed(have, fmt::format("truncated in {}: {} bytes are missing", what, end - have));
+    return Malformed(have, Cause::kTruncated,
+                     fmt::format("truncated in {}: {} bytes are missing", what, end - have));
   }
   return {};
 }
@@ -109,16 +110,17 @@ Result<const Record*> LogReader::Next() {
   IMASNAP_RETURN_IF_ERROR(NeedBytes(0, 4, "the PCR number"));
   const uint32_t pcr = LoadU32(at(0), order);
   if (pcr >= kMaxPcr) {
-    return Malformed(0, fmt::format("PCR {} does not exist", pcr));
+    return Malformed(0, Cause::kOutOfRange, fmt::format("PCR {} does not exist", pcr));
   }
   IMASNAP_RETURN_IF_ERROR(NeedBytes(4, digest_size, "the template digest"));
   size_t pos = 4 + digest_size;
   IMASNAP_RETURN_IF_ERROR(NeedBytes(pos, 4, "the template name's length"));
   const uint32_t name_length = LoadU32(at(pos), order);
   if (name_length == 0 || name_length > kMaxTemplateName) {
-    return Malformed(pos, fmt::format("template name of {} bytes (1 to {} are "
-                                      "possible; is the header digest {}?)",
-                                      name_length, kMaxTemplateName, HashName(format_.header_alg)));
+    return Malformed(pos, Cause::kWrongLength,
+                     fmt::format("template name of {} bytes (1 to {} are "
+                                 "possible; is the header digest {}?)",
+                                 name_length, kMaxTemplateName, HashName(format_.header_alg)));
   }
   pos += 4;
   IMASNAP_RETURN_IF_ERROR(NeedBytes(pos, name_length, "the template name"));
@@ -126,12 +128,13 @@ Result<const Record*> LogReader::Next() {
   const std::string_view name = AsText(at(pos).first(name_length));
   for (size_t i = 0; i < name.size(); ++i) {
     if (name[i] <= ' ' || name[i] > '~') {
-      return Malformed(pos + i, "template name is not printable");
+      return Malformed(pos + i, Cause::kNotPrintable, "template name is not printable");
     }
   }
   const Template* tmpl = templates_.Find(name);
   if (tmpl == nullptr && check_ == Check::kStrict) {
-    return Malformed(pos, fmt::format("unknown template \"{}\"", Printable(name)));
+    return Malformed(pos, Cause::kUnknownName,
+                     fmt::format("unknown template \"{}\"", Printable(name)));
   }
   const bool is_ima = name == "ima";
   pos += name_length;
@@ -142,7 +145,7 @@ Result<const Record*> LogReader::Next() {
     IMASNAP_RETURN_IF_ERROR(NeedBytes(pos, kImaDigestSize + 4, "the file digest"));
     const uint32_t length = LoadU32(at(pos + kImaDigestSize), order);
     if (length > kImaEventNameMax) {
-      return Malformed(pos + kImaDigestSize,
+      return Malformed(pos + kImaDigestSize, Cause::kWrongLength,
                        fmt::format("file name of {} bytes (at most {})", length, kImaEventNameMax));
     }
     data_length = kImaDigestSize + 4 + length;
@@ -151,7 +154,8 @@ Result<const Record*> LogReader::Next() {
     const uint32_t length = LoadU32(at(pos), order);
     if (length > kMaxTemplateData) {
       return Malformed(
-          pos, fmt::format("template data of {} bytes (at most {})", length, kMaxTemplateData));
+          pos, Cause::kWrongLength,
+          fmt::format("template data of {} bytes (at most {})", length, kMaxTemplateData));
     }
     data_at += 4;
     data_length = length;
@@ -173,7 +177,8 @@ Result<const Record*> LogReader::Next() {
   if (tmpl != nullptr) {
     auto parsed = ParseFields(*tmpl, next.template_data, order, &next.fields);
     if (!parsed.ok() && check_ == Check::kStrict) {
-      return Malformed(data_at + parsed.error().offset.value_or(0), parsed.error().message);
+      return Malformed(data_at + parsed.error().offset.value_or(0), parsed.error().cause,
+                       parsed.error().message);
     }
     if (!parsed.ok()) {
       next.fields.clear();

@@ -86,7 +86,7 @@ class LogReader {
   // Makes `n` bytes available from the current record's start on; false at the
   // end of the source.
   Result<bool> Fill(size_t n);
-  Error Malformed(size_t at, std::string message) const;
+  Error Malformed(size_t at, Cause cause, std::string message) const;
   // Reads until the record's `count` bytes at `at` are available. If they are missing,
   // the error calls them `what`.
   Status NeedBytes(size_t at, size_t count, const char* what) {

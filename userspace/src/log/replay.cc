@@ -95,7 +95,7 @@ Status Replay::Add(const Record& record, HashAlg header_alg, std::span<const Dig
   const bool violation = record.IsViolation();
   if (!violation && !std::ranges::equal(digests[0].view(), record.digest)) {
     Error error =
-        MakeError(ErrorCode::kMismatch,
+        MakeError(ErrorCode::kMismatch, Cause::kTemplateDigest,
                   fmt::format("the {} template digest is not that of the record's "
                               "data: recorded {}, computed {}",
                               HashName(header_alg), ToHex(record.digest), digests[0].Hex()));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "base/hash.h"
 
@@ -68,82 +69,89 @@ bool ParseFormat(std::string_view format, std::vector<const FieldType*>* fields)
   }
 }
 
-Error FieldError(const FieldType& type, size_t offset, const std::string& message) {
-  Error error = MakeError(ErrorCode::kMalformed, fmt::format("field {}: {}", type.id, message));
+Error FieldError(const FieldType& type, size_t offset, Cause cause, const std::string& message) {
+  Error error =
+      MakeError(ErrorCode::kMalformed, cause, fmt::format("field {}: {}", type.id, message));
   error.offset = offset;
   return error;
 }
 
+struct FieldProblem {
+  Cause cause;
+  const char* message;
+};
+
 // "<alg>:" NUL digest, with "<type>:" before it for kDigestTypeAlg. An empty
 // algorithm was written by kernels that did not know it.
-const char* CheckTaggedDigest(FieldKind kind, ByteView field) {
+std::optional<FieldProblem> CheckTaggedDigest(FieldKind kind, ByteView field) {
   const std::string_view text = AsText(field);
   const size_t nul = text.find('\0');
   if (nul == std::string_view::npos || nul == 0 || text[nul - 1] != ':') {
-    return "no algorithm that ends in ':' and a NUL";
+    return FieldProblem{Cause::kNoAlgorithm, "no algorithm that ends in ':' and a NUL"};
   }
   const DigestField digest = SplitDigestField(kind, field);
   if (kind == FieldKind::kDigestTypeAlg) {
     if (digest.type != "ima" && digest.type != "verity") {
-      return "digest type is neither ima nor verity";
+      return FieldProblem{Cause::kDigestType, "digest type is neither ima nor verity"};
     }
   } else if (digest.alg.find(':') != std::string_view::npos) {
-    return "more than one ':' before the digest";
+    return FieldProblem{Cause::kSyntax, "more than one ':' before the digest"};
   }
   const auto size = KernelDigestSize(digest.alg);
   if (size && *size != digest.digest.size()) {
-    return "digest length is not the algorithm's";
+    return FieldProblem{Cause::kWrongLength, "digest length is not the algorithm's"};
   }
   if (digest.digest.empty()) {
-    return "digest is empty";
+    return FieldProblem{Cause::kEmpty, "digest is empty"};
   }
   for (char c : digest.alg) {
     if (c <= ' ' || c > '~') {
-      return "algorithm name has a character that is not printable";
+      return FieldProblem{Cause::kNotPrintable,
+                          "algorithm name has a character that is not printable"};
     }
   }
-  return nullptr;
+  return std::nullopt;
 }
 
-const char* CheckField(const FieldType& type, ByteView field) {
+std::optional<FieldProblem> CheckField(const FieldType& type, ByteView field) {
+  const auto fails = [](bool bad, Cause cause, const char* message) {
+    return bad ? std::optional<FieldProblem>({cause, message}) : std::nullopt;
+  };
   if (field.empty()) {
-    return type.may_be_empty ? nullptr : "is empty";
+    return fails(!type.may_be_empty, Cause::kEmpty, "is empty");
   }
   switch (type.kind) {
     case FieldKind::kDigest:
-      return field.size() == 16 || field.size() == kImaDigestSize
-                 ? nullptr
-                 : "digest has neither 16 nor 20 bytes";
+      return fails(field.size() != 16 && field.size() != kImaDigestSize, Cause::kWrongLength,
+                   "digest has neither 16 nor 20 bytes");
     case FieldKind::kDigestAlg:
     case FieldKind::kDigestTypeAlg:
       return CheckTaggedDigest(type.kind, field);
     case FieldKind::kString:
-      if (AsText(field).find('\0') != field.size() - 1) {
-        return "string does not end at its first NUL";
-      }
-      return nullptr;
+      return fails(AsText(field).find('\0') != field.size() - 1, Cause::kNoTerminator,
+                   "string does not end at its first NUL");
     case FieldKind::kUint:
-      return field.size() == (type.id == "imode" ? 2U : 4U) ? nullptr
-                                                            : "integer has the wrong size";
+      return fails(field.size() != (type.id == "imode" ? 2U : 4U), Cause::kWrongLength,
+                   "integer has the wrong size");
     case FieldKind::kHex:
-      return nullptr;
+      break;
   }
-  return nullptr;
+  return std::nullopt;
 }
 
 // Template data of `ima`: 20 bytes, a length, and a name without NUL. Field n
 // is returned without its (absent) NUL.
 Status ParseImaFields(const Template& tmpl, ByteView data, ByteOrder order, FieldViews* fields) {
   if (data.size() < kImaDigestSize + 4) {
-    return FieldError(*tmpl.fields[0], data.size(), "data ends early");
+    return FieldError(*tmpl.fields[0], data.size(), Cause::kMissing, "data ends early");
   }
   const ByteView name = data.subspan(kImaDigestSize + 4);
   const uint32_t length = LoadU32(data.subspan(kImaDigestSize), order);
   if (length != name.size() || length > kImaEventNameMax) {
-    return FieldError(*tmpl.fields[1], kImaDigestSize, "wrong length");
+    return FieldError(*tmpl.fields[1], kImaDigestSize, Cause::kWrongLength, "wrong length");
   }
   if (AsText(name).find('\0') != std::string_view::npos) {
-    return FieldError(*tmpl.fields[1], kImaDigestSize + 4, "NUL in the name");
+    return FieldError(*tmpl.fields[1], kImaDigestSize + 4, Cause::kNoTerminator, "NUL in the name");
   }
   *fields = {data.first(kImaDigestSize), name};
   return {};
@@ -183,23 +191,23 @@ Status ParseFields(const Template& tmpl, ByteView data, ByteOrder order, FieldVi
   size_t at = 0;
   for (const FieldType* type : tmpl.fields) {
     if (data.size() - at < 4) {
-      return FieldError(*type, at, "template data ends before its length");
+      return FieldError(*type, at, Cause::kMissing, "template data ends before its length");
     }
     const uint32_t length = LoadU32(data.subspan(at), order);
     at += 4;
     if (length > data.size() - at) {
-      return FieldError(*type, at - 4,
+      return FieldError(*type, at - 4, Cause::kWrongLength,
                         fmt::format("length {} passes the end of the template data", length));
     }
     const ByteView field = data.subspan(at, length);
-    if (const char* problem = CheckField(*type, field)) {
-      return FieldError(*type, at, problem);
+    if (const auto problem = CheckField(*type, field)) {
+      return FieldError(*type, at, problem->cause, problem->message);
     }
     fields->push_back(field);
     at += length;
   }
   if (at != data.size()) {
-    Error error = MakeError(ErrorCode::kMalformed,
+    Error error = MakeError(ErrorCode::kMalformed, Cause::kTrailingBytes,
                             fmt::format("{} bytes after the last field", data.size() - at));
     error.offset = at;
     return error;

@@ -9,20 +9,21 @@
 namespace imasnap {
 namespace {
 
-using Notes = std::vector<std::string>;
-
 Status RemoveLeftovers(const Environment& env, Session* session, Notes* notes) {
   for (const std::string& path : session->temporaries) {
     IMASNAP_RETURN_IF_ERROR(env.fs.Unlink(path));
-    notes->push_back(fmt::format("removed {}, left by a snapshot that was interrupted", path));
+    notes->push_back({NoteKind::kTemporaryRemoved, 0,
+                      fmt::format("removed {}, left by a snapshot that was interrupted", path),
+                      path});
   }
   session->temporaries.clear();
   // In ascending order: if the segment that supersedes another is removed first, the
   // other counts again.
   for (const Segment& segment : session->superseded) {
     IMASNAP_RETURN_IF_ERROR(env.store().RemoveSegment(*session, segment));
-    notes->push_back(fmt::format("removed segment {}, whose records a later segment holds",
-                                 SegmentName(segment.number)));
+    notes->push_back({NoteKind::kSupersededRemoved, segment.number,
+                      fmt::format("removed segment {}, whose records a later segment holds",
+                                  SegmentName(segment.number))});
   }
   session->superseded.clear();
   return {};
@@ -70,11 +71,13 @@ Status RewriteMetadata(const Environment& env, const ListHead& head, Session* se
   segment.info = info;
   segment.info_error.reset();
   notes->push_back(
-      fmt::format("wrote the metadata of segment {} anew", SegmentName(segment.number)));
+      {NoteKind::kMetadataRewritten, segment.number,
+       fmt::format("wrote the metadata of segment {} anew", SegmentName(segment.number))});
   if (info.supersedes) {
     IMASNAP_RETURN_IF_ERROR(env.store().RemoveSegment(*session, session->segments[count - 2]));
-    notes->push_back(fmt::format("removed segment {}, whose records segment {} holds",
-                                 SegmentName(*info.supersedes), SegmentName(info.number)));
+    notes->push_back({NoteKind::kSupersededRemoved, *info.supersedes,
+                      fmt::format("removed segment {}, whose records segment {} holds",
+                                  SegmentName(*info.supersedes), SegmentName(info.number))});
     session->segments.erase(session->segments.end() - 2);
   }
   return {};
@@ -146,7 +149,7 @@ Status ContinueSession(const Environment& env, Session* session, bool carried_ov
 
 // The number of records since cold boot that the kernel no longer has, if it shows
 // that.
-Result<uint64_t> RecordsGone(const KernelLog& kernel, const ListHead& head) {
+Result<uint64_t> RecordsGone(const KernelFiles& kernel, const ListHead& head) {
   if (head.first && head.first->aggregate && head.first->aggregate->ok()) {
     return (*head.first->aggregate)->record_count;
   }
@@ -167,14 +170,18 @@ Status CheckNothingGone(const Environment& env, const ListHead& head, Notes* not
       fmt::format("records 1 to {} of this boot were purged and are in no segment of the store {}",
                   gone, env.config.store);
   if (env.config.allow_gap) {
-    notes->push_back(where + "; its log begins after them, as allow_gap permits");
+    notes->push_back(
+        {NoteKind::kGapAllowed, gone, where + "; its log begins after them, as allow_gap permits"});
     return {};
   }
-  return FileError(ErrorCode::kRefused, env.kernel().live_path(),
-                   where +
-                       ": it may be the wrong one (--store, or store in the configuration). To "
-                       "begin without them, which no verification will accept until the next cold "
-                       "boot, set allow_gap = true; nothing was done");
+  Error error =
+      FileError(ErrorCode::kRefused, Cause::kRecordsGone, env.kernel().live_path(),
+                where +
+                    ": it may be the wrong one (--store, or store in the configuration). To "
+                    "begin without them, which no verification will accept until the next cold "
+                    "boot, set allow_gap = true; nothing was done");
+  error.found = std::to_string(gone);
+  return error;
 }
 
 // Whether the segment's bytes agree with its metadata.
@@ -201,7 +208,7 @@ class LastSegment {
 
  private:
   Segment& last() { return out_->session.segments.back(); }
-  Status NotePurged(const std::string& note);
+  Status NotePurged(NoteKind kind, const std::string& note);
   Status RepairUnpurged();
 
   const Environment& env_;
@@ -211,10 +218,11 @@ class LastSegment {
   Notes* notes_;
 };
 
-Status LastSegment::NotePurged(const std::string& note) {
+Status LastSegment::NotePurged(NoteKind kind, const std::string& note) {
   last().info->state = SegmentState::kPurged;
   IMASNAP_RETURN_IF_ERROR(env_.store().WriteSegmentInfo(out_->session, *last().info));
-  notes_->push_back(fmt::format("segment {} {}", SegmentName(last().number), note));
+  notes_->push_back(
+      {kind, last().number, fmt::format("segment {} {}", SegmentName(last().number), note)});
   return {};
 }
 
@@ -226,19 +234,21 @@ Status LastSegment::RepairUnpurged() {
     IMASNAP_ASSIGN(intact, IsIntact(env_.fs, last()));
   }
   if (deletable && intact) {
-    IMASNAP_ASSIGN(const bool deleted, DeleteStagedSegment(env_.kernel(), *key_, notes_));
+    IMASNAP_ASSIGN(const bool deleted, PurgeStagedSegment(env_.kernel(), *key_, notes_));
     if (!deleted) {
-      return FileError(ErrorCode::kFailed, env_.kernel().staged_path(),
+      return FileError(ErrorCode::kFailed, Cause::kStagedChanged, env_.kernel().staged_path(),
                        "was changed by another program meanwhile; try again");
     }
     out_->staged = false;
-    return NotePurged("was stored but still staged in the kernel; deleted there now");
+    return NotePurged(NoteKind::kStagedPurged,
+                      "was stored but still staged in the kernel; deleted there now");
   }
   out_->to_supersede = last().number;
   notes_->push_back(
-      fmt::format("segment {} was stored but not purged{}; the next one holds its records too "
-                  "and takes its place",
-                  SegmentName(last().number), intact ? "" : ", and its file is not what it was"));
+      {intact ? NoteKind::kNotPurged : NoteKind::kSegmentDamaged, last().number,
+       fmt::format("segment {} was stored but not purged{}; the next one holds its records too "
+                   "and takes its place",
+                   SegmentName(last().number), intact ? "" : ", and its file is not what it was")});
   return {};
 }
 
@@ -252,17 +262,20 @@ Status LastSegment::Repair(Continuation found, Backend backend) {
     IMASNAP_RETURN_IF_ERROR(RewriteMetadata(env_, head_, &out_->session, notes_));
   }
   if (found == Continuation::kGap) {
-    notes_->push_back(fmt::format(
-        "the kernel's list does not go on from segment {}: it begins with {}; "
-        "records between them are not in the store",
-        SegmentName(last().number), head_.first ? Printable(head_.first->event) : "nothing"));
+    notes_->push_back(
+        {NoteKind::kNotContinued, last().number,
+         fmt::format("the kernel's list does not go on from segment {}: it begins with {}; "
+                     "records between them are not in the store",
+                     SegmentName(last().number),
+                     head_.first ? Printable(head_.first->event) : "nothing")});
     return {};
   }
   if (contained) {
     return RepairUnpurged();
   }
   if (last().info && last().info->state == SegmentState::kStored) {
-    return NotePurged("was purged, though that was not seen to succeed");
+    return NotePurged(NoteKind::kPurgeRecognized,
+                      "was purged, though that was not seen to succeed");
   }
   return {};
 }
@@ -282,21 +295,25 @@ Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* note
   auto finished = store.FinishRemovals();
   if (finished.ok()) {
     for (const std::string& name : *finished) {
-      notes->push_back(fmt::format("removed {}, whose removal was interrupted", name));
+      notes->push_back({NoteKind::kRemovalFinished, 0,
+                        fmt::format("removed {}, whose removal was interrupted", name), name});
     }
   } else {
-    notes->push_back(fmt::format("a session whose removal was interrupted was not removed: {}",
-                                 finished.error().ToString()));
+    notes->push_back({NoteKind::kRemovalFailed, 0,
+                      fmt::format("a session whose removal was interrupted was not removed: {}",
+                                  finished.error().ToString())});
     failed.push_back(finished.error());
   }
   const uint64_t keep = env.config.keep_boots;
   for (size_t i = 0; ids.size() - i > keep; ++i) {
     const Status removed = store.RemoveSession(ids[i]);
     if (removed.ok()) {
-      notes->push_back(fmt::format("removed session {} of an earlier boot", SegmentName(ids[i])));
+      notes->push_back({NoteKind::kSessionRemoved, ids[i],
+                        fmt::format("removed session {} of an earlier boot", SegmentName(ids[i]))});
     } else {
-      notes->push_back(fmt::format("session {} of an earlier boot was not removed: {}",
-                                   SegmentName(ids[i]), removed.error().ToString()));
+      notes->push_back({NoteKind::kSessionNotRemoved, ids[i],
+                        fmt::format("session {} of an earlier boot was not removed: {}",
+                                    SegmentName(ids[i]), removed.error().ToString())});
       failed.push_back(removed.error());
     }
   }
@@ -325,7 +342,7 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   out.staged = head.staged;
   const Continuation found = ContinuationOf(clues, key, head);
   if (found == Continuation::kOtherBoot && NeedsResetCount(clues, key)) {
-    return FileError(ErrorCode::kFailed, session.directory,
+    return FileError(ErrorCode::kFailed, Cause::kResetCountUnknown, session.directory,
                      "was taken by staging, so that only the TPM's reset count tells whether it is "
                      "of this boot, and the TPM does not answer; nothing was done, try again. If "
                      "there is no TPM any more, move the directory out of the store");
@@ -335,8 +352,9 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   }
   if (found == Continuation::kOtherBoot && (session.info || !session.segments.empty())) {
     IMASNAP_RETURN_IF_ERROR(CloseSession(env, session));
-    notes->push_back(fmt::format("session {} is of an earlier boot; session {} begins",
-                                 SegmentName(session.id), SegmentName(session.id + 1)));
+    notes->push_back({NoteKind::kSessionClosed, session.id,
+                      fmt::format("session {} is of an earlier boot; session {} begins",
+                                  SegmentName(session.id), SegmentName(session.id + 1))});
     IMASNAP_ASSIGN(out.session, NewSession(env, session.id + 1, notes));
     return out;
   }

@@ -9,7 +9,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "kernel/kernel_log.h"
+#include "kernel/kernel_files.h"
+#include "snapshot/note.h"
 #include "store/environment.h"
 #include "store/store.h"
 
@@ -30,7 +31,7 @@ struct Recovered {
 // records that the last segment has, closes the session of an earlier boot and removes
 // the oldest ones. kRefused if records of this boot were purged and the store has none
 // of them (allow_gap).
-Result<Recovered> Recover(const Environment& env, Backend backend, std::vector<std::string>* notes);
+Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes);
 
 // Notes in session.json that the session continues in this run of the kernel. `session`
 // is from Recover(). After a kexec, do this only when the records that it carried over
@@ -40,8 +41,7 @@ Status RecordLastRun(const Environment& env, Session* session);
 
 // Removes the oldest sessions until keep_boots are left, with a note for each. Returns
 // the errors of those that could not be removed.
-Result<std::vector<Error>> RemoveOldSessions(const Environment& env,
-                                             std::vector<std::string>* notes);
+Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* notes);
 
 }  // namespace imasnap
 

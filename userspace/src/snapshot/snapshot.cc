@@ -41,7 +41,7 @@ constexpr uint64_t kProgressStep = 256;
 
 class Snapshotter {
  public:
-  Snapshotter(const Environment& env, Backend backend, std::vector<std::string>* notes)
+  Snapshotter(const Environment& env, Backend backend, Notes* notes)
       : env_(env), backend_(backend), kernel_(env.kernel()), store_(env.store()), notes_(notes) {}
 
   Result<TakeResult> Mark();
@@ -60,16 +60,18 @@ class Snapshotter {
   Status Copy(Source* source, File* out);
   Status CheckCancelled(uint64_t records) const;
   Status Describe(Source* source, File* out, const std::string& temporary);
-  Error Reject(const std::string& temporary, const std::string& why);
+  Error Reject(const std::string& temporary, Error why);
   void Finish(Source* source, const std::string& path);
-  void Note(std::string text) { notes_->push_back(std::move(text)); }
+  void AddNote(NoteKind kind, uint64_t segment, std::string text) {
+    notes_->push_back({kind, segment, std::move(text)});
+  }
   void RemoveTemporary(const std::string& temporary);
 
   const Environment& env_;
   const Backend backend_;
-  const KernelLog kernel_;
+  const KernelFiles kernel_;
   const Store store_;
-  std::vector<std::string>* notes_;
+  Notes* notes_;
   std::unique_ptr<File> lock_;
   Recovered at_;
   SegmentInfo segment_;
@@ -94,13 +96,14 @@ Status Snapshotter::CheckOwner() const {
   const std::string& root = store_.root();
   IMASNAP_ASSIGN(const FileInfo info, env_.fs.Stat(root));
   if (info.type != FileType::kDirectory) {
-    return FileError(ErrorCode::kRefused, root,
-                     info.type == FileType::kSymlink
-                         ? "the store is a symbolic link; name the directory itself"
-                         : "the store is not a directory");
+    const bool link = info.type == FileType::kSymlink;
+    return FileError(ErrorCode::kRefused, link ? Cause::kSymbolicLink : Cause::kNotDirectory, root,
+                     link ? "the store is a symbolic link; name the directory itself"
+                          : "the store is not a directory");
   }
   if (info.owner != env_.owner || (info.mode & 022) != 0) {
-    return FileError(ErrorCode::kRefused, root,
+    return FileError(ErrorCode::kRefused,
+                     info.owner != env_.owner ? Cause::kWrongOwner : Cause::kWrongMode, root,
                      fmt::format("the store is owned by user {} with mode {:04o}; only root may "
                                  "own and write it",
                                  info.owner, info.mode));
@@ -121,7 +124,7 @@ Status Snapshotter::CheckStore() {
   }
   IMASNAP_ASSIGN(const FileSystemInfo fs, env_.fs.StatFileSystem(place));
   if ((fs.magic == kTmpfsMagic || fs.magic == kRamfsMagic) && !env_.config.allow_volatile) {
-    return FileError(ErrorCode::kRefused, store_.root(),
+    return FileError(ErrorCode::kRefused, Cause::kVolatileStore, store_.root(),
                      "the store is on a file system in memory, which a reboot loses and which "
                      "gives no memory back; set allow_volatile = true to use it nevertheless");
   }
@@ -131,10 +134,14 @@ Status Snapshotter::CheckStore() {
 Status Snapshotter::CheckSpace(uint64_t needed) {
   IMASNAP_ASSIGN(const FileSystemInfo fs, env_.fs.StatFileSystem(store_.root()));
   if (fs.available < needed || fs.available - needed < env_.config.min_free_space) {
-    return FileError(ErrorCode::kFailed, store_.root(),
-                     fmt::format("{} bytes are free; the segment needs {} and min_free_space "
-                                 "keeps {}; make room or lower it",
-                                 fs.available, needed, env_.config.min_free_space));
+    Error error =
+        FileError(ErrorCode::kFailed, Cause::kNoSpace, store_.root(),
+                  fmt::format("{} bytes are free; the segment needs {} and min_free_space "
+                              "keeps {}; make room or lower it",
+                              fs.available, needed, env_.config.min_free_space));
+    error.expected = std::to_string(needed + env_.config.min_free_space);
+    error.found = std::to_string(fs.available);
+    return error;
   }
   return {};
 }
@@ -143,7 +150,7 @@ Status Snapshotter::CheckCancelled(uint64_t records) const {
   if (!env_.on_progress || env_.on_progress(records)) {
     return {};
   }
-  return FileError(ErrorCode::kFailed, store_.root(),
+  return FileError(ErrorCode::kFailed, Cause::kCancelled, store_.root(),
                    "interrupted: the snapshot was given up, nothing was purged");
 }
 
@@ -183,7 +190,7 @@ Status Snapshotter::Describe(Source* source, File* out, const std::string& tempo
     return status;
   }
   if (status.error().code == ErrorCode::kMismatch) {
-    return Reject(temporary, status.error().ToString());
+    return Reject(temporary, std::move(status.error()));
   }
   RemoveTemporary(temporary);
   return status;
@@ -199,16 +206,19 @@ Status Snapshotter::CheckSuperseded(const std::string& temporary) {
   IMASNAP_ASSIGN(const bool contained,
                  Contains(*file, temporary, *at_.session.segments.back().info));
   if (!contained) {
-    return FileError(ErrorCode::kFailed, kernel_.live_path(),
-                     fmt::format("does not begin with the records of segment {} any more: another "
-                                 "program removed them meanwhile; nothing was purged, try again",
-                                 SegmentName(*at_.to_supersede)));
+    Error error =
+        FileError(ErrorCode::kFailed, Cause::kListChanged, kernel_.live_path(),
+                  fmt::format("does not begin with the records of segment {} any more: another "
+                              "program removed them meanwhile; nothing was purged, try again",
+                              SegmentName(*at_.to_supersede)));
+    error.segment = at_.to_supersede;
+    return error;
   }
   return {};
 }
 
 // Keeps the bytes under another name.
-Error Snapshotter::Reject(const std::string& temporary, const std::string& why) {
+Error Snapshotter::Reject(const std::string& temporary, Error why) {
   std::string kept;
   for (int i = 1;; ++i) {
     kept = fmt::format("{}/{}.rejected.{}", at_.session.directory, SegmentName(segment_.number), i);
@@ -221,8 +231,11 @@ Error Snapshotter::Reject(const std::string& temporary, const std::string& why) 
   if (status.ok()) {
     status = env_.fs.SyncDirectory(at_.session.directory);
   }
-  return FileError(ErrorCode::kMismatch, status.ok() ? kept : temporary,
-                   fmt::format("the snapshot does not match, nothing was purged: {}", why));
+  why.message = fmt::format("the snapshot does not match, nothing was purged: {}", why.ToString());
+  why.file = status.ok() ? kept : temporary;
+  why.record.reset();  // of the list
+  why.offset.reset();
+  return why;
 }
 
 void Snapshotter::RemoveTemporary(const std::string& temporary) {
@@ -250,7 +263,7 @@ Status Snapshotter::CheckCounts(const std::vector<Segment>& segments) {
     return {};
   }
   return FileError(
-      ErrorCode::kFailed, store_.root(),
+      ErrorCode::kFailed, Cause::kRecordsUncounted, store_.root(),
       fmt::format("holds {} records of this boot and the kernel {}, but this kernel counts only {} "
                   "since cold boot: they were taken by staging under another kernel before a "
                   "kexec, and an aggregate of this one would contradict them; nothing was done. "
@@ -262,17 +275,19 @@ void Snapshotter::Finish(Source* source, const std::string& path) {
   // The snapshot is complete; the next one repairs what fails here.
   segment_.state = SegmentState::kPurged;
   if (const Status closed = source->Close(); !closed.ok()) {
-    Note(closed.error().ToString());
+    AddNote(NoteKind::kCloseFailed, segment_.number, closed.error().ToString());
   }
   if (const Status wrote = store_.WriteSegmentInfo(at_.session, segment_); !wrote.ok()) {
-    Note(fmt::format("the purge was not noted: {}", wrote.error().ToString()));
+    AddNote(NoteKind::kPurgeNotRecorded, segment_.number,
+            fmt::format("the purge was not noted: {}", wrote.error().ToString()));
   }
   std::vector<Segment>& segments = at_.session.segments;
   if (at_.to_supersede) {
     const Status removed = store_.RemoveSegment(at_.session, segments.back());
     if (!removed.ok()) {
-      Note(fmt::format("segment {} was not removed: {}", SegmentName(*at_.to_supersede),
-                       removed.error().ToString()));
+      AddNote(NoteKind::kSupersededNotRemoved, *at_.to_supersede,
+              fmt::format("segment {} was not removed: {}", SegmentName(*at_.to_supersede),
+                          removed.error().ToString()));
     }
     segments.pop_back();
     at_.to_supersede.reset();
@@ -329,8 +344,9 @@ Status Snapshotter::StoreStaged() {
   StagingSource source(kernel_, StagingSource::What::kLeft, before);
   IMASNAP_ASSIGN(const bool taken, TakeFrom(&source));
   if (taken) {
-    Note(fmt::format("stored {} records that were found staged as segment {}", segment_.records,
-                     SegmentName(segment_.number)));
+    AddNote(NoteKind::kStagedStored, segment_.number,
+            fmt::format("stored {} records that were found staged as segment {}", segment_.records,
+                        SegmentName(segment_.number)));
   }
   at_.staged = false;
   return {};
@@ -377,25 +393,25 @@ Result<TakeResult> Snapshotter::Take() {
 Result<BackendChoice> NeedBackend(const Environment& env) {
   IMASNAP_ASSIGN(BackendChoice choice, env.kernel().ChooseBackend());
   if (choice.backend == Backend::kNone) {
-    return MakeError(ErrorCode::kRefused, "no snapshot can be taken: " + choice.why);
+    return MakeError(ErrorCode::kRefused, Cause::kNoBackend,
+                     "no snapshot can be taken: " + choice.why);
   }
   return choice;
 }
 
 }  // namespace
 
-Result<TakeResult> TakeSnapshot(const Environment& env, bool mark,
-                                std::vector<std::string>* notes) {
+Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes) {
   IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
   if (mark && choice.backend != Backend::kSnapshot) {
-    return MakeError(ErrorCode::kRefused,
+    return MakeError(ErrorCode::kRefused, Cause::kNoMark,
                      "no marker can be recorded: staging has none, and " + choice.why);
   }
   Snapshotter snapshotter(env, choice.backend, notes);
   return mark ? snapshotter.Mark() : snapshotter.Take();
 }
 
-Result<Session> RepairStore(const Environment& env, std::vector<std::string>* notes) {
+Result<Session> RepairStore(const Environment& env, Notes* notes) {
   IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
   Snapshotter snapshotter(env, choice.backend, notes);
   IMASNAP_RETURN_IF_ERROR(snapshotter.Repair());

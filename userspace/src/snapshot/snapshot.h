@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "snapshot/note.h"
 #include "store/environment.h"
 #include "store/metadata.h"
 #include "store/store.h"
@@ -37,12 +38,12 @@ struct TakeResult {
 // Errors: kLocked; kMismatch if the bytes do not have the aggregate's Segment_Hash
 // (they are kept beside the segments); kRefused if the kernel has neither interface, or
 // if others can write the store or it is in memory; kFailed.
-Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, std::vector<std::string>* notes);
+Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes);
 
 // The first part of TakeSnapshot(), for a service that starts: repairs the store,
 // closes the sessions of earlier boots, removes the oldest ones, and stores records
 // that were left staged. `notes` as above. Returns the resulting session of this boot.
-Result<Session> RepairStore(const Environment& env, std::vector<std::string>* notes);
+Result<Session> RepairStore(const Environment& env, Notes* notes);
 
 }  // namespace imasnap
 

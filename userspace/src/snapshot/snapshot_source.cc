@@ -10,9 +10,10 @@
 
 namespace imasnap {
 
-Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel, OpenMode mode) {
+Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelFiles& kernel, OpenMode mode) {
   auto file = kernel.fs().OpenFile(kernel.snapshot_path(), mode);
   if (!file.ok() && file.error().errno_value == EBUSY) {
+    file.error().cause = Cause::kBusy;
     file.error().message +=
         ": another program has it open, or a measurement list for writing, or records are staged "
         "('ima-snapshot take' stores those)";
@@ -33,7 +34,7 @@ Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) cons
   while (true) {
     IMASNAP_ASSIGN(const Record* record, reader.Next());
     if (record == nullptr) {
-      return FileError(ErrorCode::kMismatch, kernel_.live_path(),
+      return FileError(ErrorCode::kMismatch, Cause::kAggregateMissing, kernel_.live_path(),
                        "ends before the aggregate of this snapshot");
     }
     if (record->offset < segment.bytes) {
@@ -42,11 +43,11 @@ Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) cons
     }
     const Digest head = hasher.Finish();
     if (record->offset != segment.bytes || !(head == segment.sha256)) {
-      return FileError(ErrorCode::kMismatch, kernel_.live_path(),
+      return FileError(ErrorCode::kMismatch, Cause::kListChanged, kernel_.live_path(),
                        "does not begin with the bytes of the snapshot file");
     }
     if (!IsAggregate(*record)) {
-      Error error = FileError(ErrorCode::kMismatch, kernel_.live_path(),
+      Error error = FileError(ErrorCode::kMismatch, Cause::kAggregateMissing, kernel_.live_path(),
                               fmt::format("is {} where {} should be",
                                           Printable(record->event_name()), kAggregateEvent));
       error.record = record->number;
@@ -61,17 +62,23 @@ Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) cons
     }
     if (!(aggregate->segment_hash == segment.sha256)) {
       Error error = FileError(
-          ErrorCode::kMismatch, kernel_.live_path(),
+          ErrorCode::kMismatch, Cause::kSegmentHash, kernel_.live_path(),
           fmt::format("Segment_Hash of attempt {} is {}, the bytes read have {}",
                       aggregate->attempt, aggregate->segment_hash.Hex(), segment.sha256.Hex()));
       error.record = record->number;
       error.offset = record->offset;
+      error.expected = aggregate->segment_hash.Hex();
+      error.found = segment.sha256.Hex();
       return error;
     }
     if (aggregate->record_count < segment.records) {
-      return FileError(ErrorCode::kMismatch, kernel_.live_path(),
-                       fmt::format("Record_Count of attempt {} is {}, the segment alone has {}",
-                                   aggregate->attempt, aggregate->record_count, segment.records));
+      Error error =
+          FileError(ErrorCode::kMismatch, Cause::kRecordCount, kernel_.live_path(),
+                    fmt::format("Record_Count of attempt {} is {}, the segment alone has {}",
+                                aggregate->attempt, aggregate->record_count, segment.records));
+      error.expected = std::to_string(aggregate->record_count);
+      error.found = std::to_string(segment.records);
+      return error;
     }
     return aggregate;
   }
@@ -86,7 +93,7 @@ Status SnapshotSource::Complete(SegmentInfo* segment) {
   return {};
 }
 
-Status SnapshotSource::Purge(const SegmentInfo& segment, std::vector<std::string>* notes) {
+Status SnapshotSource::Purge(const SegmentInfo& segment, Notes* notes) {
   const Status wrote = file_->WriteAll(AsBytes("1"));
   if (wrote.ok()) {
     return {};
@@ -100,10 +107,13 @@ Status SnapshotSource::Purge(const SegmentInfo& segment, std::vector<std::string
   const auto gone = purged();
   if (gone.ok() && *gone) {
     notes->push_back(
-        fmt::format("the kernel purged, though writing answered: {}", wrote.error().ToString()));
+        {NoteKind::kPurgedDespiteError, segment.number,
+         fmt::format("the kernel purged, though writing answered: {}", wrote.error().ToString())});
     return {};
   }
   Error error = wrote.error();
+  error.cause = Cause::kNotPurged;
+  error.segment = segment.number;
   error.message += fmt::format("; segment {} is stored, its records stay in the kernel",
                                SegmentName(segment.number));
   return error;

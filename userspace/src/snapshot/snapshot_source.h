@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernel/kernel_log.h"
+#include "kernel/kernel_files.h"
 #include "log/aggregate.h"
 #include "snapshot/source.h"
 
@@ -14,24 +14,24 @@ namespace imasnap {
 
 // EBUSY gives kFailed with an explanation. It is not tried again, because the other
 // program may take long.
-Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel, OpenMode mode);
+Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelFiles& kernel, OpenMode mode);
 
 // The kernel's snapshot file. Opening it records an aggregate, which counts and hashes
 // what is then read; writing to it purges.
 class SnapshotSource : public Source {
  public:
-  explicit SnapshotSource(KernelLog kernel) : kernel_(std::move(kernel)) {}
+  explicit SnapshotSource(KernelFiles kernel) : kernel_(std::move(kernel)) {}
 
   Result<bool> Open() override;
   File& records() override { return *file_; }
   Status Complete(SegmentInfo* segment) override;
-  Status Purge(const SegmentInfo& segment, std::vector<std::string>* notes) override;
+  Status Purge(const SegmentInfo& segment, Notes* notes) override;
   Status Close() override { return file_->Close(); }
 
  private:
   Result<Aggregate> FindAggregate(const SegmentInfo& segment) const;
 
-  const KernelLog kernel_;
+  const KernelFiles kernel_;
   std::unique_ptr<File> file_;
 };
 

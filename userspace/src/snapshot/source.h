@@ -5,11 +5,9 @@
 #ifndef IMASNAP_SNAPSHOT_SOURCE_H_
 #define IMASNAP_SNAPSHOT_SOURCE_H_
 
-#include <string>
-#include <vector>
-
 #include "base/file_system.h"
 #include "base/result.h"
+#include "snapshot/note.h"
 #include "store/metadata.h"
 
 namespace imasnap {
@@ -27,7 +25,7 @@ class Source {
   virtual Status Complete(SegmentInfo* segment) = 0;
   // Purges the records; the segment must be durable. On an error they are still in the
   // kernel. `notes` gets what a user should know.
-  virtual Status Purge(const SegmentInfo& segment, std::vector<std::string>* notes) = 0;
+  virtual Status Purge(const SegmentInfo& segment, Notes* notes) = 0;
   virtual Status Close() = 0;
 };
 

@@ -21,7 +21,7 @@ Result<bool> IsEmpty(File& file) {
 
 // Writes "D". If it fails but nothing is staged any more, the error is only noted: with
 // ima_flush_htable the kernel can run out of memory after it took the list.
-Status DeleteStaged(File& file, std::vector<std::string>* notes) {
+Status PurgeStaged(File& file, Notes* notes) {
   const Status wrote = file.WriteAll(AsBytes("D\n"));
   if (wrote.ok()) {
     return {};
@@ -29,11 +29,14 @@ Status DeleteStaged(File& file, std::vector<std::string>* notes) {
   const auto gone = IsEmpty(file);
   if (gone.ok() && *gone) {
     notes->push_back(
-        fmt::format("the kernel deleted, though writing answered: {}", wrote.error().ToString()));
+        {NoteKind::kPurgedDespiteError, 0,
+         fmt::format("the kernel deleted, though writing answered: {}", wrote.error().ToString())});
     return {};
   }
   Error error = wrote.error();
+  error.cause = Cause::kNotPurged;
   if (error.errno_value == ESTALE) {
+    error.cause = Cause::kMeasuringSuspended;
     error.message += " (measuring is suspended for a reboot; a kexec carries the records over)";
   }
   return error;
@@ -56,6 +59,7 @@ Result<bool> StagingSource::Open() {
   }
   Error error = staged.error();
   if (error.errno_value == EACCES) {
+    error.cause = Cause::kMeasuringSuspended;
     error.message += " (measuring is suspended for a reboot)";
   }
   return error;
@@ -63,7 +67,7 @@ Result<bool> StagingSource::Open() {
 
 Status StagingSource::Complete(SegmentInfo* segment) {
   if (segment->records == 0) {
-    return FileError(ErrorCode::kFailed, kernel_.staged_path(),
+    return FileError(ErrorCode::kFailed, Cause::kStagedDeleted, kernel_.staged_path(),
                      "another program deleted what was staged before it could be read; nothing "
                      "is left to store");
   }
@@ -73,28 +77,28 @@ Status StagingSource::Complete(SegmentInfo* segment) {
   return {};
 }
 
-Status StagingSource::Purge(const SegmentInfo& segment, std::vector<std::string>* notes) {
-  Status deleted = DeleteStaged(*file_, notes);
+Status StagingSource::Purge(const SegmentInfo& segment, Notes* notes) {
+  Status deleted = PurgeStaged(*file_, notes);
   if (!deleted.ok()) {
+    deleted.error().segment = segment.number;
     deleted.error().message +=
         fmt::format("; segment {} is stored, its records stay staged", SegmentName(segment.number));
   }
   return deleted;
 }
 
-Result<bool> DeleteStagedSegment(const KernelLog& kernel, const SegmentKey& key,
-                                 std::vector<std::string>* notes) {
+Result<bool> PurgeStagedSegment(const KernelFiles& kernel, const SegmentKey& key, Notes* notes) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, kernel.OpenForStaging());
   IMASNAP_ASSIGN(const ListHead head, ReadHead(*file, kernel.staged_path(), key));
   if (head.place != SegmentPlace::kInList || !head.ends) {
     return false;
   }
-  IMASNAP_RETURN_IF_ERROR(DeleteStaged(*file, notes));
+  IMASNAP_RETURN_IF_ERROR(PurgeStaged(*file, notes));
   IMASNAP_RETURN_IF_ERROR(file->Close());
   return true;
 }
 
-Result<std::optional<ListSize>> StagedSize(const KernelLog& kernel) {
+Result<std::optional<ListSize>> StagedSize(const KernelFiles& kernel) {
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, kernel.OpenStaged());
   if (!file) {
     return std::optional<ListSize>();

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "kernel/kernel_log.h"
+#include "kernel/kernel_files.h"
 #include "snapshot/source.h"
 #include "store/continuity.h"
 
@@ -27,18 +27,18 @@ class StagingSource : public Source {
     kLeft,  // only records that are already staged
   };
   // `before`: the number of records since cold boot before those taken.
-  StagingSource(KernelLog kernel, What what, uint64_t before)
+  StagingSource(KernelFiles kernel, What what, uint64_t before)
       : kernel_(std::move(kernel)), what_(what), before_(before) {}
 
   Result<bool> Open() override;
   File& records() override { return *file_; }
   // There is no aggregate to compare with: only PCRs prove the bytes.
   Status Complete(SegmentInfo* segment) override;
-  Status Purge(const SegmentInfo& segment, std::vector<std::string>* notes) override;
+  Status Purge(const SegmentInfo& segment, Notes* notes) override;
   Status Close() override { return file_->Close(); }
 
  private:
-  const KernelLog kernel_;
+  const KernelFiles kernel_;
   const What what_;
   const uint64_t before_;
   std::unique_ptr<File> file_;
@@ -46,15 +46,14 @@ class StagingSource : public Source {
 
 // Deletes the staged records if they are exactly the segment of `key`. Otherwise
 // returns false and changes nothing.
-Result<bool> DeleteStagedSegment(const KernelLog& kernel, const SegmentKey& key,
-                                 std::vector<std::string>* notes);
+Result<bool> PurgeStagedSegment(const KernelFiles& kernel, const SegmentKey& key, Notes* notes);
 
 struct ListSize {
   uint64_t records = 0;
   uint64_t bytes = 0;
 };
 // The size of the staged records; nothing if the kernel has no staging.
-Result<std::optional<ListSize>> StagedSize(const KernelLog& kernel);
+Result<std::optional<ListSize>> StagedSize(const KernelFiles& kernel);
 
 }  // namespace imasnap
 

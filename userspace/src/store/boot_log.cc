@@ -40,7 +40,7 @@ Result<BootLog> OpenBootLog(const Environment& env) {
 
 Result<BootLog> OpenBootLogLocked(const Environment& env) {
   BootLog boot_log;
-  const KernelLog kernel = env.kernel();
+  const KernelFiles kernel = env.kernel();
   boot_log.live_path = kernel.live_path();
   boot_log.staged_path = kernel.staged_path();
   IMASNAP_ASSIGN(KernelLists lists, KernelLists::Open(kernel));

@@ -18,22 +18,26 @@ Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from) {
   if (last == nullptr) {
     return {};
   }
-  return FileError(
-      ErrorCode::kCannotCheck, last->path,
-      fmt::format("segments up to {} (records 1 to {}) were discarded after they were "
-                  "verified, as discard = \"verified\" in ima-snapshot.conf(5) allows; "
-                  "records from {} on can be read, and verified with --state",
-                  SegmentName(last->segment), last->info->last_record,
-                  last->info->last_record + 1));
+  Error error =
+      FileError(ErrorCode::kCannotCheck, Cause::kSegmentDiscarded, last->path,
+                fmt::format("segments up to {} (records 1 to {}) were discarded after they were "
+                            "verified, as discard = \"verified\" in ima-snapshot.conf(5) allows; "
+                            "records from {} on can be read, and verified with --state",
+                            SegmentName(last->segment), last->info->last_record,
+                            last->info->last_record + 1));
+  error.segment = last->segment;
+  return error;
 }
 
 Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from) {
   IMASNAP_RETURN_IF_ERROR(CheckNotDiscarded(parts, from));
   for (const LogPart& part : parts) {
     if ((part.missing && !part.discarded) || part.missing_before) {
-      return FileError(ErrorCode::kMismatch, part.path,
-                       fmt::format("segment {} is missing",
-                                   SegmentName(part.missing_before.value_or(part.segment))));
+      const uint64_t missing = part.missing_before.value_or(part.segment);
+      Error error = FileError(ErrorCode::kMismatch, Cause::kSegmentMissing, part.path,
+                              fmt::format("segment {} is missing", SegmentName(missing)));
+      error.segment = missing;
+      return error;
     }
   }
   return {};
@@ -43,7 +47,7 @@ Status CheckBeginning(const Record& first, const std::string& name) {
   if (first.event_name() == kBootAggregateEvent) {
     return {};
   }
-  return FileError(ErrorCode::kMismatch, name,
+  return FileError(ErrorCode::kMismatch, Cause::kBeginningMissing, name,
                    fmt::format("the log's beginning is not there: its first record is {}, not {}",
                                Printable(first.event_name()), kBootAggregateEvent));
 }

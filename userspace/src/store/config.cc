@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 namespace imasnap {
 namespace {
@@ -38,18 +40,22 @@ class Value {
   Value(FileSystem& fs, const std::string& file, std::string key, const toml::node& node)
       : fs_(fs), file_(file), key_(std::move(key)), node_(node) {}
 
-  Error Fail(const std::string& message) const {
-    return FileError(ErrorCode::kFailed, file_,
-                     fmt::format("line {}: {}: {}", node_.source().begin.line, key_, message));
+  Error Fail(Cause cause, const std::string& message) const {
+    const auto line = node_.source().begin.line;
+    Error error = FileError(ErrorCode::kFailed, cause, file_,
+                            fmt::format("line {}: {}: {}", line, key_, message));
+    error.line = line;
+    error.key = key_;
+    return error;
   }
 
   Status Path(std::string* out) const {
     const auto path = node_.value_exact<std::string>();
     if (!path) {
-      return Fail("must be a string");
+      return Fail(Cause::kWrongType, "must be a string");
     }
     if (!path->starts_with('/') || path->find('\0') != std::string::npos) {
-      return Fail("must be an absolute path");
+      return Fail(Cause::kSyntax, "must be an absolute path");
     }
     *out = WithoutSlash(*path);
     return {};
@@ -60,7 +66,7 @@ class Value {
     IMASNAP_RETURN_IF_ERROR(Path(out));
     const auto found = fs_.Stat(*out);
     if (found.ok() && found->type != FileType::kRegular) {
-      return Fail(fmt::format("{} is not a regular file", *out));
+      return Fail(Cause::kNotRegularFile, fmt::format("{} is not a regular file", *out));
     }
     return {};  // other errors are reported when it is used
   }
@@ -77,7 +83,7 @@ class Value {
   Status Bool(bool* out) const {
     const auto value = node_.value_exact<bool>();
     if (!value) {
-      return Fail("must be true or false");
+      return Fail(Cause::kWrongType, "must be true or false");
     }
     *out = *value;
     return {};
@@ -88,7 +94,7 @@ class Value {
   Status Word(const char* first, T first_value, const char* second, T second_value, T* out) const {
     const auto text = node_.value_exact<std::string>();
     if (text != first && text != second) {
-      return Fail(fmt::format("must be \"{}\" or \"{}\"", first, second));
+      return Fail(Cause::kUnknownName, fmt::format("must be \"{}\" or \"{}\"", first, second));
     }
     *out = text == first ? first_value : second_value;
     return {};
@@ -111,15 +117,17 @@ class Value {
       }
       const auto number = ParseDecimal(digits);
       if (!number) {
-        return Fail(fmt::format("\"{}\" is not a number with {}", *text, Names(units)));
+        return Fail(Cause::kNotDecimal,
+                    fmt::format("\"{}\" is not a number with {}", *text, Names(units)));
       }
       value = *number <= max / factor ? std::optional(*number * factor) : std::nullopt;
     } else {
-      return Fail(units.size() > 0 ? "must be an integer, or a string with " + Names(units)
-                                   : "must be an integer");
+      return Fail(Cause::kWrongType, units.size() > 0
+                                         ? "must be an integer, or a string with " + Names(units)
+                                         : "must be an integer");
     }
     if (!value || *value < min || *value > max) {
-      return Fail(fmt::format("out of range, {} to {} are possible", min, max));
+      return Fail(Cause::kOutOfRange, fmt::format("out of range, {} to {} are possible", min, max));
     }
     *out = *value;
     return {};
@@ -200,16 +208,16 @@ Result<std::string> ReadTrusted(FileSystem& fs, const std::string& path, uint32_
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(path, OpenMode::kRead));
   IMASNAP_ASSIGN(const FileInfo info, file->Stat());
   if (info.type != FileType::kRegular) {
-    return FileError(ErrorCode::kFailed, path, "is not a regular file");
+    return FileError(ErrorCode::kFailed, Cause::kNotRegularFile, path, "is not a regular file");
   }
   if (info.owner != owner) {
-    return FileError(ErrorCode::kFailed, path,
+    return FileError(ErrorCode::kFailed, Cause::kWrongOwner, path,
                      fmt::format("is owned by user {}, not by {}; run chown", info.owner,
                                  owner == 0 ? "root" : std::to_string(owner)));
   }
   if ((info.mode & 022) != 0) {
     return FileError(
-        ErrorCode::kFailed, path,
+        ErrorCode::kFailed, Cause::kWrongMode, path,
         fmt::format("may be written by others (mode {:04o}); run chmod go-w", info.mode));
   }
   auto text = file->ReadRest(kMaxSize);
@@ -219,8 +227,9 @@ Result<std::string> ReadTrusted(FileSystem& fs, const std::string& path, uint32_
   return text;
 }
 
-// "KEY: text needs quotes" if the line has a word without; else nothing.
-std::string LacksQuotes(const std::string& text, size_t number) {
+// The key and the word if the line has a word without quotes; else nothing.
+std::optional<std::pair<std::string, std::string>> LacksQuotes(const std::string& text,
+                                                               size_t number) {
   std::istringstream lines(text);
   std::string line;
   while (number > 0 && std::getline(lines, line)) {
@@ -233,9 +242,9 @@ std::string LacksQuotes(const std::string& text, size_t number) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
   if (word.starts_with('"') || word.starts_with('\'') || word == "true" || word == "false" ||
       std::ranges::none_of(word, is_letter)) {
-    return {};
+    return std::nullopt;
   }
-  return fmt::format("{}: text goes in quotes, \"{}\"", key, word);
+  return std::pair(key, word);
 }
 
 Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config* config) {
@@ -245,16 +254,22 @@ Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config
     table = toml::parse(text, path);
   } catch (const toml::parse_error& problem) {
     const size_t line = problem.source().begin.line;
-    const std::string unquoted = LacksQuotes(text, line);
-    return FileError(ErrorCode::kFailed, path,
-                     fmt::format("line {}: {}", line,
-                                 unquoted.empty() ? std::string(problem.description()) : unquoted));
+    Error error = FileError(ErrorCode::kFailed, Cause::kSyntax, path,
+                            fmt::format("line {}: {}", line, problem.description()));
+    error.line = line;
+    if (const auto unquoted = LacksQuotes(text, line)) {
+      const auto& [key, word] = *unquoted;
+      error.cause = Cause::kNotQuoted;
+      error.key = key;
+      error.message = fmt::format("line {}: {}: text goes in quotes, \"{}\"", line, key, word);
+    }
+    return error;
   }
   for (const auto& [key, node] : table) {
     const Value value(fs, path, std::string(key.str()), node);
     const auto* known = std::ranges::find(kKeys, key.str(), &Key::name);
     if (known == std::end(kKeys)) {
-      return value.Fail("is not a key of this file");
+      return value.Fail(Cause::kUnknownName, "is not a key of this file");
     }
     IMASNAP_RETURN_IF_ERROR(known->set(value, config));
   }

@@ -19,13 +19,17 @@ Status CheckOwner(const Environment& env, File* file, bool made) {
     // Otherwise the owner's next snapshot would find it.
     IMASNAP_RETURN_IF_ERROR(env.fs.Unlink(file->path()));
   }
-  return FileError(
-      ErrorCode::kFailed, file->path(),
+  Error error = FileError(
+      ErrorCode::kFailed,
+      info.type != FileType::kRegular ? Cause::kNotRegularFile : Cause::kWrongOwner, file->path(),
       info.type != FileType::kRegular ? "the lock file is not a regular file; remove it"
       : made ? fmt::format("does not exist yet, and only user {} may make it", env.owner)
              : fmt::format("the lock file is owned by user {}, who could hold up every "
                            "snapshot; only user {} may own it: remove it",
                            info.owner, env.owner));
+  error.expected = std::to_string(env.owner);
+  error.found = made ? "" : std::to_string(info.owner);
+  return error;
 }
 
 }  // namespace

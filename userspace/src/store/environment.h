@@ -13,7 +13,7 @@
 #include "base/machine.h"
 #include "base/progress.h"
 #include "base/result.h"
-#include "kernel/kernel_log.h"
+#include "kernel/kernel_files.h"
 #include "store/config.h"
 #include "store/store.h"
 #include "tpm/reset_count.h"
@@ -34,7 +34,7 @@ struct Environment {
   // Called before something that others block is tried again.
   Pause pause = SleepFor;
 
-  KernelLog kernel() const { return {fs, securityfs, pause}; }
+  KernelFiles kernel() const { return {fs, securityfs, pause}; }
   Store store() const { return {fs, config.store}; }
 };
 

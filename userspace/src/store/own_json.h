@@ -49,11 +49,11 @@ Result<T> Read(std::string_view text, const std::string& file, uint64_t format,
                std::optional<T> (*from)(const Json&), std::string (*write)(const T&)) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) {
-    return FileError(ErrorCode::kMalformed, file, "is not a JSON object");
+    return FileError(ErrorCode::kMalformed, Cause::kWrongType, file, "is not a JSON object");
   }
   if (const auto found = json.find("format"); found == json.end() || *found != format) {
     return FileError(
-        ErrorCode::kMalformed, file,
+        ErrorCode::kMalformed, Cause::kUnknownFormat, file,
         fmt::format("does not have format {}; a newer version may have written it", format));
   }
   try {  // nlohmann-json reports a missing member and a wrong type by exception
@@ -63,7 +63,7 @@ Result<T> Read(std::string_view text, const std::string& file, uint64_t format,
     }
   } catch (const Json::exception&) {  // NOLINT(bugprone-empty-catch): reported below
   }
-  return FileError(ErrorCode::kMalformed, file,
+  return FileError(ErrorCode::kMalformed, Cause::kSyntax, file,
                    "differs from what this program writes: a member is missing, unknown or wrong");
 }
 

@@ -80,7 +80,8 @@ Result<Session> LoadSession(FileSystem& fs, const std::string& directory) {
     if (is_read) {
       IMASNAP_ASSIGN(const FileInfo info, fs.Stat(path));
       if (info.type != FileType::kRegular) {
-        return FileError(ErrorCode::kMismatch, path, "is not a regular file");
+        return FileError(ErrorCode::kMismatch, Cause::kNotRegularFile, path,
+                         "is not a regular file");
       }
     }
     if (name.ends_with(".tmp")) {
@@ -103,7 +104,7 @@ Result<Session> LoadSession(FileSystem& fs, const std::string& directory) {
         segment.info_error = info.error();
       } else if (info->number != *number) {
         segment.info_error =
-            FileError(ErrorCode::kMismatch, path,
+            FileError(ErrorCode::kMismatch, Cause::kMetadata, path,
                       fmt::format("describes segment {}", SegmentName(info->number)));
       } else {
         segment.info = *info;

@@ -63,10 +63,12 @@ TPM2B_PUBLIC AkTemplate(AkType type) {
 Error PrimaryError(TSS2_RC rc) {
   Error error = TpmError("TPM2_CreatePrimary", rc);
   if (IsTpmRc(rc, TPM2_RC_BAD_AUTH) || IsTpmRc(rc, TPM2_RC_AUTH_FAIL)) {
+    error.cause = Cause::kHierarchyPassword;
     error.message +=
         ": the endorsement hierarchy has a password, and AKs are only made and used without one "
         "(tpm2_changeauth -c e -p PASSWORD removes it)";
   } else if (IsTpmRc(rc, TPM2_RC_HIERARCHY)) {
+    error.cause = Cause::kHierarchyDisabled;
     error.message += ": the endorsement hierarchy is disabled (in the firmware's settings)";
   }
   return error;
@@ -95,7 +97,8 @@ Result<T> Unmarshalled(ByteView bytes, Unmarshal unmarshal, const std::string& f
   const TSS2_RC rc =
       unmarshal(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), &end, &value);
   if (rc != TSS2_RC_SUCCESS || end != bytes.size()) {
-    return FileError(ErrorCode::kMalformed, file, fmt::format("is damaged: it is no {}", type));
+    return FileError(ErrorCode::kMalformed, Cause::kSyntax, file,
+                     fmt::format("is damaged: it is no {}", type));
   }
   return value;
 }
@@ -145,6 +148,7 @@ Result<TransientObject> LoadAk(const Tpm& tpm, const Ak& ak) {
   if (rc != TSS2_RC_SUCCESS) {
     Error error = TpmError("TPM2_Load", rc);
     if (IsTpmRc(rc, TPM2_RC_INTEGRITY)) {
+      error.cause = Cause::kAkNotLoaded;
       error.message +=
           ": the AK was made by another TPM or before TPM2_Clear, or its files are damaged";
     }
@@ -156,7 +160,7 @@ Result<TransientObject> LoadAk(const Tpm& tpm, const Ak& ak) {
 Result<AkFiles> AkFilesOf(const std::string& store, const std::string& name) {
   if (name.empty() || name.size() > kMaxNameLength || name[0] == '.' ||
       !std::ranges::all_of(name, IsNameCharacter)) {
-    return MakeError(ErrorCode::kUsage,
+    return MakeError(ErrorCode::kUsage, Cause::kSyntax,
                      fmt::format("\"{}\" is no name for an AK: use at most {} letters, digits, "
                                  "\"-\", \"_\" and \".\"",
                                  name, kMaxNameLength));
@@ -194,7 +198,7 @@ Result<Ak> ReadAk(FileSystem& fs, const AkFiles& files) {
     auto text = fs.ReadFile(path, kMaxFileSize);
     if (!text.ok()) {
       if (text.error().errno_value == ENOENT) {
-        return FileError(ErrorCode::kUsage, path,
+        return FileError(ErrorCode::kUsage, Cause::kAkUnknown, path,
                          "there is no such AK; \"ima-snapshot ak create\" makes one");
       }
       return std::move(text.error());

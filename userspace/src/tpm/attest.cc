@@ -11,8 +11,8 @@
 namespace imasnap {
 namespace {
 
-Error Malformed(const char* what, std::string problem) {
-  return MakeError(ErrorCode::kMalformed, fmt::format("is no {}: {}", what, problem));
+Error Malformed(Cause cause, const char* what, const std::string& problem) {
+  return MakeError(ErrorCode::kMalformed, cause, fmt::format("is no {}: {}", what, problem));
 }
 
 constexpr const char* kQuote = "quote of a TPM (TPMS_ATTEST)";
@@ -29,27 +29,29 @@ Bytes Copied(const T* buffer, size_t size) {
 
 Result<Attestation> ParseAttestation(ByteView bytes) {
   if (bytes.size() < kAttestHead) {
-    return Malformed(kQuote, fmt::format("it has {} bytes", bytes.size()));
+    return Malformed(Cause::kTruncated, kQuote, fmt::format("it has {} bytes", bytes.size()));
   }
   const uint32_t magic = LoadU32(bytes, ByteOrder::kBig);
   if (magic != TPM2_GENERATED_VALUE) {
-    return Malformed(kQuote,
+    return Malformed(Cause::kNotAQuote, kQuote,
                      fmt::format("it begins with 0x{:08x}, not with TPM_GENERATED_VALUE", magic));
   }
   const uint64_t type = LoadUint(bytes.subspan(sizeof(UINT32), sizeof(UINT16)), ByteOrder::kBig);
   if (type != TPM2_ST_ATTEST_QUOTE) {
-    return Malformed(kQuote, fmt::format("its type is 0x{:04x}, not TPM_ST_ATTEST_QUOTE", type));
+    return Malformed(Cause::kWrongType, kQuote,
+                     fmt::format("its type is 0x{:04x}, not TPM_ST_ATTEST_QUOTE", type));
   }
   TPMS_ATTEST attest{};
   size_t end = 0;
   if (Tss2_MU_TPMS_ATTEST_Unmarshal(Raw(bytes), bytes.size(), &end, &attest) != TSS2_RC_SUCCESS) {
-    return Malformed(kQuote, "a field is cut short or out of range");
+    return Malformed(Cause::kOutOfRange, kQuote, "a field is cut short or out of range");
   }
   if (end != bytes.size()) {
-    return Malformed(kQuote, fmt::format("{} bytes are behind it", bytes.size() - end));
+    return Malformed(Cause::kTrailingBytes, kQuote,
+                     fmt::format("{} bytes are behind it", bytes.size() - end));
   }
   if (attest.clockInfo.safe > TPM2_YES) {
-    return Malformed(kQuote, "clockInfo.safe is neither yes nor no");
+    return Malformed(Cause::kSyntax, kQuote, "clockInfo.safe is neither yes nor no");
   }
   Attestation out;
   out.qualified_signer = Copied(attest.qualifiedSigner.name, attest.qualifiedSigner.size);
@@ -65,16 +67,17 @@ Result<Attestation> ParseAttestation(ByteView bytes) {
 
 Result<QuoteSignature> ParseQuoteSignature(ByteView bytes) {
   if (bytes.empty()) {  // tpm2-tss would print a message about a missing buffer
-    return Malformed(kSignature, "it is empty");
+    return Malformed(Cause::kEmpty, kSignature, "it is empty");
   }
   TPMT_SIGNATURE signature{};
   size_t end = 0;
   if (Tss2_MU_TPMT_SIGNATURE_Unmarshal(Raw(bytes), bytes.size(), &end, &signature) !=
       TSS2_RC_SUCCESS) {
-    return Malformed(kSignature, "a field is cut short or out of range");
+    return Malformed(Cause::kOutOfRange, kSignature, "a field is cut short or out of range");
   }
   if (end != bytes.size()) {
-    return Malformed(kSignature, fmt::format("{} bytes are behind it", bytes.size() - end));
+    return Malformed(Cause::kTrailingBytes, kSignature,
+                     fmt::format("{} bytes are behind it", bytes.size() - end));
   }
   QuoteSignature out;
   TPMI_ALG_HASH hash = TPM2_ALG_NULL;
@@ -97,12 +100,14 @@ Result<QuoteSignature> ParseQuoteSignature(ByteView bytes) {
       break;
     }
     default:
-      return Malformed(kSignature, fmt::format("scheme 0x{:04x} is not RSASSA, RSAPSS or ECDSA",
-                                               signature.sigAlg));
+      return Malformed(
+          Cause::kSignatureScheme, kSignature,
+          fmt::format("scheme 0x{:04x} is not RSASSA, RSAPSS or ECDSA", signature.sigAlg));
   }
   const auto known = HashFromTpmAlgId(hash);
   if (!known || *known == HashAlg::kSha1) {
-    return Malformed(kSignature, fmt::format("its hash 0x{:04x} is not SHA-256 or better", hash));
+    return Malformed(Cause::kSignatureHash, kSignature,
+                     fmt::format("its hash 0x{:04x} is not SHA-256 or better", hash));
   }
   out.hash = *known;
   return out;

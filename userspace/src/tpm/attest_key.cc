@@ -53,13 +53,13 @@ constexpr std::array<Curve, 3> kCurves = {{
     {TPM2_ECC_NIST_P521, 66, "P-521", "secp521r1"},
 }};
 
-Error Malformed(const std::string& problem) {
-  return MakeError(ErrorCode::kMalformed,
+Error Malformed(Cause cause, const std::string& problem) {
+  return MakeError(ErrorCode::kMalformed, cause,
                    fmt::format("is no public key (TPM2B_PUBLIC or PEM): {}", problem));
 }
 
-Error Unfit(const std::string& problem) {
-  return MakeError(ErrorCode::kCannotCheck,
+Error Unfit(Cause cause, const std::string& problem) {
+  return MakeError(ErrorCode::kCannotCheck, cause,
                    fmt::format("is no attestation key that can be relied on: {}", problem));
 }
 
@@ -127,14 +127,14 @@ EVP_PKEY* EccKey(const TPMT_PUBLIC& area) {
 // fixedTPM).
 Status CheckAttributes(TPMA_OBJECT attributes) {
   if ((attributes & TPMA_OBJECT_SIGN_ENCRYPT) == 0) {
-    return Unfit("it is no signing key");
+    return Unfit(Cause::kNotSigningKey, "it is no signing key");
   }
   if ((attributes & TPMA_OBJECT_RESTRICTED) == 0 || (attributes & TPMA_OBJECT_DECRYPT) != 0) {
-    return Unfit("it is not restricted to sign what the TPM made");
+    return Unfit(Cause::kNotRestricted, "it is not restricted to sign what the TPM made");
   }
   constexpr TPMA_OBJECT kFixed = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_SENSITIVEDATAORIGIN;
   if ((attributes & kFixed) != kFixed) {
-    return Unfit("it was not made in one TPM to stay there");
+    return Unfit(Cause::kNotFixed, "it was not made in one TPM to stay there");
   }
   return {};
 }
@@ -170,11 +170,11 @@ Result<AttestationKey::KeyPtr> AttestationKey::FromPem(ByteView bytes) {
   const auto no_password = [](char*, int, int, void*) { return -1; };
   KeyPtr key(bio ? PEM_read_bio_PUBKEY(bio.get(), nullptr, no_password, nullptr) : nullptr);
   if (!key) {
-    return Malformed("OpenSSL reads no PEM public key");
+    return Malformed(Cause::kSyntax, "OpenSSL reads no PEM public key");
   }
   std::array<char, 1> more{};
   if (BIO_read(bio.get(), more.data(), more.size()) > 0) {
-    return Malformed("something is behind the PEM public key");
+    return Malformed(Cause::kTrailingBytes, "something is behind the PEM public key");
   }
   return key;
 }
@@ -183,7 +183,7 @@ Status AttestationKey::ReadPublicArea(ByteView bytes) {
   constexpr size_t kSize = sizeof(UINT16);
   if (bytes.size() < kSize ||
       LoadUint(bytes.first(kSize), ByteOrder::kBig) != bytes.size() - kSize) {
-    return Malformed("its first two bytes are not its size");
+    return Malformed(Cause::kWrongLength, "its first two bytes are not its size");
   }
   const ByteView area_bytes = bytes.subspan(kSize);
   TPMT_PUBLIC area{};
@@ -191,19 +191,20 @@ Status AttestationKey::ReadPublicArea(ByteView bytes) {
   if (Tss2_MU_TPMT_PUBLIC_Unmarshal(Raw(area_bytes), area_bytes.size(), &end, &area) !=
           TSS2_RC_SUCCESS ||
       end != area_bytes.size()) {
-    return Malformed("a field is cut short, out of range or too many");
+    return Malformed(Cause::kOutOfRange, "a field is cut short, out of range or too many");
   }
   if (area.type != TPM2_ALG_RSA && area.type != TPM2_ALG_ECC) {
-    return Unfit("it is neither RSA nor ECC");
+    return Unfit(Cause::kKeyType, "it is neither RSA nor ECC");
   }
   IMASNAP_RETURN_IF_ERROR(CheckAttributes(area.objectAttributes));
   key_.reset(area.type == TPM2_ALG_RSA ? RsaKey(area) : EccKey(area));
   if (!key_) {
-    return Unfit("OpenSSL takes it for no key, or its curve is none of P-256, P-384, P-521");
+    return Unfit(Cause::kCurve,
+                 "OpenSSL takes it for no key, or its curve is none of P-256, P-384, P-521");
   }
   const auto name_alg = HashFromTpmAlgId(area.nameAlg);
   if (!name_alg) {
-    return Malformed("its nameAlg is not known");
+    return Malformed(Cause::kUnknownName, "its nameAlg is not known");
   }
   tpm_name_ = fmt::format("{:04x}{}", area.nameAlg, HashBytes(*name_alg, area_bytes).Hex());
   return {};
@@ -212,22 +213,22 @@ Status AttestationKey::ReadPublicArea(ByteView bytes) {
 Status AttestationKey::CheckStrength() const {
   if (EVP_PKEY_is_a(key_.get(), "RSA") == 1) {
     if (EVP_PKEY_get_bits(key_.get()) < kMinRsaBits) {
-      return Unfit(fmt::format("RSA with {} bits, {} are the least", EVP_PKEY_get_bits(key_.get()),
-                               kMinRsaBits));
+      return Unfit(Cause::kWeakKey, fmt::format("RSA with {} bits, {} are the least",
+                                                EVP_PKEY_get_bits(key_.get()), kMinRsaBits));
     }
   } else if (EVP_PKEY_is_a(key_.get(), "EC") == 1) {
     std::array<char, 64> group{};
     if (EVP_PKEY_get_group_name(key_.get(), group.data(), group.size(), nullptr) != 1 ||
         std::ranges::find(kCurves, std::string_view(group.data()), &Curve::openssl) ==
             kCurves.end()) {
-      return Unfit("its curve is none of P-256, P-384, P-521");
+      return Unfit(Cause::kCurve, "its curve is none of P-256, P-384, P-521");
     }
   } else {
-    return Unfit("it is neither RSA nor ECC");
+    return Unfit(Cause::kKeyType, "it is neither RSA nor ECC");
   }
   const KeyContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
   if (!context || EVP_PKEY_public_check(context.get()) != 1) {
-    return Unfit("OpenSSL finds it not to be valid");
+    return Unfit(Cause::kSyntax, "OpenSSL finds it not to be valid");
   }
   return {};
 }
@@ -273,7 +274,7 @@ Result<AttestationKey> AttestationKey::Parse(ByteView bytes) {
 Status AttestationKey::Verify(ByteView message, const QuoteSignature& signature) const {
   const bool ecdsa = signature.scheme == QuoteSignature::Scheme::kEcdsa;
   if ((EVP_PKEY_is_a(key_.get(), "EC") == 1) != ecdsa) {
-    return MakeError(ErrorCode::kMismatch,
+    return MakeError(ErrorCode::kMismatch, Cause::kSignatureScheme,
                      fmt::format("is a signature of {} key, the AK is {} key",
                                  ecdsa ? "an ECC" : "an RSA", ecdsa ? "an RSA" : "an ECC"));
   }
@@ -284,19 +285,21 @@ Status AttestationKey::Verify(ByteView message, const QuoteSignature& signature)
   const std::string hash(HashName(signature.hash));
   if (!context || EVP_DigestVerifyInit_ex(context.get(), &options, hash.c_str(), nullptr, nullptr,
                                           key_.get(), nullptr) != 1) {
-    return MakeError(ErrorCode::kCannotCheck,
+    return MakeError(ErrorCode::kCannotCheck, Cause::kSignatureHash,
                      fmt::format("OpenSSL cannot verify signatures with {}", hash));
   }
   if (signature.scheme == QuoteSignature::Scheme::kRsapss &&
       (EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING) != 1 ||
        EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_AUTO) != 1)) {
-    return MakeError(ErrorCode::kCannotCheck, "OpenSSL cannot verify RSAPSS");
+    return MakeError(ErrorCode::kCannotCheck, Cause::kSignatureScheme,
+                     "OpenSSL cannot verify RSAPSS");
   }
   const int verified =
       EVP_DigestVerify(context.get(), Raw(raw), raw.size(), Raw(message), message.size());
   ERR_clear_error();
   if (verified != 1) {
-    return MakeError(ErrorCode::kMismatch, "is not the AK's signature of the quote");
+    return MakeError(ErrorCode::kMismatch, Cause::kSignature,
+                     "is not the AK's signature of the quote");
   }
   return {};
 }

@@ -21,7 +21,7 @@ std::string_view Cut(std::string_view* text, char separator) {
 
 Error BadSelection(std::string_view text) {
   return MakeError(
-      ErrorCode::kUsage,
+      ErrorCode::kUsage, Cause::kSyntax,
       fmt::format("\"{}\" is no selection of PCRs such as sha256:10,11+sha1:10", text));
 }
 
@@ -60,7 +60,8 @@ Result<PcrSelection> ParsePcrSelection(std::string_view text) {
       selected.pcrs.insert(static_cast<uint32_t>(*pcr));
     }
     if (std::ranges::count(selection, selected.tpm_alg, &BankSelection::tpm_alg) > 1) {
-      return MakeError(ErrorCode::kUsage, fmt::format("\"{}\" names a bank twice", text));
+      return MakeError(ErrorCode::kUsage, Cause::kDuplicate,
+                       fmt::format("\"{}\" names a bank twice", text));
     }
   }
   return selection;

@@ -75,7 +75,7 @@ class Parser {
     }
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos) {
-      return Fail("is neither a bank nor a PCR");
+      return Fail(Cause::kSyntax, "is neither a bank nor a PCR");
     }
     const std::string_view key = Trim(line.substr(0, colon));
     const std::string_view value = Trim(line.substr(colon + 1));
@@ -89,52 +89,58 @@ class Parser {
     if (value.empty()) {
       bank_ = BankName(key);
       if (bank_.empty()) {
-        return Fail(fmt::format("\"{}\" is no bank", key));
+        return Fail(Cause::kUnknownName, fmt::format("\"{}\" is no bank", key));
       }
       values_[bank_];  // may stay empty: the TPM has the bank, but no PCR was read
       return {};
     }
     if (bank_.empty()) {
-      return Fail("is a PCR without a bank");
+      return Fail(Cause::kMissing, "is a PCR without a bank");
     }
     if (!value.starts_with("0x") && !value.starts_with("0X")) {
-      return Fail("is a value without 0x");
+      return Fail(Cause::kNotHexadecimal, "is a value without 0x");
     }
     return Add(bank_, key, value.substr(2));
   }
 
   Result<PcrValues> Finish() {
     if (std::ranges::all_of(values_, [](const auto& bank) { return bank.second.empty(); })) {
-      return FileError(ErrorCode::kCannotCheck, file_, "has no PCR values");
+      return FileError(ErrorCode::kCannotCheck, Cause::kEmpty, file_, "has no PCR values");
     }
     return std::move(values_);
   }
 
  private:
-  Error Fail(const std::string& message) const {
-    return FileError(ErrorCode::kCannotCheck, file_, fmt::format("line {} {}", line_, message));
+  Error Fail(Cause cause, const std::string& message) const {
+    Error error =
+        FileError(ErrorCode::kCannotCheck, cause, file_, fmt::format("line {} {}", line_, message));
+    error.line = line_;
+    return error;
   }
 
   Status Add(std::string bank, std::string_view number, std::string_view spaced) {
     const auto pcr = PcrNumber(number);
     if (!pcr) {
-      return Fail(fmt::format("has no PCR {}", number));
+      return Fail(Cause::kOutOfRange, fmt::format("has no PCR {}", number));
     }
     std::string hex(spaced);
     std::erase(hex, ' ');
     const auto bytes = FromHex(hex);
     if (!bytes || bytes->empty() || bytes->size() > kMaxDigestSize) {
-      return Fail("has a value that is not hexadecimal");
+      return Fail(Cause::kNotHexadecimal, "has a value that is not hexadecimal");
     }
     if (bank.empty()) {
       bank = BankForSize(bytes->size());
     }
     const auto known = BankFromName(bank);
     if (bank.empty() || (known && DigestSize(known->alg) != bytes->size())) {
-      return Fail(fmt::format("has a value of {} bytes", bytes->size()));
+      return Fail(Cause::kWrongLength, fmt::format("has a value of {} bytes", bytes->size()));
     }
     if (!values_[bank].emplace(*pcr, Digest::From(*bytes)).second) {
-      return Fail(fmt::format("gives {} PCR {} again", bank, *pcr));
+      Error error = Fail(Cause::kDuplicate, fmt::format("gives {} PCR {} again", bank, *pcr));
+      error.bank = bank;
+      error.pcr = *pcr;
+      return error;
     }
     return {};
   }

@@ -20,12 +20,13 @@ Status CheckSelectable(const PcrSelection& selection, const PcrSelection& alloca
   for (const BankSelection& bank : selection) {
     const auto active = std::ranges::find(allocated, bank.tpm_alg, &BankSelection::tpm_alg);
     if (active == allocated.end()) {
-      return MakeError(ErrorCode::kUsage, fmt::format("the TPM has no active bank {}: it has {}",
-                                                      bank.name(), ToText(allocated)));
+      return MakeError(
+          ErrorCode::kUsage, Cause::kPcrNotAllocated,
+          fmt::format("the TPM has no active bank {}: it has {}", bank.name(), ToText(allocated)));
     }
     for (const uint32_t pcr : bank.pcrs) {
       if (!active->pcrs.contains(pcr)) {
-        return MakeError(ErrorCode::kUsage,
+        return MakeError(ErrorCode::kUsage, Cause::kPcrNotAllocated,
                          fmt::format("the TPM's bank {} has no PCR {}", bank.name(), pcr));
       }
     }
@@ -89,8 +90,9 @@ PcrSelection SelectInAllBanks(const PcrSelection& allocated, const std::set<uint
 
 Result<Quote> MakeQuote(Tpm& tpm, const Ak& ak, ByteView nonce, const PcrSelection& selection) {
   if (nonce.empty() || nonce.size() > kMaxNonce) {
-    return MakeError(ErrorCode::kUsage, fmt::format("a nonce of {} bytes: 1 to {} are possible",
-                                                    nonce.size(), kMaxNonce));
+    return MakeError(
+        ErrorCode::kUsage, Cause::kWrongLength,
+        fmt::format("a nonce of {} bytes: 1 to {} are possible", nonce.size(), kMaxNonce));
   }
   IMASNAP_ASSIGN(const PcrSelection allocated, tpm.Allocated());
   IMASNAP_RETURN_IF_ERROR(CheckSelectable(selection, allocated));

@@ -33,7 +33,8 @@ bool IsNameOf(const BankSelection& bank, const std::string& name) {
 Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence) {
   auto ak = AttestationKey::Parse(evidence.ak.bytes);
   if (!ak.ok()) {
-    return FileError(ErrorCode::kCannotCheck, evidence.ak.file, ak.error().message);
+    return FileError(ErrorCode::kCannotCheck, ak.error().cause, evidence.ak.file,
+                     ak.error().message);
   }
   IMASNAP_ASSIGN(
       const QuoteSignature signature,
@@ -41,7 +42,7 @@ Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence) {
   const Status verified = ak->Verify(evidence.message.bytes, signature);
   if (!verified.ok()) {
     return FileError(
-        verified.error().code, evidence.signature.file,
+        verified.error().code, verified.error().cause, evidence.signature.file,
         fmt::format("{} ({}, AK {}, whose key has SHA-256 {})", verified.error().message,
                     evidence.message.file, evidence.ak.file, ak->id()));
   }
@@ -50,12 +51,16 @@ Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence) {
                  OrMismatch(ParseAttestation(evidence.message.bytes), evidence.message.file));
   const Attestation& attestation = quote.attestation;
   if (attestation.nonce != evidence.nonce) {
-    return FileError(ErrorCode::kMismatch, evidence.message.file,
-                     fmt::format("answers another challenge: its nonce is {}, {} was expected",
-                                 ToHex(attestation.nonce), ToHex(evidence.nonce)));
+    Error error =
+        FileError(ErrorCode::kMismatch, Cause::kNonce, evidence.message.file,
+                  fmt::format("answers another challenge: its nonce is {}, {} was expected",
+                              ToHex(attestation.nonce), ToHex(evidence.nonce)));
+    error.expected = ToHex(evidence.nonce);
+    error.found = ToHex(attestation.nonce);
+    return error;
   }
   if (attestation.pcr_digest.size() != DigestSize(signature.hash)) {
-    return FileError(ErrorCode::kMismatch, evidence.message.file,
+    return FileError(ErrorCode::kMismatch, Cause::kWrongLength, evidence.message.file,
                      fmt::format("has a digest of {} bytes over the PCRs, {} has {}",
                                  attestation.pcr_digest.size(), HashName(signature.hash),
                                  DigestSize(signature.hash)));
@@ -71,12 +76,15 @@ Status CheckSameBoot(const CheckedQuote& quote, uint32_t log_reset_count) {
   if (count == log_reset_count) {
     return {};
   }
-  return MakeError(
-      ErrorCode::kMismatch,
+  Error error = MakeError(
+      ErrorCode::kMismatch, Cause::kOtherBoot,
       fmt::format("quote of another boot: its resetCount is {}, the log's is {} (a key outside the "
                   "endorsement hierarchy hides the count, TPM2_Clear sets it to zero: "
                   "--ignore-reset-count)",
                   count, log_reset_count));
+  error.expected = std::to_string(log_reset_count);
+  error.found = std::to_string(count);
+  return error;
 }
 
 Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given) {
@@ -103,7 +111,7 @@ Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given) {
         });
     if (!(digest == out.digest)) {
       return MakeError(
-          ErrorCode::kMismatch,
+          ErrorCode::kMismatch, Cause::kPcrValues,
           fmt::format("the PCR values given are not those quoted: the digest over {} is {} in the "
                       "quote, the values have {}",
                       ToText(out.selection), out.digest.Hex(), digest.Hex()));

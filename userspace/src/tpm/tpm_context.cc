@@ -22,11 +22,12 @@ constexpr TSS2_RC kFormatOneError = 0xbf;
 Error NotOpened(const std::string& path, bool is_default, TSS2_RC rc) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 && errno == ENOENT && is_default) {
-    return MakeError(ErrorCode::kCannotCheck,
+    return MakeError(ErrorCode::kCannotCheck, Cause::kNoTpm,
                      fmt::format("there is no TPM 2.0: {} does not exist", path));
   }
   Error error = fd < 0 ? SystemError(path, "open", errno) : TpmError("opening", rc);
   error.code = ErrorCode::kCannotCheck;
+  error.cause = Cause::kTpmNotOpened;
   error.file = path;
   if (fd >= 0) {
     ::close(fd);
@@ -89,6 +90,7 @@ Result<std::unique_ptr<TpmContext>> TpmContext::Open(const std::string& tcti) {
     const TSS2_RC rc = Tss2_TctiLdr_Initialize(tcti.c_str(), &context->loaded_);
     if (rc != TSS2_RC_SUCCESS) {
       Error error = TpmError("opening", rc);
+      error.cause = Cause::kTpmNotOpened;
       error.file = tcti;
       return error;
     }

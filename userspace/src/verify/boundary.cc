@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "log/log_reader.h"
 #include "store/continuity.h"
@@ -25,44 +26,60 @@ Result<std::optional<FirstRecord>> ReadFirst(const LogPart& part) {
   return std::optional<FirstRecord>(**record);
 }
 
+struct Difference {
+  Cause cause;
+  std::string state;
+  std::string log;
+  std::string message;
+};
+
 // What both sides know must be the same.
-std::string Differs(const LogIdentity& state, const LogIdentity& log) {
+std::optional<Difference> FindDifference(const LogIdentity& state, const LogIdentity& log) {
   const auto differ = [](const std::string& a, const std::string& b) {
     return !a.empty() && !b.empty() && a != b;
   };
   if (differ(state.machine, log.machine)) {
-    return fmt::format("is of machine {}, the log of machine {}", Printable(state.machine),
-                       Printable(log.machine));
+    return Difference{Cause::kOtherMachine, Printable(state.machine), Printable(log.machine),
+                      fmt::format("is of machine {}, the log of machine {}",
+                                  Printable(state.machine), Printable(log.machine))};
   }
   if (state.reset_count && log.reset_count && *state.reset_count != *log.reset_count) {
-    return fmt::format("is of another boot: the TPM's reset count was {}, the log's is {}",
-                       *state.reset_count, *log.reset_count);
+    return Difference{
+        Cause::kOtherBoot, std::to_string(*state.reset_count), std::to_string(*log.reset_count),
+        fmt::format("is of another boot: the TPM's reset count was {}, the log's is {}",
+                    *state.reset_count, *log.reset_count)};
   }
   if (differ(state.boot, log.boot)) {
-    return fmt::format("is of boot {}, the log of boot {}", Printable(state.boot),
-                       Printable(log.boot));
+    return Difference{Cause::kOtherBoot, Printable(state.boot), Printable(log.boot),
+                      fmt::format("is of boot {}, the log of boot {}", Printable(state.boot),
+                                  Printable(log.boot))};
   }
   if (differ(state.created, log.created)) {
-    return fmt::format("is of a session created {}, the log's was created {}",
-                       Printable(state.created), Printable(log.created));
+    return Difference{Cause::kOtherSession, Printable(state.created), Printable(log.created),
+                      fmt::format("is of a session created {}, the log's was created {}",
+                                  Printable(state.created), Printable(log.created))};
   }
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace
 
 Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoint& from,
                               const LogIdentity& identity, const std::string& state_file) {
-  if (const std::string why = Differs(from.identity, identity); !why.empty()) {
-    return StateRefused(state_file, why);
+  if (const auto difference = FindDifference(from.identity, identity)) {
+    Error error = StateRefused(difference->cause, state_file, difference->message);
+    error.expected = difference->log;
+    error.found = difference->state;
+    return error;
   }
   const LogPart& front = parts.front();
   if (!front.missing && !front.discarded && !front.missing_before) {
     IMASNAP_ASSIGN(const std::optional<FirstRecord> first, ReadFirst(front));
     if (first && from.first_record.size != 0 && !(first->sha256 == from.first_record)) {
-      return StateRefused(state_file, fmt::format("is of another boot: {} begins with another "
-                                                  "record than the log that was verified",
-                                                  front.path));
+      return StateRefused(Cause::kOtherLog, state_file,
+                          fmt::format("is of another boot: {} begins with another "
+                                      "record than the log that was verified",
+                                      front.path));
     }
   }
   if (from.records == 0) {
@@ -74,7 +91,7 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
   const auto found = std::ranges::find_if(parts, after);
   if (found == parts.end()) {
     return StateRefused(
-        state_file,
+        Cause::kStateAhead, state_file,
         fmt::format("is ahead of the log, which ends with segment {}; the state "
                     "ends with segment {}, record {}",
                     SegmentName(parts.back().segment), SegmentName(from.segment), from.records));
@@ -83,10 +100,14 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
   if (from.attempt == 0) {
     const bool same = index > 0 && parts[index - 1].segment == from.segment &&
                       parts[index - 1].info && parts[index - 1].info->sha256 == from.segment_sha256;
-    return same ? Result<Boundary>(Boundary{index})
-                : StateRefused(state_file, fmt::format("ends with a segment {} that the log does "
-                                                       "not have",
-                                                       SegmentName(from.segment)));
+    if (same) {
+      return Boundary{index};
+    }
+    Error error = StateRefused(Cause::kStateSegment, state_file,
+                               fmt::format("ends with a segment {} that the log does not have",
+                                           SegmentName(from.segment)));
+    error.segment = from.segment;
+    return error;
   }
   if (found->missing || found->missing_before) {
     return Boundary{index, false};
@@ -98,11 +119,15 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
     const bool after_it = index > 0 && parts[index - 1].segment == from.segment;
     return Boundary{index, first.has_value() && after_it};
   }
-  return StateRefused(state_file,
-                      fmt::format("is of another boot, or ahead of the log: it ends before the "
-                                  "aggregate of attempt {}, record {}, but {} begins with {}{}",
-                                  from.attempt, from.records + 1, found->path,
-                                  first->aggregate ? "another " : "", Printable(first->event)));
+  Error error =
+      StateRefused(Cause::kStateAggregate, state_file,
+                   fmt::format("is of another boot, or ahead of the log: it ends before the "
+                               "aggregate of attempt {}, record {}, but {} begins with {}{}",
+                               from.attempt, from.records + 1, found->path,
+                               first->aggregate ? "another " : "", Printable(first->event)));
+  error.expected = fmt::format("{} of attempt {}", kAggregateEvent, from.attempt);
+  error.found = Printable(first->event);
+  return error;
 }
 
 }  // namespace imasnap

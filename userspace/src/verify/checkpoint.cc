@@ -111,10 +111,12 @@ Result<std::string> ReadOwn(FileSystem& fs, const std::string& path, uint32_t ca
   IMASNAP_ASSIGN(const std::unique_ptr<File> file, fs.OpenFile(path, OpenMode::kRead));
   IMASNAP_ASSIGN(const FileInfo info, file->Stat());
   if (info.type != FileType::kRegular) {
-    return FileError(ErrorCode::kCannotCheck, path, "is not a regular file");
+    return FileError(ErrorCode::kCannotCheck, Cause::kNotRegularFile, path,
+                     "is not a regular file");
   }
   if (info.owner != caller || (info.mode & forbidden) != 0) {
-    return FileError(ErrorCode::kCannotCheck, path,
+    return FileError(ErrorCode::kCannotCheck,
+                     info.owner != caller ? Cause::kWrongOwner : Cause::kWrongMode, path,
                      fmt::format("is owned by user {} with mode {:04o}; it must be owned by user "
                                  "{} and not be {} by others: if none of them was at it, chown or "
                                  "chmod it",
@@ -144,7 +146,7 @@ Result<std::string_view> Unseal(std::string_view text, std::string_view key,
                                 const std::string& path) {
   const size_t end = text.find('\n');
   if (end == std::string_view::npos) {
-    return StateRefused(path, "is truncated or not a state file");
+    return StateRefused(Cause::kTruncated, path, "is truncated or not a state file");
   }
   const std::string_view body = text.substr(0, end + 1);
   const std::string_view seal = text.substr(end + 1);
@@ -153,13 +155,16 @@ Result<std::string_view> Unseal(std::string_view text, std::string_view key,
     return body;
   }
   if (!key.empty() && seal.starts_with("sha256 ")) {
-    return StateRefused(path, "was written without a key");
+    return StateRefused(Cause::kStateWithoutKey, path, "was written without a key");
   }
   if (key.empty() && seal.starts_with("hmac-sha256 ")) {
-    return StateRefused(path, "was written with a key: give it with --state-key, or");
+    return StateRefused(Cause::kStateWithKey, path,
+                        "was written with a key: give it with --state-key, or");
   }
-  return StateRefused(path, key.empty() ? "is damaged: its bytes do not have the digest in it"
-                                        : "is damaged, forged, or was written with another key");
+  return key.empty() ? StateRefused(Cause::kStateDamaged, path,
+                                    "is damaged: its bytes do not have the digest in it")
+                     : StateRefused(Cause::kStateForged, path,
+                                    "is damaged, forged, or was written with another key");
 }
 
 }  // namespace
@@ -171,8 +176,8 @@ LogIdentity IdentityOf(const SessionInfo& info) {
           .reset_count = info.reset_count};
 }
 
-Error StateRefused(const std::string& path, const std::string& why) {
-  return FileError(ErrorCode::kCannotCheck, path,
+Error StateRefused(Cause cause, const std::string& path, const std::string& why) {
+  return FileError(ErrorCode::kCannotCheck, cause, path,
                    why + (why.ends_with(" or") ? " " : "; ") +
                        "remove the file and verify from the beginning (where segments were "
                        "discarded that cannot be done: restore a copy of the state)");
@@ -218,7 +223,7 @@ Result<std::string> LoadStateKey(FileSystem& fs, const std::string& path, uint32
   }
   IMASNAP_ASSIGN(std::string key, std::move(read));
   if (key.size() < kMinKey) {
-    return FileError(ErrorCode::kCannotCheck, path,
+    return FileError(ErrorCode::kCannotCheck, Cause::kWrongLength, path,
                      fmt::format("has {} bytes; a key has {} to {}", key.size(), kMinKey, kMaxKey));
   }
   return key;
@@ -227,11 +232,12 @@ Result<std::string> LoadStateKey(FileSystem& fs, const std::string& path, uint32
 Result<std::unique_ptr<File>> LockState(FileSystem& fs, const std::string& path, uint32_t caller) {
   const auto state = fs.Stat(path);
   if (state.ok() && state->type == FileType::kSymlink) {
-    return FileError(ErrorCode::kCannotCheck, path,
+    return FileError(ErrorCode::kCannotCheck, Cause::kSymbolicLink, path,
                      "is a symbolic link, whose place a state would take; name the file itself");
   }
   if (state.ok() && state->type != FileType::kRegular) {
-    return FileError(ErrorCode::kCannotCheck, path, "is not a regular file; name another");
+    return FileError(ErrorCode::kCannotCheck, Cause::kNotRegularFile, path,
+                     "is not a regular file; name another");
   }
   IMASNAP_ASSIGN(std::unique_ptr<File> lock, OpenStateLock(fs, path + ".lock"));
   if (!lock) {
@@ -239,7 +245,9 @@ Result<std::unique_ptr<File>> LockState(FileSystem& fs, const std::string& path,
   }
   IMASNAP_ASSIGN(const FileInfo info, lock->Stat());
   if (info.type != FileType::kRegular || info.owner != caller) {
-    return FileError(ErrorCode::kCannotCheck, lock->path(),
+    return FileError(ErrorCode::kCannotCheck,
+                     info.type != FileType::kRegular ? Cause::kNotRegularFile : Cause::kWrongOwner,
+                     lock->path(),
                      fmt::format("the lock of a state must be a file of user {}, who verifies; "
                                  "remove it",
                                  caller));
@@ -259,13 +267,14 @@ Result<std::optional<Checkpoint>> LoadState(FileSystem& fs, const std::string& p
     if (text.error().errno_value == ENOENT) {
       return std::optional<Checkpoint>();
     }
-    return text.error().code == ErrorCode::kMalformed ? StateRefused(path, text.error().message)
-                                                      : text.error();
+    return text.error().code == ErrorCode::kMalformed
+               ? StateRefused(text.error().cause, path, text.error().message)
+               : text.error();
   }
   IMASNAP_ASSIGN(const std::string_view body, Unseal(*text, key, path));
   auto checkpoint = ParseCheckpoint(body, path);
   if (!checkpoint.ok()) {
-    return StateRefused(path, checkpoint.error().message);
+    return StateRefused(checkpoint.error().cause, path, checkpoint.error().message);
   }
   return std::optional<Checkpoint>(std::move(*checkpoint));
 }

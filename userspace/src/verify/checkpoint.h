@@ -107,7 +107,7 @@ Status SaveState(FileSystem& fs, const std::string& path, std::string_view key,
 
 // kCannotCheck: "<file>: <why>; remove the file and verify from the beginning", and
 // what to do if that is impossible.
-Error StateRefused(const std::string& path, const std::string& why);
+Error StateRefused(Cause cause, const std::string& path, const std::string& why);
 
 }  // namespace imasnap
 

@@ -39,8 +39,8 @@ Result<size_t> CheckpointTracker::Resume(const std::vector<LogPart>& parts, Reco
     return first;
   }
   if (first == 0 || parts[first - 1].segment != from.segment) {
-    Finding finding =
-        AtPart(parts[first], fmt::format("segment {}, which was verified before, is missing",
+    Finding finding = AtPart(parts[first], Cause::kSegmentMissing,
+                             fmt::format("segment {}, which was verified before, is missing",
                                          SegmentName(from.segment)));
     finding.segment = from.segment;
     finding.expected = fmt::format("segment {}", SegmentName(from.segment));

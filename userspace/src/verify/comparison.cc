@@ -16,17 +16,22 @@ bool ComparedPcrs::HasAllPcrs(const Replay& replay) const {
 Error ComparedPcrs::MissingPcr(const Replay& replay) const {
   for (const uint32_t pcr : ima_pcrs_) {
     if (!replay.Used(pcr)) {
-      return MakeError(ErrorCode::kCannotCheck,
-                       fmt::format("the log does not extend PCR {}, which IMA measures to; "
-                                   "--ima-pcr names those that it must extend",
-                                   pcr));
+      Error error = MakeError(ErrorCode::kCannotCheck, Cause::kPcrNotExtended,
+                              fmt::format("the log does not extend PCR {}, which IMA measures to; "
+                                          "--ima-pcr names those that it must extend",
+                                          pcr));
+      error.pcr = pcr;
+      return error;
     }
   }
-  return MakeError(
-      ErrorCode::kCannotCheck,
-      fmt::format("the log extends PCR {}, and the PCRs to compare with do not have it "
-                  "in a bank that can be replayed here: they do not prove its records",
-                  std::countr_zero(replay.used() & ~pcrs_)));
+  const auto pcr = static_cast<uint32_t>(std::countr_zero(replay.used() & ~pcrs_));
+  Error error =
+      MakeError(ErrorCode::kCannotCheck, Cause::kPcrNotCompared,
+                fmt::format("the log extends PCR {}, and the PCRs to compare with do not have it "
+                            "in a bank that can be replayed here: they do not prove its records",
+                            pcr));
+  error.pcr = pcr;
+  return error;
 }
 
 std::vector<BankReport> ReportBanks(const Replay& replay, bool before) {

@@ -15,7 +15,7 @@ namespace {
 Status CheckDirectory(FileSystem& fs, const std::string& path) {
   IMASNAP_ASSIGN(const FileInfo info, fs.Stat(path));
   if (info.type != FileType::kDirectory) {
-    return FileError(ErrorCode::kMismatch, path, "is not a directory");
+    return FileError(ErrorCode::kMismatch, Cause::kNotDirectory, path, "is not a directory");
   }
   return {};
 }
@@ -37,7 +37,7 @@ Result<Session> FindSession(FileSystem& fs, const std::string& directory,
     return FileError(ErrorCode::kUsage, directory, fmt::format("has no session {}", *id));
   }
   if (ids.empty()) {
-    return FileError(ErrorCode::kCannotCheck, directory, "has no session");
+    return FileError(ErrorCode::kCannotCheck, Cause::kEmpty, directory, "has no session");
   }
   const uint64_t chosen = id.value_or(ids.back());
   IMASNAP_RETURN_IF_ERROR(CheckDirectory(fs, store.SessionDirectory(chosen)));
@@ -49,7 +49,8 @@ Result<Session> FindSession(FileSystem& fs, const std::string& directory,
 Status MeetLive(FileSystem& fs, const std::string& live, BootLog* boot_log) {
   IMASNAP_ASSIGN(const FileInfo info, fs.Stat(live));
   if (info.type != FileType::kRegular) {
-    return FileError(ErrorCode::kCannotCheck, live, "is not a regular file");
+    return FileError(ErrorCode::kCannotCheck, Cause::kNotRegularFile, live,
+                     "is not a regular file");
   }
   boot_log->live_path = live;
   bool empty = false;
@@ -65,10 +66,14 @@ Status MeetLive(FileSystem& fs, const std::string& live, BootLog* boot_log) {
   const bool described = !boot_log->segments.empty() && boot_log->segments.back().info;
   const uint64_t attempt = described ? boot_log->segments.back().info->attempt : kNoAttempt;
   if (empty && attempt != kNoAttempt) {
-    return FileError(ErrorCode::kCannotCheck, live,
-                     fmt::format("is empty: the aggregate of attempt {}, which closed segment {}, "
-                                 "must be its first record",
-                                 attempt, SegmentName(boot_log->segments.back().number)));
+    Error error =
+        FileError(ErrorCode::kCannotCheck, Cause::kAggregateMissing, live,
+                  fmt::format("is empty: the aggregate of attempt {}, which closed segment {}, "
+                              "must be its first record",
+                              attempt, SegmentName(boot_log->segments.back().number)));
+    error.segment = boot_log->segments.back().number;
+    error.expected = std::to_string(attempt);
+    return error;
   }
   return {};
 }
@@ -82,7 +87,7 @@ Result<CopiedLog> OpenCopiedLog(FileSystem& fs, const std::string& directory,
   IMASNAP_ASSIGN(boot_log.session, FindSession(fs, directory, session));
   boot_log.segments = boot_log.session->segments;
   if (boot_log.segments.empty() && !live) {
-    return FileError(ErrorCode::kCannotCheck, boot_log.session->directory,
+    return FileError(ErrorCode::kCannotCheck, Cause::kSegmentMissing, boot_log.session->directory,
                      "has no segment: it is neither a store nor the directory of a session");
   }
   CopiedLog log;

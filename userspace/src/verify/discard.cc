@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <optional>
+
 #include "snapshot/recovery.h"
 #include "store/boot_log.h"
 #include "store/log_parts.h"
@@ -29,48 +31,55 @@ Status FinishDiscarding(const Environment& env, const Session& session, GcResult
 }
 
 // Why a verified segment is kept; empty if it may be discarded.
-std::string WhyKept(const Segment& segment, const Checkpoint& state) {
+std::optional<Note> WhyKept(const Segment& segment, const Checkpoint& checkpoint) {
+  const auto note = [&segment](NoteKind kind, const std::string& why) {
+    return Note{
+        kind, segment.number,
+        fmt::format("segment {} and what follows stay: {}", SegmentName(segment.number), why)};
+  };
   if (!segment.has_data) {
-    return "its bytes are missing; verify tells more";
+    return note(NoteKind::kKeptMissing, "its bytes are missing; verify tells more");
   }
   if (!segment.info) {
-    return "it has no metadata that could say that it was discarded";
+    return note(NoteKind::kKeptWithoutMetadata,
+                "it has no metadata that could say that it was discarded");
   }
   if (segment.info->state != SegmentState::kPurged) {
-    return "its purge was not noted yet; the next snapshot does it";
+    return note(NoteKind::kKeptNotPurged, "its purge was not noted yet; the next snapshot does it");
   }
-  if (segment.info->last_record > state.records) {
-    return fmt::format("its metadata says that it ends with record {}, the state with {}",
-                       segment.info->last_record, state.records);
+  if (segment.info->last_record > checkpoint.records) {
+    return note(NoteKind::kKeptBeyondState,
+                fmt::format("its metadata says that it ends with record {}, the state with {}",
+                            segment.info->last_record, checkpoint.records));
   }
-  return {};
+  return std::nullopt;
 }
 
-Status DiscardVerified(const Environment& env, const Checkpoint& state,
+Status DiscardVerified(const Environment& env, const Checkpoint& checkpoint,
                        const std::string& state_file, GcResult* done) {
   IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLogLocked(env));
   if (!boot_log.session || !boot_log.session->info) {
-    return StateRefused(state_file, "is of another boot: the store has no segment of this one");
+    return StateRefused(Cause::kOtherBoot, state_file,
+                        "is of another boot: the store has no segment of this one");
   }
   const std::vector<LogPart> parts = PartsOf(env, boot_log);
   IMASNAP_ASSIGN(const Boundary boundary,
-                 FindBoundary(parts, state, IdentityOf(*boot_log.session->info), state_file));
+                 FindBoundary(parts, checkpoint, IdentityOf(*boot_log.session->info), state_file));
   if (!boundary.reached) {
-    return FileError(ErrorCode::kMismatch, parts[boundary.part].path,
+    return FileError(ErrorCode::kMismatch, Cause::kStateSegment, parts[boundary.part].path,
                      "does not begin with the aggregate at which the state ends; verify the log");
   }
   const uint64_t last = boot_log.session->segments.back().number;
   for (const Segment& segment : boot_log.segments) {
-    if (segment.number > state.segment || segment.number == last) {
+    if (segment.number > checkpoint.segment || segment.number == last) {
       break;
     }
     if (segment.info && segment.info->state == SegmentState::kDiscarded) {
       continue;
     }
     // Segments are always discarded from the beginning of the log on.
-    if (const std::string why = WhyKept(segment, state); !why.empty()) {
-      done->notes.push_back(
-          fmt::format("segment {} and what follows stay: {}", SegmentName(segment.number), why));
+    if (const std::optional<Note> why = WhyKept(segment, checkpoint)) {
+      done->notes.push_back(*why);
       break;
     }
     Segment going = segment;
@@ -83,10 +92,10 @@ Status DiscardVerified(const Environment& env, const Checkpoint& state,
 
 }  // namespace
 
-Status CollectGarbage(const Environment& env, const std::optional<Checkpoint>& state,
+Status CollectGarbage(const Environment& env, const std::optional<Checkpoint>& checkpoint,
                       const std::string& state_file, GcResult* done) {
-  if (state && env.config.discard != Discard::kVerified) {
-    return MakeError(ErrorCode::kFailed,
+  if (checkpoint && env.config.discard != Discard::kVerified) {
+    return MakeError(ErrorCode::kFailed, Cause::kDiscardForbidden,
                      "the configuration says discard = \"never\": segments stay, verified or not; "
                      "set discard = \"verified\" to let them go (ima-snapshot.conf(5))");
   }
@@ -96,8 +105,8 @@ Status CollectGarbage(const Environment& env, const std::optional<Checkpoint>& s
   if (session) {
     IMASNAP_RETURN_IF_ERROR(FinishDiscarding(env, *session, done));
   }
-  if (state) {
-    IMASNAP_RETURN_IF_ERROR(DiscardVerified(env, *state, state_file, done));
+  if (checkpoint) {
+    IMASNAP_RETURN_IF_ERROR(DiscardVerified(env, *checkpoint, state_file, done));
   }
   return failed.empty() ? Status() : Status(failed.front());
 }

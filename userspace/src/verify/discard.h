@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "snapshot/note.h"
 #include "store/environment.h"
 #include "store/metadata.h"
 #include "verify/checkpoint.h"
@@ -19,17 +20,17 @@ namespace imasnap {
 
 struct GcResult {
   std::vector<SegmentInfo> discarded;  // by this call
-  std::vector<std::string> notes;      // one sentence each
+  Notes notes;
 };
 
-// Takes the exclusive lock. With `state` (read from `state_file`) it removes the bytes
+// Takes the exclusive lock. With `checkpoint` (read from `state_file`) it removes the bytes
 // of the segments up to its boundary, except the last segment of the session. It first
 // notes this durably in the metadata and then removes the file; if the process dies in
 // between, the next call finishes. `done` is set on errors, too.
 //
-// Errors: kLocked; kFailed if `state` is given and the configuration does not allow it;
-// kCannotCheck if the state is of another log.
-Status CollectGarbage(const Environment& env, const std::optional<Checkpoint>& state,
+// Errors: kLocked; kFailed if `checkpoint` is given and the configuration does not allow it;
+// kCannotCheck if it is of another log.
+Status CollectGarbage(const Environment& env, const std::optional<Checkpoint>& checkpoint,
                       const std::string& state_file, GcResult* done);
 
 }  // namespace imasnap

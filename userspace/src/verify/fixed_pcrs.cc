@@ -59,7 +59,7 @@ Status FixedPcrs::Finish(RecordChain* chain, const ReadNext& read_next) {
   const Replay& replay = chain->replay();
   if (std::ranges::none_of(target_.banks(),
                            [&](const auto& bank) { return Extends(replay, bank.second); })) {
-    return MakeError(ErrorCode::kCannotCheck,
+    return MakeError(ErrorCode::kCannotCheck, Cause::kNothingCompared,
                      "none of the given PCRs is one that the log extends, in a bank that can "
                      "be replayed here");
   }
@@ -74,6 +74,7 @@ Finding FixedPcrs::NoMatch(const RecordChain& chain) const {
   const auto matched = [this](size_t bank) { return bank_matches_.contains(bank); };
   if (auto finding = target_.Mismatch(chain, matched)) {
     if (const uint64_t before = chain.report().records_before; before > 0) {
+      finding->state_end = before;
       finding->message += fmt::format(
           "; PCRs older than record {}, where the state ends, cannot match without "
           "verifying from the beginning",
@@ -81,7 +82,7 @@ Finding FixedPcrs::NoMatch(const RecordChain& chain) const {
     }
     return std::move(*finding);
   }
-  Finding finding = chain.AtEnd("the banks match at different records");
+  Finding finding = chain.AtEnd(Cause::kBanksDisagree, "the banks match at different records");
   finding.expected = "all banks at one record";
   for (const auto& [bank, record] : bank_matches_) {
     finding.found += fmt::format("{}{} at record {}", finding.found.empty() ? "" : ", ",

@@ -23,9 +23,13 @@ Result<PcrTarget> PcrTarget::From(const PcrValues& values, const std::vector<uin
     }
     const auto [bank, is_new] = target.banks_.emplace(*index, Bank{.pcrs = pcrs});
     if (!is_new) {
-      return MakeError(ErrorCode::kCannotCheck,
-                       fmt::format("the PCRs of bank {} are given again, as {}",
-                                   HashName(chain->replay().bank(*index).alg), name));
+      const std::string given(HashName(chain->replay().bank(*index).alg));
+      Error error =
+          MakeError(ErrorCode::kCannotCheck, Cause::kDuplicate,
+                    fmt::format("the PCRs of bank {} are given again, as {}", given, name));
+      error.bank = given;
+      error.found = name;
+      return error;
     }
     for (const auto& [pcr, value] : pcrs) {
       bank->second.mask |= uint64_t{1} << pcr;
@@ -68,7 +72,7 @@ std::optional<Finding> PcrTarget::Mismatch(const RecordChain& chain,
     }
     for (const auto& [pcr, value] : given.pcrs) {
       if (replay.Used(pcr) && !(replay.Value(bank, pcr) == value)) {
-        Finding finding = chain.AtEnd("");
+        Finding finding = chain.AtEnd(Cause::kPcrMismatch, "");
         finding.bank = HashName(replay.bank(bank).alg);
         finding.pcr = pcr;
         finding.expected = value.Hex();

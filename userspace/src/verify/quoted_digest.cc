@@ -35,10 +35,14 @@ Status QuotedDigest::Begin(RecordChain* chain, const std::vector<uint32_t>& ima_
         compared_.Add(pcr);
       }
       if (!BankFromName(name) && Given(i, pcr) == nullptr) {
-        return MakeError(ErrorCode::kCannotCheck,
-                         fmt::format("the quote selects {} PCR {}, and bank {} cannot be replayed "
-                                     "here: give the values with --pcrs",
-                                     name, pcr, name));
+        Error error =
+            MakeError(ErrorCode::kCannotCheck, Cause::kBankNotReplayed,
+                      fmt::format("the quote selects {} PCR {}, and bank {} cannot be replayed "
+                                  "here: give the values with --pcrs",
+                                  name, pcr, name));
+        error.bank = name;
+        error.pcr = pcr;
+        return error;
       }
     }
   }
@@ -133,15 +137,19 @@ Status QuotedDigest::Finish(RecordChain* chain, const ReadNext& read_next) {
       const bool extends = Extends(replay, i, pcr);
       any = any || extends;
       if (!extends && Given(i, pcr) == nullptr) {
-        return MakeError(ErrorCode::kCannotCheck,
-                         fmt::format("the quote selects {}, and the log does not extend {} PCR {}: "
-                                     "give its value with --pcrs",
-                                     ToText(quoted_.selection), quoted_.selection[i].name(), pcr));
+        Error error =
+            MakeError(ErrorCode::kCannotCheck, Cause::kPcrValueNeeded,
+                      fmt::format("the quote selects {}, and the log does not extend {} PCR {}: "
+                                  "give its value with --pcrs",
+                                  ToText(quoted_.selection), quoted_.selection[i].name(), pcr));
+        error.bank = quoted_.selection[i].name();
+        error.pcr = pcr;
+        return error;
       }
     }
   }
   if (!any) {
-    return MakeError(ErrorCode::kCannotCheck,
+    return MakeError(ErrorCode::kCannotCheck, Cause::kNothingCompared,
                      fmt::format("the quote selects {}: no PCR that the log extends, in a bank "
                                  "that can be replayed here",
                                  ToText(quoted_.selection)));
@@ -157,9 +165,10 @@ Status QuotedDigest::Finish(RecordChain* chain, const ReadNext& read_next) {
 // the bank as a kernel without its hash does.
 Finding QuotedDigest::NoMatch(const RecordChain& chain) const {
   const Replay& replay = chain.replay();
-  Finding finding = chain.AtEnd("");
+  Finding finding = chain.AtEnd(Cause::kPcrDigest, "");
   std::string what = fmt::format("the digest over {}", ToText(quoted_.selection));
   if (const auto difference = FirstDifference(replay)) {
+    finding.cause = Cause::kPcrMismatch;
     const auto& [bank, pcr] = *difference;
     finding.bank = quoted_.selection[bank].name();
     finding.pcr = pcr;
@@ -175,6 +184,7 @@ Finding QuotedDigest::NoMatch(const RecordChain& chain) const {
       "another one: the quote has {}, the log's end gives {}",
       replay.records(), what, finding.expected, finding.found);
   if (const uint64_t before = chain.report().records_before; before > 0) {
+    finding.state_end = before;
     finding.message += fmt::format(
         "; or it is older than record {}, where the state ends, and cannot match without verifying "
         "from the beginning",

@@ -14,24 +14,25 @@ constexpr size_t kMaxUncheckedBanks = 16;  // TPM2_NUM_PCR_BANKS
 
 }  // namespace
 
-Finding AtPart(const LogPart& part, std::string message) {
+Finding AtPart(const LogPart& part, Cause cause, std::string message) {
   Finding finding;
+  finding.cause = cause;
   finding.file = part.path;
   finding.segment = part.segment;
   finding.message = std::move(message);
   return finding;
 }
 
-Finding RecordChain::AtRecord(const Record& record, std::string message) const {
-  Finding finding = AtPart(part(), std::move(message));
+Finding RecordChain::AtRecord(const Record& record, Cause cause, std::string message) const {
+  Finding finding = AtPart(part(), cause, std::move(message));
   finding.record = report_.records + 1;
   finding.record_in_file = record.number;
   finding.offset = record.offset;
   return finding;
 }
 
-Finding RecordChain::AtEnd(std::string message) const {
-  Finding finding = AtPart(parts_.back(), std::move(message));
+Finding RecordChain::AtEnd(Cause cause, std::string message) const {
+  Finding finding = AtPart(parts_.back(), cause, std::move(message));
   finding.record = report_.records;
   return finding;
 }
@@ -43,7 +44,7 @@ void RecordChain::AddFinding(Finding finding) {
 }
 
 void RecordChain::AddMalformed(const Error& error) {
-  Finding finding = AtPart(part(), error.message);
+  Finding finding = AtPart(part(), error.cause, error.message);
   finding.record = report_.records + 1;
   finding.record_in_file = error.record;
   finding.offset = error.offset;
@@ -53,7 +54,8 @@ void RecordChain::AddMalformed(const Error& error) {
 bool RecordChain::CheckPresent() {
   if (part().missing_before) {
     Finding finding =
-        AtPart(part(), fmt::format("segment {} is missing", SegmentName(*part().missing_before)));
+        AtPart(part(), Cause::kSegmentMissing,
+               fmt::format("segment {} is missing", SegmentName(*part().missing_before)));
     finding.segment = *part().missing_before;
     finding.expected = fmt::format("segment {}", SegmentName(finding.segment));
     finding.found = part().segment == 0 ? std::string("the kernel's list")
@@ -62,7 +64,8 @@ bool RecordChain::CheckPresent() {
     return false;
   }
   if (part().missing && !part().discarded) {
-    Finding finding = AtPart(part(), "the segment is missing, only its metadata is there");
+    Finding finding = AtPart(part(), Cause::kSegmentMissing,
+                             "the segment is missing, only its metadata is there");
     finding.expected = fmt::format("segment {}", SegmentName(part().segment));
     finding.found = "its metadata alone";
     AddFinding(std::move(finding));
@@ -184,20 +187,21 @@ bool RecordChain::MustBeginWithAggregate() const {
 Status RecordChain::CheckRecord(const Record& record) {
   const bool first_of_part = record.number == 1 && MustBeginWithAggregate();
   if (IsRenamedAggregate(record)) {
-    Finding finding =
-        AtRecord(record, fmt::format("is a {} under the name of template {}, which would "
-                                     "hide what it says: the kernel has it in ima-buf",
-                                     kAggregateEvent, Printable(record.template_name)));
+    Finding finding = AtRecord(record, Cause::kAggregateTemplate,
+                               fmt::format("is a {} under the name of template {}, which would "
+                                           "hide what it says: the kernel has it in ima-buf",
+                                           kAggregateEvent, Printable(record.template_name)));
     finding.expected = "ima-buf";
     finding.found = Printable(record.template_name);
     AddFinding(std::move(finding));
   } else if (IsAggregate(record)) {
     return CheckAggregate(record, first_of_part);
   } else if (first_of_part) {
-    Finding finding = AtRecord(
-        record, fmt::format("begins with {}, not with the aggregate that closed the segment "
-                            "before it: a segment is missing or this one is not its successor",
-                            Printable(record.event_name())));
+    Finding finding =
+        AtRecord(record, Cause::kAggregateMissing,
+                 fmt::format("begins with {}, not with the aggregate that closed the segment "
+                             "before it: a segment is missing or this one is not its successor",
+                             Printable(record.event_name())));
     finding.expected =
         fmt::format("{} of attempt {}", kAggregateEvent, last_attempt_.value_or(0) + 1);
     finding.found = Printable(record.event_name());
@@ -210,16 +214,17 @@ Status RecordChain::CheckRecord(const Record& record) {
 
 Status RecordChain::CheckAggregate(const Record& record, bool first_of_part) {
   if (record.IsViolation()) {
-    AddFinding(AtRecord(
-        record, fmt::format("is a {} with the digest of a violation, as the kernel has none",
-                            kAggregateEvent)));
+    AddFinding(
+        AtRecord(record, Cause::kAggregateViolation,
+                 fmt::format("is a {} with the digest of a violation, as the kernel has none",
+                             kAggregateEvent)));
     return {};
   }
   auto aggregate = AggregateFromRecord(record);
   if (!aggregate.ok()) {
     if (aggregate.error().code == ErrorCode::kMalformed ||
         aggregate.error().code == ErrorCode::kMismatch) {
-      Finding finding = AtRecord(record, aggregate.error().message);
+      Finding finding = AtRecord(record, aggregate.error().cause, aggregate.error().message);
       finding.expected = aggregate.error().expected;
       finding.found = aggregate.error().found;
       AddFinding(std::move(finding));
@@ -229,10 +234,10 @@ Status RecordChain::CheckAggregate(const Record& record, bool first_of_part) {
   }
   ++report_.aggregates;
   if (record.number == 1 && index_ == 0) {
-    Finding finding =
-        AtRecord(record, fmt::format("the log begins with the aggregate of attempt {}: the "
-                                     "{} records before it are missing",
-                                     aggregate->attempt, aggregate->record_count));
+    Finding finding = AtRecord(record, Cause::kBeginningMissing,
+                               fmt::format("the log begins with the aggregate of attempt {}: the "
+                                           "{} records before it are missing",
+                                           aggregate->attempt, aggregate->record_count));
     finding.expected = "the first record of the boot";
     finding.found = fmt::format("record {}", aggregate->record_count + 1);
     AddFinding(std::move(finding));
@@ -252,7 +257,7 @@ void RecordChain::CheckContinuity(const Record& record, const Aggregate& aggrega
   const uint64_t attempt = last_attempt_.value_or(0) + 1;
   if (aggregate.attempt != attempt) {
     Finding finding = AtRecord(
-        record,
+        record, Cause::kAttempt,
         fmt::format("{}attempt {} where attempt {} should be{}",
                     first_of_part ? "begins with the aggregate of " : "aggregate of ",
                     aggregate.attempt, attempt,
@@ -267,11 +272,11 @@ void RecordChain::CheckContinuity(const Record& record, const Aggregate& aggrega
     Finding finding =
         first_of_part
             ? AtPart(
-                  parts_[index_ - 1],
+                  parts_[index_ - 1], Cause::kRecordCount,
                   fmt::format("the log up to its end has {} records, the aggregate of attempt {} "
                               "counted {}",
                               report_.records, aggregate.attempt, aggregate.record_count))
-            : AtRecord(record,
+            : AtRecord(record, Cause::kRecordCount,
                        fmt::format("aggregate of attempt {} counted {} records before it, there "
                                    "are {}",
                                    aggregate.attempt, aggregate.record_count, report_.records));
@@ -283,11 +288,11 @@ void RecordChain::CheckContinuity(const Record& record, const Aggregate& aggrega
   if (!(aggregate.segment_hash == hashed)) {
     Finding finding =
         first_of_part
-            ? AtPart(parts_[index_ - 1],
+            ? AtPart(parts_[index_ - 1], Cause::kSegmentHash,
                      fmt::format("its bytes do not have the Segment_Hash of the "
                                  "aggregate of attempt {} that closed it",
                                  aggregate.attempt))
-            : AtRecord(record,
+            : AtRecord(record, Cause::kSegmentHash,
                        fmt::format("the Segment_Hash of attempt {} is not that of the bytes "
                                    "before it",
                                    aggregate.attempt));
@@ -310,9 +315,10 @@ void RecordChain::CheckPcr(const Record& record, const Aggregate& aggregate,
   }
   const bool of_state = resumed_at_ == index_ && record.number == 1;
   Finding finding = AtRecord(
-      record, fmt::format("{} another value of {} PCR {} than the aggregate of attempt {} recorded",
-                          of_state ? "the state has" : "the records before it replay to",
-                          listed.name, pcr, aggregate.attempt));
+      record, of_state ? Cause::kStatePcr : Cause::kAggregatePcr,
+      fmt::format("{} another value of {} PCR {} than the aggregate of attempt {} recorded",
+                  of_state ? "the state has" : "the records before it replay to", listed.name, pcr,
+                  aggregate.attempt));
   finding.bank = listed.name;
   finding.pcr = pcr;
   finding.expected = recorded.Hex();
@@ -325,7 +331,7 @@ void RecordChain::CheckPcrs(const Record& record, const Aggregate& aggregate) {
     const std::optional<size_t> bank = FindBank(listed.name);
     if (!bank) {
       if (report_.unchecked_banks.size() > kMaxUncheckedBanks) {
-        AddFinding(AtRecord(record,
+        AddFinding(AtRecord(record, Cause::kTooMany,
                             fmt::format("the log's aggregates name more than {} banks that are not "
                                         "known here; a TPM has not so many",
                                         kMaxUncheckedBanks)));
@@ -350,7 +356,7 @@ Status RecordChain::Add(const Record& record) {
     if (added.error().code != ErrorCode::kMismatch) {
       return added;
     }
-    Finding finding = AtRecord(record, added.error().message);
+    Finding finding = AtRecord(record, added.error().cause, added.error().message);
     finding.bank = "sha1";
     finding.expected = added.error().expected;
     finding.found = added.error().found;
@@ -364,28 +370,31 @@ Status RecordChain::Add(const Record& record) {
 
 void RecordChain::CheckInfo(const Digest& sha256) {
   if (part().info_problem) {
-    AddFinding(AtPart(part(), "its metadata is broken: " + part().info_problem->ToString()));
+    AddFinding(AtPart(part(), Cause::kMetadata,
+                      "its metadata is broken: " + part().info_problem->ToString()));
   }
   if (!part().info) {
     return;
   }
   const SegmentInfo& info = *part().info;
-  const auto check = [&](const char* what, const std::string& stored, const std::string& found) {
+  const auto check = [&](Cause cause, const char* what, const std::string& stored,
+                         const std::string& found) {
     if (stored != found) {
-      Finding finding =
-          AtPart(part(), fmt::format("its {} are not those that were stored: {} stored, "
-                                     "{} found",
-                                     what, stored, found));
+      Finding finding = AtPart(part(), cause,
+                               fmt::format("its {} are not those that were stored: {} stored, "
+                                           "{} found",
+                                           what, stored, found));
       finding.expected = stored;
       finding.found = found;
       AddFinding(std::move(finding));
     }
   };
   const auto number = [](uint64_t n) { return std::to_string(n); };
-  check("bytes", number(info.bytes), number(reader_->bytes()));
-  check("SHA-256 and with it its bytes", info.sha256.Hex(), sha256.Hex());
-  check("records", number(info.records), number(reader_->records()));
-  check("record numbers", fmt::format("{} to {}", info.first_record, info.last_record),
+  check(Cause::kMetadataBytes, "bytes", number(info.bytes), number(reader_->bytes()));
+  check(Cause::kMetadataSha256, "SHA-256 and with it its bytes", info.sha256.Hex(), sha256.Hex());
+  check(Cause::kMetadataRecords, "records", number(info.records), number(reader_->records()));
+  check(Cause::kMetadataNumbers, "record numbers",
+        fmt::format("{} to {}", info.first_record, info.last_record),
         fmt::format("{} to {}", first_record_, report_.records));
 }
 

@@ -60,7 +60,7 @@ class RecordChain {
   void AddMalformed(const Error& error);
   bool has_finding() const { return report_.finding.has_value(); }
   // A finding at the whole log's last record.
-  Finding AtEnd(std::string message) const;
+  Finding AtEnd(Cause cause, std::string message) const;
 
   const Replay& replay() const { return replay_; }
   // Without what comes from a comparison or a checkpoint.
@@ -68,7 +68,7 @@ class RecordChain {
 
  private:
   const LogPart& part() const { return parts_[index_]; }
-  Finding AtRecord(const Record& record, std::string message) const;
+  Finding AtRecord(const Record& record, Cause cause, std::string message) const;
   bool CheckPresent();
   bool MustBeginWithAggregate() const;
   Status CheckRecord(const Record& record);
@@ -97,7 +97,7 @@ class RecordChain {
 };
 
 // A finding about the whole part.
-Finding AtPart(const LogPart& part, std::string message);
+Finding AtPart(const LogPart& part, Cause cause, std::string message);
 
 }  // namespace imasnap
 

@@ -18,12 +18,12 @@ Status CheckNotReplayed(const Checkpoint& state, const QuoteToCheck& quote) {
     return {};  // the clocks of two boots cannot be compared
   }
   if (said.reset_count > seen.reset_count) {
-    return StateRefused(quote.state_file,
+    return StateRefused(Cause::kStateOld, quote.state_file,
                         fmt::format("is of an earlier boot: the last quote of this key that was "
                                     "verified has reset count {}, {} has {}",
                                     seen.reset_count, quote.file, said.reset_count));
   }
-  Error error = FileError(ErrorCode::kMismatch, quote.file, "");
+  Error error = FileError(ErrorCode::kMismatch, Cause::kQuoteReplayed, quote.file, "");
   if (said.reset_count < seen.reset_count) {
     error.expected = std::to_string(seen.reset_count);
     error.found = std::to_string(said.reset_count);

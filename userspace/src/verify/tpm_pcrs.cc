@@ -67,7 +67,8 @@ Status TpmPcrs::Finish(RecordChain* chain, const ReadNext& read_next) {
     IMASNAP_ASSIGN(const PcrValues values, tpm_->Read(used));
     IMASNAP_ASSIGN(target, PcrTarget::From(values, ima_pcrs_, chain));
     if (target.banks().empty()) {
-      return MakeError(ErrorCode::kCannotCheck, "the TPM has no bank that can be replayed here");
+      return MakeError(ErrorCode::kCannotCheck, Cause::kNothingCompared,
+                       "the TPM has no bank that can be replayed here");
     }
     bool more = true;
     while (more) {
@@ -84,8 +85,9 @@ Status TpmPcrs::Finish(RecordChain* chain, const ReadNext& read_next) {
   if (!target.compared().HasAllPcrs(replay)) {
     return target.compared().MissingPcr(replay);
   }
-  chain->AddFinding(target.Mismatch(*chain, [](size_t) { return false; })
-                        .value_or(chain->AtEnd("does not replay to the PCRs of the TPM")));
+  chain->AddFinding(
+      target.Mismatch(*chain, [](size_t) { return false; })
+          .value_or(chain->AtEnd(Cause::kPcrMismatch, "does not replay to the PCRs of the TPM")));
   return {};
 }
 

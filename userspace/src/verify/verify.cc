@@ -50,8 +50,11 @@ Result<VerifyReport> VerifyRest(const std::vector<LogPart>& parts, Comparison* c
   VerifyPass pass(parts, comparison, Replay(banks), options);
   IMASNAP_ASSIGN(VerifyReport report, pass.Run());
   if (!pass.missing_banks().empty()) {
-    return StateRefused(options.state_file, fmt::format("has no PCRs of bank {}",
-                                                        HashName(pass.missing_banks()[0].alg)));
+    const std::string bank(HashName(pass.missing_banks()[0].alg));
+    Error error = StateRefused(Cause::kStateBank, options.state_file,
+                               fmt::format("has no PCRs of bank {}", bank));
+    error.bank = bank;
+    return error;
   }
   return report;
 }
@@ -59,9 +62,16 @@ Result<VerifyReport> VerifyRest(const std::vector<LogPart>& parts, Comparison* c
 }  // namespace
 
 Error Finding::ToError() const {
-  Error error = FileError(ErrorCode::kMismatch, file, message);
+  Error error = FileError(ErrorCode::kMismatch, cause, file, message);
   error.record = record_in_file;
   error.offset = offset;
+  if (segment != 0) {
+    error.segment = segment;
+  }
+  error.bank = bank;
+  error.pcr = pcr;
+  error.expected = expected;
+  error.found = found;
   return error;
 }
 

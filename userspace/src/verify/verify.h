@@ -24,6 +24,7 @@ class Comparison;
 
 // The first thing that disagrees.
 struct Finding {
+  Cause cause = Cause::kOther;
   std::string file;
   uint64_t segment = 0;                    // 0: the kernel's list
   std::optional<uint64_t> record;          // since cold boot, from 1
@@ -33,6 +34,8 @@ struct Finding {
   std::optional<uint32_t> pcr;
   std::string expected;
   std::string found;
+  // PCRs of before this record cannot match: the verification began there, with a state.
+  std::optional<uint64_t> state_end;
   std::string message;
 
   Error ToError() const;

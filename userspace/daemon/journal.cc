@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "daemon/log.h"
+#include "daemon/journal.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -12,11 +12,11 @@
 
 namespace imasnap::daemon {
 
-void JournalLog::Write(int priority, const std::string& message,
-                       const std::vector<LogField>& fields) {
+void SystemdJournal::Write(int priority, const std::string& message,
+                           const std::vector<JournalField>& fields) {
   std::vector<std::string> texts = {"MESSAGE=" + message, fmt::format("PRIORITY={}", priority),
                                     "SYSLOG_IDENTIFIER=ima-snapshotd"};
-  for (const LogField& field : fields) {
+  for (const JournalField& field : fields) {
     texts.push_back(field.name + "=" + field.value);
   }
   std::vector<struct iovec> parts;
@@ -28,8 +28,8 @@ void JournalLog::Write(int priority, const std::string& message,
   static_cast<void>(sd_journal_sendv(parts.data(), static_cast<int>(parts.size())));
 }
 
-void StreamLog::Write(int priority, const std::string& message,
-                      const std::vector<LogField>& /*fields*/) {
+void StreamJournal::Write(int priority, const std::string& message,
+                          const std::vector<JournalField>& /*fields*/) {
   if (priority < LOG_DEBUG || verbose_) {
     const std::lock_guard guard(mutex_);
     out_ << "ima-snapshotd: " << message << "\n" << std::flush;
@@ -42,11 +42,11 @@ bool IsJournal(int fd, const char* journal_stream) {
          journal_stream == fmt::format("{}:{}", st.st_dev, st.st_ino);
 }
 
-std::unique_ptr<Log> OpenLog(std::ostream& err, bool verbose) {
+std::unique_ptr<Journal> OpenJournal(std::ostream& err, bool verbose) {
   if (IsJournal(STDERR_FILENO, std::getenv("JOURNAL_STREAM"))) {
-    return std::make_unique<JournalLog>();
+    return std::make_unique<SystemdJournal>();
   }
-  return std::make_unique<StreamLog>(err, verbose);
+  return std::make_unique<StreamJournal>(err, verbose);
 }
 
 }  // namespace imasnap::daemon

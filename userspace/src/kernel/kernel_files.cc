@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "kernel/kernel_log.h"
+#include "kernel/kernel_files.h"
 
 #include <fmt/format.h>
 
@@ -28,10 +28,10 @@ const char* BackendName(Backend backend) {
 
 void SleepFor(std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }
 
-KernelLog::KernelLog(FileSystem& fs, const std::string& securityfs, Pause pause)
+KernelFiles::KernelFiles(FileSystem& fs, const std::string& securityfs, Pause pause)
     : fs_(fs), directory_(securityfs + "/ima"), pause_(std::move(pause)) {}
 
-Result<BackendChoice> KernelLog::ChooseBackend() const {
+Result<BackendChoice> KernelFiles::ChooseBackend() const {
   IMASNAP_ASSIGN(const bool ima, fs_.Exists(directory_));
   if (!ima) {
     return BackendChoice{Backend::kNone,
@@ -56,7 +56,7 @@ Result<BackendChoice> KernelLog::ChooseBackend() const {
                                    snapshot_path())};
 }
 
-Result<std::optional<uint64_t>> KernelLog::Counter(const std::string& name) const {
+Result<std::optional<uint64_t>> KernelFiles::Counter(const std::string& name) const {
   const std::string path = directory_ + "/" + name;
   auto text = fs_.ReadFile(path, 64);
   if (!text.ok()) {
@@ -70,21 +70,23 @@ Result<std::optional<uint64_t>> KernelLog::Counter(const std::string& name) cons
   }
   const auto value = ParseDecimal(*text);
   if (!value) {
-    return FileError(ErrorCode::kMalformed, path, "does not hold a number");
+    return FileError(ErrorCode::kMalformed, Cause::kNotDecimal, path, "does not hold a number");
   }
   return value;
 }
 
-Result<std::unique_ptr<File>> KernelLog::OpenPatiently(const std::string& path,
-                                                       OpenMode mode) const {
+Result<std::unique_ptr<File>> KernelFiles::OpenPatiently(const std::string& path,
+                                                         OpenMode mode) const {
   for (int tries = 1;; ++tries) {
     auto file = fs_.OpenFile(path, mode);
     if (file.ok() || file.error().errno_value != EBUSY) {
       return file;
     }
     if (tries == kTries) {
+      const bool reading = mode == OpenMode::kRead;
+      file.error().cause = reading ? Cause::kReadersExcluded : Cause::kBusy;
       file.error().message +=
-          mode == OpenMode::kRead
+          reading
               ? ": another program has opened a measurement list for writing, to stage or delete "
                 "records, and so keeps readers out"
               : ": another program has a measurement list open, and the kernel stages and deletes "
@@ -96,11 +98,11 @@ Result<std::unique_ptr<File>> KernelLog::OpenPatiently(const std::string& path,
   }
 }
 
-Result<std::unique_ptr<File>> KernelLog::OpenLive() const {
+Result<std::unique_ptr<File>> KernelFiles::OpenLive() const {
   return OpenPatiently(live_path(), OpenMode::kRead);
 }
 
-Result<std::unique_ptr<File>> KernelLog::OpenStaged() const {
+Result<std::unique_ptr<File>> KernelFiles::OpenStaged() const {
   auto file = OpenPatiently(staged_path(), OpenMode::kRead);
   if (!file.ok() && file.error().errno_value == ENOENT) {
     return std::unique_ptr<File>();
@@ -108,7 +110,7 @@ Result<std::unique_ptr<File>> KernelLog::OpenStaged() const {
   return file;
 }
 
-Result<std::unique_ptr<File>> KernelLog::OpenForStaging() const {
+Result<std::unique_ptr<File>> KernelFiles::OpenForStaging() const {
   return OpenPatiently(staged_path(), OpenMode::kReadWrite);
 }
 

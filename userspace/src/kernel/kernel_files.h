@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // The files of the kernel below /sys/kernel/security/ima.
-#ifndef IMASNAP_KERNEL_KERNEL_LOG_H_
-#define IMASNAP_KERNEL_KERNEL_LOG_H_
+#ifndef IMASNAP_KERNEL_KERNEL_FILES_H_
+#define IMASNAP_KERNEL_KERNEL_FILES_H_
 
 #include <chrono>
 #include <functional>
@@ -35,10 +35,10 @@ struct BackendChoice {
 using Pause = std::function<void(std::chrono::milliseconds)>;
 void SleepFor(std::chrono::milliseconds time);
 
-class KernelLog {
+class KernelFiles {
  public:
   // `securityfs` is the mount point; IMA's files are in its directory ima.
-  KernelLog(FileSystem& fs, const std::string& securityfs, Pause pause = SleepFor);
+  KernelFiles(FileSystem& fs, const std::string& securityfs, Pause pause = SleepFor);
 
   std::string snapshot_path() const { return directory_ + "/snapshot"; }
   std::string live_path() const { return directory_ + "/binary_runtime_measurements"; }
@@ -68,4 +68,4 @@ class KernelLog {
 
 }  // namespace imasnap
 
-#endif  // IMASNAP_KERNEL_KERNEL_LOG_H_
+#endif  // IMASNAP_KERNEL_KERNEL_FILES_H_

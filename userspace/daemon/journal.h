@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // Messages of the daemon: to the journal with fields, otherwise as lines on stderr.
-#ifndef IMASNAP_DAEMON_LOG_H_
-#define IMASNAP_DAEMON_LOG_H_
+#ifndef IMASNAP_DAEMON_JOURNAL_H_
+#define IMASNAP_DAEMON_JOURNAL_H_
 
 #include <memory>
 #include <mutex>
@@ -12,36 +12,36 @@
 
 namespace imasnap::daemon {
 
-struct LogField {
+struct JournalField {
   std::string name;  // as the journal has them: "IMA_SEGMENT"
   std::string value;
 };
 
 // May be written to from any thread.
-class Log {
+class Journal {
  public:
-  virtual ~Log() = default;
+  virtual ~Journal() = default;
   // `priority` as in syslog(3): LOG_ERR, ...
   virtual void Write(int priority, const std::string& message,
-                     const std::vector<LogField>& fields) = 0;
+                     const std::vector<JournalField>& fields) = 0;
   void Write(int priority, const std::string& message) { Write(priority, message, {}); }
 };
 
-class JournalLog : public Log {
+class SystemdJournal : public Journal {
  public:
-  using Log::Write;
+  using Journal::Write;
   void Write(int priority, const std::string& message,
-             const std::vector<LogField>& fields) override;
+             const std::vector<JournalField>& fields) override;
 };
 
 // "ima-snapshotd: <message>"; without the fields, whose values the message has.
-class StreamLog : public Log {
+class StreamJournal : public Journal {
  public:
-  using Log::Write;
+  using Journal::Write;
   // Debugging messages only if `verbose`.
-  StreamLog(std::ostream& out, bool verbose) : out_(out), verbose_(verbose) {}
+  StreamJournal(std::ostream& out, bool verbose) : out_(out), verbose_(verbose) {}
   void Write(int priority, const std::string& message,
-             const std::vector<LogField>& fields) override;
+             const std::vector<JournalField>& fields) override;
 
  private:
   std::mutex mutex_;
@@ -54,8 +54,8 @@ class StreamLog : public Log {
 bool IsJournal(int fd, const char* journal_stream);
 
 // The journal if stderr is connected to it, otherwise `err`.
-std::unique_ptr<Log> OpenLog(std::ostream& err, bool verbose);
+std::unique_ptr<Journal> OpenJournal(std::ostream& err, bool verbose);
 
 }  // namespace imasnap::daemon
 
-#endif  // IMASNAP_DAEMON_LOG_H_
+#endif  // IMASNAP_DAEMON_JOURNAL_H_
