@@ -19,13 +19,13 @@ attempt() {
 configure /disk/store 'min_free_space = 0'
 prepare_load
 measure first 1 200
-attempt room ima-snapshot take
+attempt room ima-snapshot take --json
 measure second 1 300
 
 if dd if=/dev/zero of=/disk/filler bs=64k 2>/dev/null; then
 	fail "the disk cannot be filled"
 fi
-attempt full ima-snapshot take
+attempt full ima-snapshot take --json
 rm /disk/filler
 
 mkdir /disk/inodes
@@ -33,15 +33,15 @@ file=0
 while true 2>/dev/null >"/disk/inodes/$file"; do
 	file=$((file + 1))
 done
-attempt no-inode ima-snapshot take
+attempt no-inode ima-snapshot take --json
 rm -r /disk/inodes
 
 # Larger than 8 KiB: the write fails, or its signal kills the program.
-attempt too-large sh -c 'trap "" XFSZ; ulimit -f 16; exec ima-snapshot take'
+attempt too-large sh -c 'trap "" XFSZ; ulimit -f 16; exec ima-snapshot take --json'
 attempt died-writing sh -c 'ulimit -f 16; exec ima-snapshot take'
 
 mount -o remount,ro /disk
-attempt read-only ima-snapshot take
+attempt read-only ima-snapshot take --json
 mount -o remount,rw /disk
 
 attempt room-again ima-snapshot take

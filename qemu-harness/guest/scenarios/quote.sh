@@ -31,7 +31,7 @@ referee() {
 first_boot() {
 	run ak.rsa ima-snapshot ak create --alg rsa --name rsa --json
 	run ak.ecc ima-snapshot ak create --alg ecc --name ecc --json
-	run ak.again ima-snapshot ak create --alg ecc --name ecc
+	run ak.again ima-snapshot ak create --alg ecc --name ecc --json
 	quote before rsa
 	referee referee.before "$store/ak/rsa.pem" "$nonce" before
 	referee referee.nonce "$store/ak/rsa.pem" 00 before

@@ -10,7 +10,7 @@ set -eu
 configure /disk/store
 prepare_load
 run status ima-snapshot status --json
-run mark ima-snapshot take --mark
+run mark ima-snapshot take --mark --json
 
 begin_load
 for snapshot in 1 2 3; do
@@ -36,7 +36,7 @@ measure held 1 20
 copy_kernel /out/held.before
 find /disk/store >/out/held.store-before
 exec 6<"$ima/ascii_runtime_measurements"
-run held ima-snapshot take
+run held ima-snapshot take --json
 run held-cat ima-snapshot cat
 find /disk/store >/out/held.store-after
 copy_kernel /out/held.after

@@ -21,20 +21,20 @@ done
 cp "$state" /out/state
 gather
 
-run gc-never ima-snapshot --config /tmp/never.conf gc --state "$state"
+run gc-never ima-snapshot --config /tmp/never.conf gc --state "$state" --json
 run list-never ima-snapshot list --json
 run gc ima-snapshot gc --state "$state" --json
 run list-after ima-snapshot list --json
 run status-after ima-snapshot status --json
-run cat-refused ima-snapshot cat
-run verify-refused ima-snapshot verify --tpm
+run cat-refused ima-snapshot cat --json
+run verify-refused ima-snapshot verify --tpm --json
 # sed takes the last "first_record", which is that of the last segment.
 from=$(sed 's/.*"first_record":\([0-9]*\).*/\1/' /out/list-after.stdout)
 run cat-rest ima-snapshot cat --from "$from"
 run verify-rest ima-snapshot verify --tpm --state "$state" --json
 cp "$state" /tmp/damaged
 sed -i 's/"records":/"records":1/' /tmp/damaged
-run verify-damaged ima-snapshot verify --tpm --state /tmp/damaged
+run verify-damaged ima-snapshot verify --tpm --state /tmp/damaged --json
 
 # Snapshots and verification still work after that.
 measure more 1 30

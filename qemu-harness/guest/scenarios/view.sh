@@ -148,7 +148,7 @@ measure bound 1 20
 timeout 60 dd if="$ima/binary_runtime_measurements" bs=64k of=/out/bound.grown 2>/tmp/dd ||
 	fail "the view that is bound over the kernel's file cannot be read: $(cat /tmp/dd)"
 run bound-list /usr/local/bin/setpriv --bounding-set=-all --inh-caps=-all ima-snapshot list --json
-run bound-cat /usr/local/bin/setpriv --bounding-set=-all --inh-caps=-all ima-snapshot cat
+run bound-cat /usr/local/bin/setpriv --bounding-set=-all --inh-caps=-all ima-snapshot cat --json
 umount "$ima/binary_runtime_measurements"
 umount "$view"
 end_view umounted
@@ -156,7 +156,7 @@ end_view umounted
 # A log without its beginning.
 mkdir /tmp/away
 mv "$store"/boots/*/00000001.* /tmp/away
-run missing ima-snapshot mount "$view"
+run missing ima-snapshot mount "$view" --json
 mv /tmp/away/* "$store"/boots/*/
 
 # A purge by a program that ignores the lock and stores nothing.

@@ -37,6 +37,11 @@ class Told:
     def json(self) -> Any:
         return json.loads(self.stdout)
 
+    @property
+    def error(self) -> Any:
+        """The error of a command that was run with --json."""
+        return json.loads(self.stderr.splitlines()[-1])["error"]
+
     def __str__(self) -> str:
         return f"exit {self.status}\n{self.stdout.decode(errors='replace')}{self.stderr}"
 

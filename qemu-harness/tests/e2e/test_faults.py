@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import unittest
 from collections import Counter
 from typing import Any, ClassVar
@@ -62,11 +63,12 @@ class Scenario(unittest.TestCase):
 
 
 class NoRoom(Scenario):
-    FAILING: ClassVar[dict[str, str]] = {
-        "full": "bytes are free",
-        "no-inode": "No space left on device",
-        "too-large": "File too large",
-        "read-only": "Read-only file system",
+    # The cause and the error number.
+    FAILING: ClassVar[dict[str, tuple[str, int | None]]] = {
+        "full": ("no_space", None),
+        "no-inode": ("other", errno.ENOSPC),
+        "too-large": ("other", errno.EFBIG),
+        "read-only": ("other", errno.EROFS),
     }
 
     @classmethod
@@ -79,12 +81,12 @@ class NoRoom(Scenario):
         self.assertEqual(self.out.kernel("room.after").purges, 1)
 
     def test_each_failure_is_told_and_purges_nothing(self) -> None:
-        for name, message in self.FAILING.items():
+        for name, why in self.FAILING.items():
             with self.subTest(name):
                 told = self.out.told(name)
                 self.assertEqual(told.status, 1, told)
-                self.assertRegex(told.stderr, r"^ima-snapshot: /disk/store\S*: ")
-                self.assertIn(message, told.stderr)
+                self.assertTrue(told.error["file"].startswith("/disk/store"), told)
+                self.assertEqual((told.error["cause"], told.error["errno"]), why)
                 self.check_nothing_lost(name)
 
     def test_being_killed_by_the_write_purges_nothing(self) -> None:

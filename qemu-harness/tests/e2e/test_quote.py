@@ -52,7 +52,7 @@ class Quote(unittest.TestCase):
             self.assertTrue(told.json["tpm_name"].startswith("000b"))
         again = self.first.told("ak.again")
         self.assertEqual(again.status, 1, again)
-        self.assertIn("is an AK already", again.stderr)
+        self.assertEqual(again.error["cause"], "ak_exists")
         modes = {line.split()[-1]: line.split()[0] for line in (self.first / "ak.list").read_text().splitlines()[1:]}
         self.assertEqual({modes[f"{n}.priv"] for n in ("rsa", "ecc")}, {"-rw-------"})
         self.assertEqual({modes[f"{n}.pub"] for n in ("rsa", "ecc")}, {"-rw-r-----"})
@@ -75,14 +75,16 @@ class Quote(unittest.TestCase):
     def test_a_wrong_nonce_or_ak_is_a_mismatch(self) -> None:
         nonce, key = self.first.told("wrong-nonce"), self.first.told("wrong-ak")
         self.assertEqual((nonce.status, key.status), (3, 3), f"{nonce}\n{key}")
-        self.assertIn("its nonce is 00112233445566778899aabbccddeeff, aa was expected", nonce.stderr)
-        self.assertIn("the AK is an ECC key", key.stderr)
+        self.assertEqual(nonce.error["cause"], "nonce")
+        self.assertEqual(nonce.error["found"], "00112233445566778899aabbccddeeff")
+        self.assertEqual(nonce.error["expected"], "aa")
+        self.assertEqual(key.error["cause"], "signature_scheme")
 
     def test_a_quote_of_the_boot_before_is_told_apart(self) -> None:
         for name in ("replayed", "replayed.stored"):
             told = self.second.told(name)
             self.assertEqual(told.status, 3, told)
-            self.assertIn("quote of another boot", told.stderr)
+            self.assertEqual(told.error["cause"], "other_boot")
         # Only the reset count shows it: both boots first measured the same files.
         ignored = self.second.told("replayed.ignored")
         self.assertEqual(ignored.status, 0, ignored)

@@ -44,13 +44,13 @@ class Staging(unittest.TestCase):
         told = self.out.told("status")
         self.assertEqual(told.status, 0, told)
         self.assertEqual(told.json["backend"], "staging")
-        self.assertIn("CONFIG_IMA_SNAPSHOT", told.json["why"])
+        self.assertTrue(told.json["why"])
         self.assertEqual(told.json["kernel"]["staged"], {"records": 0, "bytes": 0})
 
     def test_a_marker_is_refused(self) -> None:
         told = self.out.told("mark")
         self.assertEqual(told.status, 1, told)
-        self.assertIn("no marker can be recorded", told.stderr)
+        self.assertEqual(told.error["cause"], "no_mark")
 
     def test_each_snapshot_succeeds(self) -> None:
         last = 0
@@ -80,7 +80,7 @@ class Staging(unittest.TestCase):
     def test_an_open_reader_is_named_and_nothing_changes(self) -> None:
         told = self.out.told("held")
         self.assertEqual(told.status, 1, told)
-        self.assertIn("another program has a measurement list open", told.stderr)
+        self.assertEqual(told.error["cause"], "busy")
         self.assertEqual(self.out.told("held-cat").status, 0)
         self.assertEqual(self.live("held.before"), self.live("held.after"))
         before, after = ((self.out / f"held.store-{when}").read_text() for when in ("before", "after"))
