@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Attestation keys: what is made, what is never replaced, whose are refused.
+// Attestation keys: which are created, never replaced, or refused.
 #include "tpm/ak.h"
 
 #include <gmock/gmock.h>

@@ -112,7 +112,7 @@ TEST(WholeLogTest, SegmentThatChangesLaterIsAnErrorWhereItIsRead) {
     EXPECT_EQ(got.error().cause, Cause::kFileChanged);
     EXPECT_EQ(got.error().file, world.SegmentPath(1) + ".ima");
   }
-  // Cut short it is no end of the log either.
+  // A truncated record is not the end of the log either.
   world.fs.Find(world.SegmentPath(1) + ".ima")->data.resize(at);
   const auto got = (*log)->index()->Read({}, at - 10, buffer);
   ASSERT_FALSE(got.ok());
@@ -173,7 +173,8 @@ TEST(WholeLogTest, SegmentTakenAwayLaterIsAnErrorThatStays) {
   EXPECT_FALSE((*log)->Refresh().ok());
 }
 
-// Whatever call fails: an error, nothing half taken in, and all is well after.
+// If any call fails, there is an error and no partial result, and the next refresh
+// works.
 TEST(WholeLogTest, FailureOfAnyCallOfARefreshChangesNothing) {
   for (const bool snapshot : {false, true}) {
     for (int call = testing::FirstCall();; call += testing::kCallStep) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// A log of which the beginning was discarded, written from any record on that is
-// left, in any format.
+// A log whose beginning was discarded. `cat` can start at any remaining record, in any
+// format.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -49,7 +49,7 @@ TEST_F(CheckpointMemoryTest, WhatTheLogTellsForTheFirstTimeIsAdded) {
   EXPECT_EQ(MoveOn(identity).identity, identity);
 }
 
-// The PCRs prove the records up to the aggregate, and none behind it.
+// The PCRs prove the records up to the aggregate, and none after it.
 TEST_F(CheckpointMemoryTest, PcrsExactlyAtABoundaryCoverIt) {
   PcrValues there;
   for (const Checkpoint::BankState& state : state_.banks) {

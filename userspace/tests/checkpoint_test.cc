@@ -256,7 +256,7 @@ TEST_F(CheckpointTest, AheadOfALogThatShrankIsRefused) {
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().code, ErrorCode::kCannotCheck);
   EXPECT_EQ(report.error().cause, Cause::kStateAggregate);
-  // A copy that ends before the state does.
+  // A copy of the log that ends before the state.
   const BootLog boot_log = std::move(*OpenBootLog(world_.Env()));
   std::vector<LogPart> parts = PartsOf(world_.Env(), boot_log);
   parts.pop_back();
@@ -387,13 +387,13 @@ TEST_F(CheckpointTest, QuoteOlderThanTheLastOfItsKeyIsReplayed) {
     EXPECT_FALSE(status.error().found.empty());
     EXPECT_EQ(check(bad, "key", true).ok(), bad.reset_count != last.reset_count);
   }
-  // Of a later boot: the state is what is old.
+  // The quote is of a later boot, so the state is old.
   const Status later = check({8, 0, 10}, "key", false);
   ASSERT_FALSE(later.ok());
   EXPECT_EQ(later.error().code, ErrorCode::kCannotCheck);
   EXPECT_EQ(later.error().cause, Cause::kStateOld);
   EXPECT_EQ(later.error().file, "/state");
-  // TPM2_Clear: all begin at zero.
+  // After TPM2_Clear all counters begin at zero.
   EXPECT_TRUE(check({0, 0, 10}, "key", true).ok());
 }
 

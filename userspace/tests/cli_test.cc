@@ -143,7 +143,7 @@ TEST_F(CliTest, ShowOfASegmentNeedsNoKernel) {
   EXPECT_EQ(elsewhere.out, shown.out);
 }
 
-// What a file is called is its owner's choice.
+// The owner of a file can give it any name.
 TEST_F(CliTest, ShowEscapesWhatATerminalWouldTakeForMore) {
   const std::string name = std::string(100, 'x') + "\n      99 10 forged\x1b[31m";
   world_.kernel.Measure(imasnap::testing::NgRecord(name));

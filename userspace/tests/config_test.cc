@@ -154,7 +154,7 @@ struct BadConfig {
   const char* name;
   std::string_view text;
   uint64_t line;
-  std::string key;  // empty: the line is no value of a key
+  std::string key;  // empty if the line does not set a key
   Cause cause;
 };
 class BadConfigTest : public ::testing::TestWithParam<BadConfig> {};

@@ -55,7 +55,7 @@ BuiltRecord Renamed(BuiltRecord aggregate) {
 const BuiltRecord kClosing = AggregateOf(kSegment, kAttempt);
 const BuiltRecord kUnreadable = Unreadable(kClosing);
 const BuiltRecord kOtherAttempt = AggregateOf(kSegment, kAttempt + 1);
-// These closed other bytes.
+// These aggregates closed other bytes.
 const BuiltRecord kOlder = AggregateOf({kNext}, kAttempt - 1);
 const BuiltRecord kOtherBytes = AggregateOf({kNext}, kAttempt);
 const BuiltRecord kLater = AggregateOf({kNext}, kAttempt + 1);
@@ -338,7 +338,7 @@ TEST(LinkTest, PartFollowsASegmentByTheAggregateThatClosedIt) {
       {Closed(), kUnreadable, Link::kOtherAggregate},
       {Closed(), kOtherAttempt, Link::kOtherAggregate},
       {Closed(), kOtherBytes, Link::kOtherAggregate},
-      // Nobody knows what closed it: an aggregate must be its own.
+      // The program does not know what closed it, so an aggregate must be its own.
       {Undescribed(), kClosing, Link::kClosed},
       {Undescribed(), kOtherAttempt, Link::kClosed},
       {Undescribed(), kOtherBytes, Link::kOtherAggregate},
@@ -361,7 +361,7 @@ TEST(LinkTest, PartFollowsASegmentByTheAggregateThatClosedIt) {
 
 class LeaveOutTest : public ::testing::Test {
  protected:
-  // Metadata without an attempt: there is none.
+  // The metadata has no attempt.
   void Add(const Records& records, std::optional<uint64_t> attempt,
            SegmentState state = SegmentState::kStored) {
     Segment segment;

@@ -127,7 +127,7 @@ TEST(DaemonAppTest, UsageHelpAndVersion) {
   EXPECT_THAT(RunWith(&world, {"--version"}).out, StartsWith("ima-snapshotd "));
 }
 
-// The daemon in a child process, and what it tells to NOTIFY_SOCKET.
+// The daemon in a child process, and what it sends to NOTIFY_SOCKET.
 class Child {
  public:
   Child(World* world, std::vector<std::string> args, std::function<void()> prepare = {}) {
@@ -166,7 +166,8 @@ class Child {
 
   void Signal(int number) { EXPECT_EQ(::kill(pid_, number), 0); }
 
-  // What it tells, up to what begins with `last`; less when it ends before.
+  // The messages it sends, up to one that begins with `last`; fewer if it exits
+  // earlier.
   std::vector<std::string> Until(const std::string& last) {
     std::vector<std::string> told;
     while (told.empty() || !told.back().starts_with(last)) {

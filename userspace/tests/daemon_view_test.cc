@@ -92,13 +92,13 @@ TEST(DaemonViewTest, ViewThatCannotBeMountedIsTriedLaterAndLater) {
     rig.service.Tick(rig.now);
     EXPECT_EQ(tries, before + 1);
   }
-  // Another view does not wait for what this one failed at.
+  // A new view does not wait for the failure of this one.
   rig.config.mount = "/other";
   rig.service.Reload(rig.now);
   EXPECT_EQ(tries, 5);
 }
 
-// It would take a lock that no snapshot takes any more.
+// It would take a lock that snapshots no longer take.
 TEST(DaemonViewTest, AnotherLockFileMakesAnotherView) {
   Rig rig;
   const bool alive = true;

@@ -12,7 +12,7 @@ using daemon::Worker;
 using testing::Fault;
 using testing::World;
 
-// Enough that a snapshot tells of its progress a few times.
+// Enough records for a snapshot to report its progress a few times.
 constexpr int kMany = 700;
 
 Outcome Take(Worker* worker, const Environment& env) {
@@ -36,8 +36,8 @@ TEST(WorkerTest, TakesASnapshotAndIsFreeAgain) {
   EXPECT_TRUE(world.IsWhole());
 }
 
-// Cancelled when it tells of its progress for the nth time: given up or, once
-// durable, completed; nothing lost, and the next snapshot takes it all.
+// A snapshot is cancelled at its nth progress report. It stops, or completes if its
+// segment is already durable. Nothing is lost, and the next snapshot takes all records.
 TEST(WorkerTest, CancelledAtAnyProgressTheLogStaysWhole) {
   int given_up = 0;
   int completed = 0;

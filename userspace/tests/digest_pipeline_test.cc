@@ -24,8 +24,8 @@ using testing::NgRecord;
 using testing::ReplayRecord;
 using testing::Violation;
 
-// Gives a log piece by piece: each piece is followed by one end, the last by
-// ends for ever or by an error.
+// Gives a log piece by piece. One end follows each piece; after the last piece every
+// read gives an end, or an error.
 class PieceSource : public ByteSource {
  public:
   explicit PieceSource(std::vector<Bytes> pieces, int last_errno = 0)
@@ -43,7 +43,7 @@ class PieceSource : public ByteSource {
       at_ = 0;
       return size_t{0};
     }
-    // Never a whole record at once.
+    // A read never gives a whole record.
     const size_t n = std::min({rest.size(), out.size(), size_t{70}});
     std::copy_n(rest.begin(), n, out.begin());
     at_ += n;
@@ -65,7 +65,7 @@ DigestPipeline::Input InputOf(std::string name, std::vector<Bytes> pieces, int l
           }};
 }
 
-// With its first file begun.
+// The first file is already started.
 std::unique_ptr<DigestPipeline> Begun(Inputs inputs, DigestPipeline::Options options) {
   auto pipeline = std::make_unique<DigestPipeline>(std::move(inputs), std::move(options));
   pipeline->NextFile();
@@ -159,7 +159,7 @@ DigestPipeline::Options OptionsFor(const Replay& replay, const DigestPipeline::L
   return options;
 }
 
-// Replays `pieces` plainly and through the pipeline; both must tell the same.
+// Replays `pieces` plainly and through the pipeline; both must give the same results.
 void ExpectTheSame(const std::vector<Bytes>& pieces, int last_errno,
                    const DigestPipeline::Limits& limits) {
   Replay plain = NewReplay();
@@ -167,7 +167,7 @@ void ExpectTheSame(const std::vector<Bytes>& pieces, int last_errno,
   LogReader reader(plain_source, {}, "log");
   Replay piped = NewReplay();
   const auto pipeline = Begun({InputOf("log", pieces, last_errno)}, OptionsFor(piped, limits));
-  // Once more than there are ends, to see that the last one stays.
+  // Reads once more than there are ends, to check that the last one stays.
   for (size_t i = 0; i <= pieces.size(); ++i) {
     const Told expected =
         Tell(&reader, [&](const Record& record) { return ReplayRecord(&plain, record); });
@@ -324,7 +324,7 @@ TEST(DigestPipelineTest, ReadsFileAfterFile) {
       ASSERT_FALSE(told.mismatch);
       ASSERT_EQ(piped.Value(0, 10), plain.Value(0, 10));
       ASSERT_EQ(pipeline.hash(), HashOf(HashAlg::kSha256, file));
-      ASSERT_EQ(*pipeline.Next(), nullptr);  // as long as nobody goes on
+      ASSERT_EQ(*pipeline.Next(), nullptr);  // until the reader continues
     }
   }
 }
@@ -358,7 +358,7 @@ TEST(DigestPipelineTest, TellsHowManyRecordsTheFilesBeforeHave) {
   }
 }
 
-// What is wrong with one file is told when it is its turn, and no sooner.
+// An error in a file is reported when that file is read, not earlier.
 TEST(DigestPipelineTest, AnErrorOfAFileComesAfterTheFilesBeforeIt) {
   const auto records = ManyRecords();
   const Bytes log = Concatenate(records);

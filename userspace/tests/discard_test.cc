@@ -84,7 +84,7 @@ TEST(DiscardTest, RemovesWhatTheStateCoversAndNeverTheLastSegment) {
   EXPECT_TRUE(IsGoodFrom(&world, world.state));
   ASSERT_TRUE(world.Gc(world.state).ok());
   EXPECT_THAT(world.Discarded(), IsEmpty()) << "there is nothing more to do";
-  // The store goes on.
+  // The store still works.
   world.kernel.MeasureFiles(4);
   ASSERT_TRUE(world.Take().ok());
   EXPECT_TRUE(IsGoodFrom(&world, world.state));
@@ -184,7 +184,7 @@ TEST(DiscardTest, SegmentThatSaysToEndBehindTheStateStaysAndWhatFollows) {
   EXPECT_NE(world.fs.Find(world.SegmentPath(1) + ".ima"), nullptr);
 }
 
-// It would be taken for discarded from then on.
+// Otherwise it would count as discarded from then on.
 TEST(DiscardTest, SegmentWhoseBytesAreMissingStaysMissing) {
   Verified world;
   world.fs.Remove(world.SegmentPath(1) + ".ima");
@@ -310,8 +310,8 @@ TEST(DiscardTest, SegmentThatIsMissingAndNotDiscardedIsStillAMismatch) {
 
 class DiscardFaultTest : public ::testing::TestWithParam<FaultCase> {};
 
-// Every call fails, or is the last before a crash. A segment is there or said to
-// be discarded; the next gc finishes it.
+// Every call fails, or is the last before a crash. A segment then exists or is recorded
+// as discarded, and the next gc finishes the work.
 TEST_P(DiscardFaultTest, SegmentsAreWholeOrSaidToBeGoneAtAnyCall) {
   int call = testing::FirstCall();
   for (;; call += testing::kCallStep) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// For loops over every call that may fail: in which ways, and how many of the
-// calls. The sanitizers make each round ten times as dear: under them a test takes
-// one call in kCallStep, and another test of the same loop others. The plain build
-// takes every call.
+// For loops over every call that may fail: the kinds of failure, and which calls to
+// try. The sanitizers make each round ten times slower. With them a test tries one call
+// in kCallStep, and another test of the same loop tries others. The plain build tries
+// every call.
 #ifndef IMASNAP_TESTS_EVERY_CALL_H_
 #define IMASNAP_TESTS_EVERY_CALL_H_
 

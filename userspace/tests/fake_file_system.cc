@@ -10,7 +10,7 @@ namespace {
 
 using Node = FakeFileSystem::Node;
 
-// The second for what asks this machine's kernel what is mounted there.
+// The second is for code that asks this machine's kernel what is mounted there.
 constexpr std::string_view kKernelDirectories[] = {"/sys/kernel/security/ima", "/elsewhere/ima"};
 
 std::string BaseName(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -141,7 +141,7 @@ class CountedFile : public File {
     return file_->ReadSomeAt(offset, out);
   }
   Result<size_t> WriteSome(ByteView bytes) override {
-    // What is written to the kernel is a word: it tells the calls apart.
+    // Each write to the kernel is one word, which distinguishes the calls.
     IMASNAP_RETURN_IF_ERROR(fs_->Enter("write " + std::string(AsText(bytes.first(1))), path()));
     auto result = file_->WriteSome(bytes);
     fs_->Leave();

@@ -26,7 +26,7 @@ struct Fault {
   int call = 0;  // the nth call, from 1; 0: never
   Kind kind = Kind::kError;
   int errno_value = 0;
-  // The call fails so often; EINTR once, a bad disk for ever.
+  // How often the call fails: once for EINTR, always for a bad disk.
   int times = 1;
   // Instead of `call`: the first of this name, "<call> <path>", after `skip`.
   std::string at{};
@@ -68,7 +68,7 @@ class FakeFileSystem : public FileSystem {
   bool crashed() const { return crashed_; }
   bool fault_hit() const { return hit_; }
   const std::string& fault_call() const { return fault_call_; }
-  // The process is gone; `lose_unsynced` also drops what was not synced.
+  // The process has died; `lose_unsynced` also drops what was not synced.
   void Restart(bool lose_unsynced);
 
   uint64_t available = uint64_t{1} << 40;

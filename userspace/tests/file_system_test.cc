@@ -16,7 +16,7 @@ namespace {
 using testing::FakeFileSystem;
 using testing::Fault;
 
-// Some file systems tell only then that bytes were lost.
+// Some file systems report only then that bytes were lost.
 TEST(FileSystemTest, AnErrorOfAnyCallLeavesTheOldFile) {
   for (const char* call : {"open /d/file.tmp", "write /d/file.tmp", "fsync /d/file.tmp",
                            "close /d/file.tmp", "rename /d/file.tmp"}) {

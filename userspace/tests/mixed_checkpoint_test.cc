@@ -15,8 +15,8 @@ using testing::World;
 
 class MixedCheckpointTest : public ::testing::Test {
  protected:
-  // Segments 1 and 2 by the snapshot file, 3 from what was left staged; the state
-  // lies behind it.
+  // Segments 1 and 2 are by the snapshot file, 3 is from records that were left staged.
+  // The state is after segment 3.
   void SetUp() override {
     world_.kernel.has_staging = true;
     for (int i = 0; i < 2; ++i) {

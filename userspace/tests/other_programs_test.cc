@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What the kernel holds is not what the store expects: other programs, that keep to
-// no lock, stage and delete, or the kernel's own counts are wrong.
+// The kernel does not have what the store expects: other programs that ignore the lock
+// stage and delete records, or the kernel's own counts are wrong.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -43,8 +43,8 @@ TEST(OtherProgramsTest, StagedRecordsThatGoBeforeTheyAreReadAreNoSegment) {
   EXPECT_THAT(world.fs.Names(kBoot1), ElementsAre("session.json"));
 }
 
-// A segment was stored and its records are still staged; they were deleted and others
-// staged, which begin with the same bytes, after that was seen.
+// A segment was stored, and recovery saw its records still staged. Then they were
+// deleted, and others with the same first bytes were staged.
 TEST(OtherProgramsTest, OnlyTheSegmentsOwnRecordsAreDeleted) {
   World world(Kind::kStaging);
   ASSERT_TRUE(world.Take().ok());
@@ -64,8 +64,8 @@ TEST(OtherProgramsTest, OnlyTheSegmentsOwnRecordsAreDeleted) {
   EXPECT_TRUE(world.IsWhole());
 }
 
-// The kernel deleted the segment and nobody saw it. What is staged now has as many
-// bytes, and other ones.
+// The kernel deleted the segment, and this was not noticed. The records that are staged
+// now have the same size but other content.
 TEST(OtherProgramsTest, RecordsOfTheSegmentsSizeAreNotTheSegments) {
   World world(Kind::kStaging);
   ASSERT_TRUE(world.Take().ok());
@@ -95,8 +95,8 @@ TEST(OtherProgramsTest, SegmentThatItsAggregateCountsShortIsRejected) {
   EXPECT_THAT(world.fs.Names(kBoot1), Contains("00000001.rejected.1"));
 }
 
-// Two segments without records have the same hash: whether another client's snapshot
-// came in between is told by the attempt.
+// Two segments without records have the same hash. The attempt shows if another client
+// took a snapshot in between.
 TEST(OtherProgramsTest, AggregateOfAnotherAttemptClosedNoSegmentOfThisStore) {
   World world;
   world.kernel.has_staging = true;

@@ -165,7 +165,7 @@ TEST_F(PosixTest, LockHeldByAnotherProcessIsKLockedUntilItDies) {
   ::close(ready[1]);
 }
 
-// Whoever may write to the directory could have any file made or opened.
+// A user who may write to the directory could let any file be created or opened.
 TEST_F(PosixTest, FilesThatAreMadeOrLockedFollowNoLink) {
   const std::string link = dir_ + "/link";
   for (const char* target : {"/there", "/not"}) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What quote selects by itself.
+// The PCRs that quote selects by default.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -165,7 +165,7 @@ TEST_F(QuoteTest, SelectionsThatTheLogCannotAnswerCannotBeChecked) {
   Ran ran = Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"});
   EXPECT_EQ(ran.code, 4);
   EXPECT_EQ(ran.error["cause"], "nothing_compared");
-  // PCR 16 has a value that only --pcrs can tell.
+  // Only --pcrs can give the value of PCR 16.
   MustRun({"tpm2_pcrextend", "16:sha256=" + std::string(64, '2')});
   ASSERT_EQ(quote("sha256:10,16+sha1:10").code, 0);
   ran = Verify("ak.pub", "/q");
@@ -185,7 +185,7 @@ TEST_F(QuoteTest, SelectionsThatTheLogCannotAnswerCannotBeChecked) {
   EXPECT_EQ(Verify("ak.pub", "/q", {"--pcrs", "/q/quote.pcrs.txt"}).code, 0);
 }
 
-// Who has the machine chooses what is quoted, may extend any PCR and reset some.
+// An attacker with root chooses what is quoted, can extend any PCR, and can reset some.
 TEST_F(QuoteTest, QuoteWithoutAPcrOfTheLogProvesNothing) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   Measure(3);
@@ -239,7 +239,7 @@ TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsToldApart) {
   EXPECT_EQ(json["quote"]["reset_count_checked"], true);
 }
 
-// Who has the machine has its session.json.
+// An attacker with root can change session.json.
 TEST_F(QuoteTest, StateTellsAnotherBootWhereTheStoreDoesNotSay) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   ASSERT_EQ(CreateAk("ecc", "other").code, 0);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Histories of a machine that no one thought of: snapshots, deaths, power losses,
-// full disks, kexecs, other programs and readers in any order. After each step
-// the log is whole, the view shows all of it, and a verifier that keeps a state
-// finds nothing wrong.
+// Random histories of a machine: snapshots, deaths, power losses, full disks, kexecs,
+// other programs and readers in any order. After each step the log is whole, the view
+// shows all of it, and a verifier that keeps a state finds nothing wrong.
 #include <gtest/gtest.h>
 
 #include <cerrno>
@@ -117,8 +116,8 @@ class History {
   void Kexec() {
     Tell("kexec");
     if (struck_) {
-      // Or what STORE.md says cannot be told: was the boot_aggregate that the list
-      // begins with deleted as a segment, and is this the next one?
+      // Or the case that STORE.md calls undecidable: the boot_aggregate at the list's
+      // beginning may be the one that was deleted with a segment, or the next one.
       world_.kernel.MeasureFiles(1);
     }
     if (Below(4) == 0) {  // and from there none back

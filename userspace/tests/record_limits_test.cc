@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The longest that a record's parts may be, and what is just no violation.
+// The maximum sizes of a record's parts, and records that are almost violations.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -56,8 +56,8 @@ TEST(RecordLimitsTest, LongestNameOfTheFirstTemplateIsReadAndALongerOneIsNot) {
       CountRecords(ImaRecord(std::string(kImaEventNameMax + 1, 'n')).Binary(), strict).ok());
 }
 
-// A violation extends the PCRs by no digest of its data, so that what is taken for
-// one can say anything.
+// The digest that a violation extends does not depend on its data. A record that
+// wrongly counts as one could contain anything.
 TEST(RecordLimitsTest, DigestWithAnyBitSetIsNoViolation) {
   const Bytes good = Violation("/file").Binary();
   const size_t size = DigestSize(HashAlg::kSha1);

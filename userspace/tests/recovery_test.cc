@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Recovery where misfortunes come together: metadata lost, a kexec or another
-// machine, records staged again, a disk that fails.
+// Recovery after several faults at once: lost metadata, a kexec or another machine,
+// records staged again, a failing disk.
 #include "snapshot/recovery.h"
 
 #include <gmock/gmock.h>
@@ -111,9 +111,9 @@ TEST(RecoveryTest, MetadataThatContradictTheAggregateEndNoSession) {
   EXPECT_NE(world.fs.Find(world.SegmentPath(1) + ".ima"), nullptr);
 }
 
-// The kernel deleted a segment and nobody saw it; its very bytes are measured again,
-// with more behind them, and may be staged. In the run of the segment, which need not
-// be the first of the boot, they are other records.
+// The kernel deleted a segment, and this was not noticed. The same bytes are measured
+// again, with more after them, and may be staged. In the segment's own run, which need
+// not be the first of the boot, they are other records.
 TEST(RecoveryTest, BytesMeasuredAgainInTheRunOfTheSegmentAreOtherRecords) {
   for (const bool kexec : {false, true}) {
     for (const bool staged : {false, true}) {
@@ -221,7 +221,7 @@ TEST(RecoveryTest, GarbageThatStaysIsAnErrorOfGc) {
   const Status status = CollectGarbage(world.Env(), {}, "", &done);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().errno_value, EIO);
-  // The others go nevertheless, and so does this one the next time.
+  // The others are still removed, and this one is removed the next time.
   EXPECT_THAT(world.fs.Names(kStore + "/boots"), ElementsAre("00000001", "00000003"));
   EXPECT_TRUE(CollectGarbage(world.Env(), {}, "", &done).ok());
   EXPECT_THAT(world.fs.Names(kStore + "/boots"), ElementsAre("00000003"));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// Boots told apart, and the store's recovery from states that only an
-// interruption leaves.
+// How the store distinguishes boots, and recovers from states that only an interruption
+// leaves.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -42,7 +42,7 @@ TEST_P(BootTest, ColdBootBeginsANewSessionAndOldOnesAreRemoved) {
   for (uint32_t boot = 1; boot <= 4; ++boot) {
     if (boot > 1) {
       ColdBoot(5 + boot);
-      // Before the first snapshot the old segments are no part of the log.
+      // Before the first snapshot the old segments do not belong to the log.
       EXPECT_TRUE(world_.IsWhole());
     }
     world_.kernel.MeasureFiles(4);
@@ -191,7 +191,7 @@ TEST(RecoveryTest, ClearedTpmDoesNotEndASessionOfTheSameRunOfTheKernel) {
     world.kernel.MeasureFiles(4);
     ASSERT_TRUE(world.Take().ok());
     world.kernel.MeasureFiles(4);
-    if (staged_away) {  // by a program that keeps to no lock
+    if (staged_away) {  // by a program that ignores the lock
       ASSERT_EQ(world.kernel.Stage(), 0);
       ASSERT_EQ(world.kernel.DeleteStaged(), 0);
     } else {

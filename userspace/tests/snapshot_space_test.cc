@@ -23,7 +23,7 @@ TEST(SnapshotSpaceTest, ToTheByteIsEnough) {
   EXPECT_TRUE(world.IsWhole());
 }
 
-// By other programs, or by the copy where the kernel has no size to tell.
+// Other programs use it, or the copy if the kernel reports no size.
 TEST(SnapshotSpaceTest, ThatIsUsedUpWhileTheRecordsAreCopiedEndsTheSnapshot) {
   for (const Kind kind : {Kind::kSnapshot, Kind::kStaging}) {
     World world(kind);

@@ -138,8 +138,8 @@ TEST(SnapshotTest, ListThatIsOpenForWritingIsInTheWayAndSaid) {
   EXPECT_TRUE(world.IsWhole());
 }
 
-// By a program that keeps to no lock, after it was seen that the kernel still has
-// the segment: then only the store does.
+// A program that ignores the lock deletes the segment, after recovery saw that the
+// kernel still had it. Then only the store has it.
 TEST(SnapshotTest, SegmentWhoseRecordsWereRemovedMeanwhileIsNotReplaced) {
   World world;
   world.kernel.MeasureFiles(3);
@@ -344,8 +344,8 @@ TEST(SnapshotTest, VolatileStoreIsTakenWhenAllowed) {
   EXPECT_TRUE(world.IsWhole());
 }
 
-// A full disk, at every byte: nothing is lost, nothing purged, and when there
-// is room again the next snapshot is whole.
+// The disk is full at every possible byte. Nothing is lost or purged, and if there is
+// space again, the next snapshot is whole.
 TEST(SnapshotTest, FullDiskAtEveryStageLosesNothing) {
   for (uint64_t room = 0;; room += uint64_t{37} * testing::kCallStep) {
     World world;
@@ -377,7 +377,7 @@ class FaultTest : public ::testing::TestWithParam<std::tuple<Kind, FaultCase>> {
  protected:
   static Kind kind() { return std::get<0>(GetParam()); }
 
-  // Brings a world to where the fault is to strike; again for every call.
+  // Brings a world to the point where the fault happens; runs again for every call.
   using Prepare = void (*)(World*);
   // Between the restart and the next snapshot.
   using Meanwhile = void (*)(World*);

@@ -339,7 +339,7 @@ TEST_F(KexecTest, WithoutATpmAListThatGoesOnIsTold) {
   EXPECT_TRUE(world.IsWhole());
 }
 
-// It would be closed, and removed with the next boots.
+// Otherwise it would be closed, and removed with the next boots.
 TEST_F(KexecTest, ATpmThatDoesNotAnswerEndsNoSession) {
   World world(Kind::kStaging);
   world.config.keep_boots = 1;
@@ -359,7 +359,7 @@ TEST_F(KexecTest, ATpmThatDoesNotAnswerEndsNoSession) {
   EXPECT_TRUE(world.IsWhole());
 }
 
-// What STORE.md says cannot be told: nothing was left to carry over.
+// The case that STORE.md calls undecidable: nothing was left to carry over.
 TEST_F(KexecTest, WithoutATpmAnEmptyListLooksLikeAColdBoot) {
   World world(Kind::kStaging);
   world.reset_count.reset();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The file of a state, whatever it says: its form, its seal, who may have it.
+// The file of a state: its format, its seal, its owner and mode.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// STORE.md numbers the steps by which a store goes from one state to the next.
-// For each there is a death right after it here: what is found then, and what
-// the next snapshot says that it did about it. With a power failure in place of
-// the death, what was not synced is lost too.
+// STORE.md numbers the steps by which a store goes from one state to the next. Here the
+// process dies right after each step. The tests check what is found then, and what the
+// next snapshot reports to have repaired. With a power failure instead, unsynced data
+// is lost too.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -125,7 +125,7 @@ std::vector<std::string> Files(std::vector<std::string> more) {
   return more;
 }
 
-// T: a snapshot is taken.
+// T: steps of a snapshot.
 std::vector<Arrow> Taking(bool snapshot) {
   const std::string open = snapshot ? "open " + kSnapshotFile : "write A " + kStagedFile;
   const std::string purge = snapshot ? "write 1 " + kSnapshotFile : "write D " + kStagedFile;
@@ -164,7 +164,7 @@ std::vector<Arrow> Taking(bool snapshot) {
   };
 }
 
-// R: the next snapshot recovers, and dies too.
+// R: steps of the recovery by the next snapshot, which dies too.
 std::vector<Arrow> Recovering(bool snapshot) {
   const std::vector<std::string> whole = Files({"00000002.ima", "00000002.json"});
   std::vector<Arrow> arrows = {
@@ -183,7 +183,7 @@ std::vector<Arrow> Recovering(bool snapshot) {
     arrows.push_back({"R6", DiedBeforePurging, "write D " + kStagedFile, 0, kBoot1, whole,
                       Expected{NoteKind::kPurgeRecognized, 2}});
   }
-  // With either file: what was left staged goes through T1 to T9 first.
+  // With either file the records that were left staged go through T1 to T9 first.
   arrows.push_back({"R7", LeftStaged, "fsync " + kBoot1, 2, kBoot1, whole,
                     Expected{NoteKind::kStagedPurged, 2}});
   arrows.push_back({"R8", LeftStaged, "write D " + kStagedFile, 0, kBoot1, whole,
@@ -275,8 +275,8 @@ TEST_P(ArrowTest, PowerFailureAfterItIsMadeUpFor) {
   ExpectGoodEnd();
 }
 
-// What the next snapshot found, and what it purged for, must be durable: a kernel
-// that goes on by kexec has no other copy.
+// The segment that the next snapshot found, and for which it purged, must be durable:
+// after a kexec the kernel has no other copy.
 TEST_P(ArrowTest, PowerFailureAfterTheNextSnapshotIsMadeUpFor) {
   Die(/*lose_unsynced=*/false);
   const auto taken = world_.Take();

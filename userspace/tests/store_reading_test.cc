@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What a store is read as: names that are no numbers, files that were lost, and
-// errors while it is read.
+// How a store is read: names that are not numbers, lost files, and errors during the
+// read.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -28,7 +28,7 @@ std::vector<uint64_t> Numbers(const std::vector<Segment>& segments) {
   return numbers;
 }
 
-// Each of these would stand for a session, or for a segment, of another name.
+// Each of these would be read as a session or segment of another name.
 TEST(StoreReadingTest, NamesThatNoSnapshotGivesAreLeftAlone) {
   World world;
   world.kernel.MeasureFiles(4);
@@ -76,7 +76,7 @@ TEST(StoreReadingTest, SegmentWithoutItsBytesTakesNoOthersPlace) {
   EXPECT_NE(world.fs.Find(world.SegmentPath(1) + ".ima"), nullptr);
 }
 
-// People and scripts go by it.
+// People and scripts rely on it.
 TEST(StoreReadingTest, TheLinkToTheCurrentSessionIsDurable) {
   World world;
   ASSERT_TRUE(world.Take().ok());

@@ -31,7 +31,7 @@ TEST(TpmTest, DeviceThatCannotBeOpenedIsNamedWithTheReason) {
   }
 }
 
-// As in tpm2-tools: nothing behind the colon is no device without a name.
+// As in tpm2-tools: nothing after the colon does not mean a device without a name.
 TEST(TpmTest, DeviceWithoutAPathIsTheDefaultOne) {
   if (HasDefaultTpm()) {
     GTEST_SKIP() << "this machine has a TPM";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What is wrong with a command line is told, and nothing is done.
+// Errors in a command line are reported, and nothing is done.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -88,7 +88,7 @@ TEST_F(UsageTest, AUsageErrorIsOneLineWithTheProgramsName) {
   }
 }
 
-// As a script gives that has a variable which is not set.
+// A script passes this if its variable is not set.
 TEST_F(UsageTest, AnEmptyValueIsRefusedAndSwitchesNoCheckOff) {
   ASSERT_EQ(Run({"take"}).code, 0);
   for (const std::vector<std::string>& args : std::vector<std::vector<std::string>>{

@@ -107,8 +107,8 @@ TEST(VerifyTest, PcrsThatTheLogDoesNotExtendCannotCheckIt) {
   EXPECT_EQ(report.error().cause, Cause::kNothingCompared);
 }
 
-// The PCR's number is in no digest: who may extend or reset another PCR can have it
-// agree with any log.
+// No digest covers the PCR's number: an attacker who can extend or reset another PCR
+// can make it match any log.
 TEST(VerifyTest, PcrThatTheValuesLeaveOutCannotCheckTheLog) {
   World world;
   world.kernel.MeasureFiles(2);
@@ -127,7 +127,7 @@ TEST(VerifyTest, PcrThatTheValuesLeaveOutCannotCheckTheLog) {
     EXPECT_EQ(report.error().cause, Cause::kPcrNotCompared);
     EXPECT_EQ(report.error().pcr, 10U);
   }
-  // With what is true of PCR 10, in another bank.
+  // With the correct value of PCR 10, in another bank.
   FixedPcrs both({{"sha1", {{16, values["sha1"][16]}}}, {"sha256", {{10, values["sha256"][10]}}}});
   const auto report = world.Verify(&both);
   ASSERT_TRUE(report.ok()) << report.error().ToString();

@@ -60,8 +60,8 @@ TEST(VerifyQuotedTest, MatchesWhereTheLogWasQuoted) {
   }
 }
 
-// The values of the first record, before the log extends PCR 11, which is selected
-// by none.
+// The values after the first record, before the log extends PCR 11, which no quote
+// selects.
 TEST(VerifyQuotedTest, ARecordOfAPcrThatIsNotSelectedEndsTheProof) {
   World world;
   const PcrValues values = world.kernel.Pcrs();

@@ -176,7 +176,7 @@ TEST(VerifyTest, KernelWithoutTheHashesOfTwoBanksIsRecognised) {
   EXPECT_EQ(report->finding->bank, "sha512");
 }
 
-// What is done to a store of three segments, and what verification must say.
+// A change to a store of three segments, and what verification must report.
 struct Tampering {
   const char* name;
   void (*tamper)(World*);

@@ -19,8 +19,8 @@ using testing::Kind;
 using testing::kStore;
 using testing::World;
 
-// No aggregate closed the last segment, and the list may begin with anything: the
-// kernel's count alone tells.
+// No aggregate closed the last segment, and the list may begin with anything. Only the
+// kernel's count shows that records are missing.
 TEST(ViewChainTest, RecordsThatAnotherProgramDeletedBehindAStagedSegmentAreMissed) {
   World world;
   world.kernel.has_staging = true;
@@ -55,8 +55,8 @@ TEST(ViewChainTest, ListThatBeginsAsBeforeIsNotTakenForTheSameList) {
   ExpectWhole(&world, **log);
 }
 
-// An aggregate behind what staging took is that of no bytes, and not of the segment
-// before that.
+// An aggregate after staged records is that of no bytes, and not of the segment before
+// them.
 TEST(ViewChainTest, MarkerRightBehindAStagedSegmentIsShown) {
   World world;
   world.kernel.has_staging = true;
@@ -131,7 +131,7 @@ TEST(ViewFilesTest, HasTheKernelsModesAndNothingOfWhatIsStaged) {
   EXPECT_EQ(policies, 1);
 }
 
-// A request that nobody answers holds up its reader for ever.
+// If a request gets no answer, its reader waits without end.
 TEST(RefresherTest, StopAnswersWhoIsStillWaiting) {
   std::promise<void> began;
   std::promise<void> go_on;
@@ -148,7 +148,7 @@ TEST(RefresherTest, StopAnswersWhoIsStillWaiting) {
   began.get_future().wait();
   refresher.Ask([&](const Status& status) { second = !status.ok(); });
   std::thread stopper([&] { refresher.Stop(); });
-  // Once it is stopping who asks is answered at once, by the thread that asks.
+  // Once the server stops, each request is answered at once, in the thread that asks.
   const auto self = std::this_thread::get_id();
   bool stopping = false;
   while (!stopping) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The view as mounted by this machine's kernel; skipped where it may not be.
+// The view as mounted by this machine's kernel; skipped if a mount is not permitted.
 #include "view/view_server.h"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The whole log of a machine in memory, and whether it shows what is there.
+// The whole log of a machine in memory, and checks that it shows the real records.
 #ifndef IMASNAP_TESTS_WHOLE_LOG_FIXTURE_H_
 #define IMASNAP_TESTS_WHOLE_LOG_FIXTURE_H_
 

@@ -115,7 +115,7 @@ TEST(WholeLogTest, GrowsWithoutChangingWhatWasShownOverThreeSnapshots) {
         world.kernel.records_after_open = snapshot;
         ASSERT_TRUE(world.Take().ok());
       }
-      // A snapshot that came unseen, and one that was seen right away.
+      // One snapshot that the view did not notice, and one that it noticed at once.
       if (!taken || snapshot != 1) {
         const auto refreshed = (*log)->Refresh();
         ASSERT_TRUE(refreshed.ok()) << refreshed.error().ToString();
@@ -210,7 +210,7 @@ TEST(WholeLogTest, CounterThatAKexecSetBackHidesNothing) {
   ExpectWhole(&world, **log);
 }
 
-// The kernel goes on at the list's new beginning for who is overtaken by a purge.
+// If a purge overtakes a reader, the kernel continues at the list's new beginning.
 TEST(WholeLogTest, PurgeWhileTheListIsReadLeavesNothingOut) {
   bool done = true;
   for (int nth = 1; done; ++nth) {
@@ -285,7 +285,7 @@ TEST(WholeLogTest, SnapshotBeingTakenHoldsUpNoReaderOfItsRecords) {
   EXPECT_EQ((*log)->index()->end.records, world.kernel.total());
 }
 
-// What readers were shown may have been the wrong log, so it is not gone on with.
+// Readers may have seen the wrong log, so the view does not continue it.
 TEST(WholeLogTest, LogThatContradictedItselfStaysBroken) {
   World world;
   world.kernel.MeasureFiles(20);
@@ -301,7 +301,7 @@ TEST(WholeLogTest, LogThatContradictedItselfStaysBroken) {
   EXPECT_EQ(still.error().ToString(), broken.error().ToString());
 }
 
-// Or it would hold for ever what the kernel was to get rid of.
+// Otherwise it would keep the records that the kernel had to free.
 TEST(WholeLogTest, CopyOfTheKernelsRecordsIsMadeAnewOnceTheyAreStored) {
   World world;
   world.kernel.MeasureFiles(20);

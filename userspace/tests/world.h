@@ -46,7 +46,7 @@ class FakeTpm : public PcrReader {
  public:
   explicit FakeTpm(FakeKernel* kernel) : kernel_(kernel) {}
   Result<PcrValues> Read(const std::vector<uint32_t>& pcrs) override;
-  // Records measured before and after each read, as by a busy machine.
+  // Records measured before and after each read, as on a busy machine.
   int measured_before_read = 0;
   int measured_after_read = 0;
 
@@ -91,7 +91,7 @@ struct World {
   Progress progress;
   int pauses = 0;  // tries again after something was held up
 
-  // Of the machine; the TPM then tells `count`.
+  // A cold boot of the machine; the TPM then reports `count`.
   void ColdBoot(std::optional<uint32_t> count);
   // As FakeKernel::Kexec().
   void Kexec();
