@@ -14,7 +14,7 @@ Result<int> AkCreateCommand(const Context& context, const AkArguments& arguments
   IMASNAP_ASSIGN(const bool exists, HasAk(fs, files));
   if (exists) {
     return FileError(ErrorCode::kFailed, Cause::kAkExists, files.public_area,
-                     "is an AK already, and verifiers may rely on it; choose another --name, or "
+                     "already exists, and verifiers may rely on it; choose another --name, or "
                      "remove its files first");
   }
   IMASNAP_ASSIGN(const Ak ak, MakeAk(*tpm, arguments.type == "ecc" ? AkType::kEcc : AkType::kRsa));

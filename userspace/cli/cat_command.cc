@@ -51,14 +51,13 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
             arguments.hash));
   }
   if (context.options.json && (arguments.ascii || *alg != HashAlg::kSha1)) {
-    return MakeError(ErrorCode::kUsage,
-                     "--json goes with neither --ascii nor --hash; leave one out");
+    return MakeError(ErrorCode::kUsage, "--json cannot be combined with --ascii or --hash");
   }
   IMASNAP_ASSIGN(BootLog boot_log, OpenBootLog(context.env));
   if (boot_log.gap) {
-    return FileError(ErrorCode::kMismatch, Cause::kNotContinued, boot_log.live_path,
-                     "does not go on from the last segment stored; 'ima-snapshot show live' shows "
-                     "what is there");
+    return FileError(
+        ErrorCode::kMismatch, Cause::kNotContinued, boot_log.live_path,
+        "does not continue the last stored segment; 'ima-snapshot show live' shows what it has");
   }
   std::vector<LogPart> parts = PartsOf(context.env, boot_log);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, arguments.from));

@@ -21,15 +21,15 @@ constexpr uint64_t kNoLimit = std::numeric_limits<uint64_t>::max();
 
 constexpr const char* kExamples = R"(Examples:
   ima-snapshot take                      store the log's records and purge them from the kernel
-  ima-snapshot take --mark               record the marker only, keep everything in the kernel
+  ima-snapshot take --mark               record a mark; everything stays in the kernel
   ima-snapshot verify --tpm              check the whole log since boot against the TPM
   ima-snapshot verify --tpm --state FILE the same, reading only what is new since the last time
-  ima-snapshot ak create                 an attestation key, in the store
-  ima-snapshot quote --nonce 1f --out q  a quote of the log's PCRs, for a verifier
+  ima-snapshot ak create                 create an attestation key in the store
+  ima-snapshot quote --nonce 1f --out q  let the TPM sign the log's PCRs for a verifier
   ima-snapshot cat --ascii | less        the whole log, as the kernel would print it
   ima-snapshot cat --hash sha256 >log    the same in binary, with SHA-256 template digests
 
-Exit status: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 could not check, 75 locked by another.
+Exit status: 0 ok, 1 failed, 2 usage, 3 mismatch, 4 could not check, 75 locked by another process.
 See ima-snapshot(1) and ima-snapshot.conf(5).)";
 
 // A decimal number, also with leading zeros: CLI11 would read the name of a segment as
@@ -38,7 +38,7 @@ uint64_t Number(const std::string& name, const std::string& text, uint64_t least
   const auto number = ParsePaddedDecimal(text);
   if (!number || *number < least || *number > most) {
     throw CLI::ValidationError(name,
-                               fmt::format("\"{}\" is no number from {}{}", text, least,
+                               fmt::format("\"{}\" is not a number from {}{}", text, least,
                                            most == kNoLimit ? "" : fmt::format(" to {}", most)));
   }
   return *number;
@@ -126,7 +126,7 @@ void DeclareGlobal(CLI::App* app, GlobalOptions* options) {
   app->add_option("--tcti", global.tcti, "How to reach the TPM, as in tpm2-tools")
       ->type_name("CONF");
   app->add_flag("--json", global.json, "Print JSON");
-  app->add_flag("-v,--verbose", global.verbose, "Say more on standard error");
+  app->add_flag("-v,--verbose", global.verbose, "Print more on standard error");
 }
 
 // The commands, and which of them the arguments name.
@@ -164,20 +164,21 @@ void AddTake(Commands* commands) {
 }
 
 void AddStatus(Commands* commands) {
-  commands->Add("status", "What the kernel offers and what the store holds", StatusCommand)
+  commands->Add("status", "Show what the kernel supports and what the store has", StatusCommand)
       ->footer(R"(Examples:
   ima-snapshot status                                 for people
   ima-snapshot status --json | jq .kernel.records     for scripts)");
 }
 
 void AddList(Commands* commands) {
-  commands->Add("list", "The segments of the newest session", ListCommand)->footer(R"(Examples:
+  commands->Add("list", "List the segments of the newest session", ListCommand)->footer(R"(Examples:
   ima-snapshot list                                   one segment a line
   ima-snapshot list --json | jq '.segments[].sha256'  their hashes)");
 }
 
 void AddShow(Commands* commands, const std::shared_ptr<ShowArguments>& args) {
-  CLI::App* show = commands->Add("show", "The records of one segment, decoded", ShowCommand, args);
+  CLI::App* show =
+      commands->Add("show", "Show the records of one segment, decoded", ShowCommand, args);
   show->add_option("SEGMENT", args->segment, "Number of the segment, \"live\", or \"staged\"")
       ->required();
   show->footer(R"(Examples:
@@ -187,16 +188,16 @@ void AddShow(Commands* commands, const std::shared_ptr<ShowArguments>& args) {
 
 void AddCat(Commands* commands) {
   auto args = std::make_shared<CatArguments>();
-  CLI::App* cat = commands->Add("cat", "The whole log since cold boot, in the kernel's format",
-                                CatCommand, args);
-  cat->add_flag("--ascii", args->ascii, "As in ascii_runtime_measurements");
+  CLI::App* cat = commands->Add(
+      "cat", "Print the whole log since cold boot, in the kernel's format", CatCommand, args);
+  cat->add_flag("--ascii", args->ascii, "In the format of ascii_runtime_measurements");
   cat->add_option("--hash", args->hash, "Algorithm of the template digests")->type_name("ALG");
   AddNumber(cat, "--from", "Begin with record N, counted from 1", 1, kNoLimit,
             [args](uint64_t n) { args->from = n; });
   cat->footer(R"(Examples:
-  ima-snapshot cat >log                   as binary_runtime_measurements would be
-  ima-snapshot cat --ascii | less         as ascii_runtime_measurements would be
-  ima-snapshot cat --ascii --from 1000    what was measured since then)");
+  ima-snapshot cat >log                   in the format of binary_runtime_measurements
+  ima-snapshot cat --ascii | less         in the format of ascii_runtime_measurements
+  ima-snapshot cat --ascii --from 1000    from record 1000 on)");
 }
 
 // `tpm`: the option that --quote excludes.
@@ -210,9 +211,10 @@ void AddQuoteFiles(CLI::App* verify, CLI::Option* tpm, QuoteFiles* options) {
   auto* ak = verify->add_option("--ak", options->ak, "The AK's public part (TPM2B_PUBLIC or PEM)")
                  ->type_name("PUB")
                  ->needs(quote);
-  auto* nonce = verify->add_option("--nonce", options->nonce, "The challenge that was given")
-                    ->type_name("HEX")
-                    ->needs(quote);
+  auto* nonce =
+      verify->add_option("--nonce", options->nonce, "The challenge that the quote must answer")
+          ->type_name("HEX")
+          ->needs(quote);
   quote->needs(signature, ak, nonce);
   verify
       ->add_flag("--ignore-reset-count", options->ignore_reset_count,
@@ -232,7 +234,7 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
       ->allow_extra_args(false)
       ->excludes(tpm);
   auto* state = verify->add_option("--state", args->state,
-                                   "Go on where the last verification with this file ended");
+                                   "Continue where the last verification with this file ended");
   state->type_name("FILE");
   verify->add_option("--state-key", args->state_key, "Key that authenticates the state")
       ->type_name("FILE")
@@ -243,10 +245,10 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
   for (const char* of_this_machine : {"--config", "--store"}) {
     from_dir->excludes(verify->get_parent()->get_option(of_this_machine));
   }
-  verify->add_option("--live", args->live, "Copy of the kernel's list that goes with it")
+  verify->add_option("--live", args->live, "Copy of the kernel's list that belongs to it")
       ->type_name("FILE")
       ->needs(from_dir);
-  AddNumber(verify, "--session", "Number of the session in it; default the newest", 1, kNoLimit,
+  AddNumber(verify, "--session", "Number of the session in it (default: the newest)", 1, kNoLimit,
             [args](uint64_t n) { args->session = n; })
       ->needs(from_dir);
   // CONFIG_IMA_MEASURE_PCR_IDX, and any of a policy's pcr=.
@@ -259,14 +261,14 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
               args->ima_pcr.push_back(static_cast<uint32_t>(Number("--ima-pcr", text, 0, 23)));
             }
           },
-          "PCR that IMA measures to, once for each; default 10")
+          "PCR that IMA measures to (default: 10); repeat it for several")
       ->type_name("N")
       ->take_all()
       ->allow_extra_args(false);
   AddQuoteFiles(verify, tpm, &args->quote);
   verify->footer(R"(Examples:
   ima-snapshot verify --tpm                           against this machine's PCRs
-  ima-snapshot verify --tpm --state /root/ima.state   only what came since the last time
+  ima-snapshot verify --tpm --state /root/ima.state   only what is new since the last time
   ima-snapshot verify --from-dir COPY --live LIST --pcrs PCRS
   ima-snapshot verify --quote quote.msg --sig quote.sig --ak AK.pem --nonce HEX)");
 }
@@ -287,25 +289,26 @@ void AddGc(Commands* commands) {
   CLI::App* gc = commands->Add(
       "gc", "Remove old sessions and, with --state, segments that were verified", GcCommand, args);
   auto* state = gc->add_option("--state", args->state,
-                               "Discard what this state of verify proves to have been verified");
+                               "Discard the segments that this state file shows as verified");
   state->type_name("FILE");
-  gc->add_option("--state-key", args->state_key, "The key of the state")
+  gc->add_option("--state-key", args->state_key, "Key that authenticates the state")
       ->type_name("FILE")
       ->needs(state);
   gc->footer(R"(Examples:
-  ima-snapshot gc                           sessions beyond keep_boots
-  ima-snapshot gc --state /root/ima.state   segments verified with it too, if discard permits)");
+  ima-snapshot gc                           remove sessions beyond keep_boots
+  ima-snapshot gc --state /root/ima.state   remove verified segments too, if discard permits)");
 }
 
 void AddAk(Commands* commands) {
   auto args = std::make_shared<AkArguments>();
-  CLI::App* ak = commands->Add("ak", "Attestation keys of this store", AkCreateCommand, args);
+  CLI::App* ak =
+      commands->Add("ak", "Manage the attestation keys of this store", AkCreateCommand, args);
   ak->require_subcommand(1);
   CLI::App* create = ak->add_subcommand("create", "Make an attestation key in the TPM");
   create->add_option("--alg", args->type, "Algorithm: rsa (2048 bits) or ecc (P-256)")
       ->type_name("ALG")
       ->check(CLI::IsMember({"rsa", "ecc"}));
-  create->add_option("--name", args->name, "What its files are called")->type_name("NAME");
+  create->add_option("--name", args->name, "Name of its files")->type_name("NAME");
   const char* examples = R"(Examples:
   ima-snapshot ak create
   ima-snapshot ak create --alg ecc --name ecc    a second one, for quote --ak ecc)";
@@ -316,12 +319,13 @@ void AddAk(Commands* commands) {
 void AddQuote(Commands* commands) {
   auto args = std::make_shared<QuoteArguments>();
   CLI::App* quote =
-      commands->Add("quote", "Have the TPM sign the PCRs of the log", QuoteCommand, args);
+      commands->Add("quote", "Let the TPM sign the PCRs of the log", QuoteCommand, args);
   quote->add_option("--nonce", args->nonce, "The verifier's challenge, in hexadecimal")
       ->type_name("HEX")
       ->required();
-  quote->add_option("--ak", args->ak, "Which attestation key of the store")->type_name("NAME");
-  quote->add_option("--pcrs", args->pcrs, "Which PCRs, such as sha256:10+sha1:10; default IMA's")
+  quote->add_option("--ak", args->ak, "Name of the attestation key in the store")
+      ->type_name("NAME");
+  quote->add_option("--pcrs", args->pcrs, "PCRs, such as sha256:10+sha1:10 (default: those of IMA)")
       ->type_name("SELECTION");
   auto* out = quote->add_option("--out", args->directory, "Write quote.msg, .sig, .pcrs, .pcrs.txt")
                   ->type_name("DIR");

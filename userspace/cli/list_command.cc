@@ -134,7 +134,7 @@ Result<int> ListCommand(const Context& context) {
     }
   }
   for (const std::string& path : session->rejected) {
-    context.Diagnose(fmt::format("{}: did not match its hash and was kept aside", path));
+    context.Diagnose(fmt::format("{}: did not match its hash and was kept as rejected", path));
   }
   return kExitOk;
 }

@@ -39,11 +39,11 @@ std::string PlainName(const std::string& path) {
 Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments& arguments) {
   const bool files = !arguments.message.empty() || !arguments.signature.empty();
   if (files != (!arguments.message.empty() && !arguments.signature.empty())) {
-    return MakeError(ErrorCode::kUsage, "--msg and --sig go together");
+    return MakeError(ErrorCode::kUsage, "--msg and --sig must be given together");
   }
   if (arguments.directory.empty() && !files && !context.options.json) {
     return MakeError(ErrorCode::kUsage,
-                     "say where the quote goes: --out DIR, or --msg FILE --sig FILE, or --json");
+                     "no output is given: use --out DIR, or --msg FILE --sig FILE, or --json");
   }
   if (!arguments.directory.empty()) {
     const std::string base = arguments.directory + "/quote.";
@@ -63,7 +63,7 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
     for (const std::string& name : {plain, plain + ".tmp"}) {
       if (!paths.insert(name).second) {
         return FileError(ErrorCode::kUsage, Cause::kSameFile, path,
-                         "is named for two things; give each a file");
+                         "is named for two outputs; name a separate file for each");
       }
     }
   }

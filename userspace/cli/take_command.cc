@@ -22,7 +22,7 @@ std::string WhatWasDone(const TakeResult& taken, bool only_mark) {
                        SizeText(segment.bytes));
   }
   return only_mark ? fmt::format("attempt {}: aggregate recorded, nothing purged", taken.attempt)
-                   : "no record was there to take";
+                   : "there was no record to take";
 }
 
 }  // namespace
@@ -52,7 +52,7 @@ Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) 
   if (!context.host.out) {
     return FileError(
         ErrorCode::kFailed, Cause::kNotWritten, "standard output",
-        "could not be written; what was done nevertheless: " + WhatWasDone(*result, only_mark));
+        "could not be written; what was done anyway: " + WhatWasDone(*result, only_mark));
   }
   return kExitOk;
 }

@@ -175,7 +175,7 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
     return kExitMismatch;
   }
   if (!saved.ok()) {
-    saved.error().message += "; the log is good, the state was not written";
+    saved.error().message += "; the log is good, but the state was not written";
     context.DiagnoseError(saved.error());
     return kExitFailed;
   }

@@ -37,11 +37,10 @@ Result<bool> CheckBoot(const QuoteFiles& options, const CheckedQuote& quote,
     return false;
   }
   if (!log_reset_count) {
-    return FileError(
-        ErrorCode::kCannotCheck, Cause::kResetCountUnknown, options.message,
-        "may be of another boot: the log's resetCount is not known, neither from the store's "
-        "session.json nor from a state (--state); where the nonce is proof enough that the quote "
-        "is new, give --ignore-reset-count");
+    return FileError(ErrorCode::kCannotCheck, Cause::kResetCountUnknown, options.message,
+                     "may be of another boot: neither the store's session.json nor a state "
+                     "(--state) has the log's resetCount; if the nonce is enough proof that the "
+                     "quote is new, give --ignore-reset-count");
   }
   Status same = CheckSameBoot(quote, *log_reset_count);
   if (!same.ok()) {

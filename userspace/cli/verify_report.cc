@@ -74,10 +74,12 @@ void PrintState(const VerifyReport& report, const ReportContext& context, std::o
   } else if (!context.saved) {
     out << "state       could not be written\n";
   } else if (report.checkpoint->records == 0) {
-    out << "state       written; no segment is covered yet: the next run begins at record 1\n";
+    out << "state       written; no segment is covered yet: the next verification begins at record "
+           "1\n";
   } else {
-    out << fmt::format("state       written; the next run begins after segment {}, record {}\n",
-                       SegmentName(report.checkpoint->segment), report.checkpoint->records);
+    out << fmt::format(
+        "state       written; the next verification begins after segment {}, record {}\n",
+        SegmentName(report.checkpoint->segment), report.checkpoint->records);
   }
 }
 
@@ -104,7 +106,7 @@ void PrintReport(const VerifyReport& report, const ReportContext& context, std::
   }
   for (const BankReport& bank : report.banks) {
     if (!bank.not_replayed.empty()) {
-      out << fmt::format("not replayed {} PCRs {}: given, and no record of the log extends them\n",
+      out << fmt::format("not replayed {} PCRs {}: given, but no record of the log extends them\n",
                          bank.name, Ranges(bank.not_replayed));
     }
   }
@@ -124,7 +126,7 @@ void PrintReport(const VerifyReport& report, const ReportContext& context, std::
     out << "OK          the log agrees with itself (no PCRs were given to compare with)\n";
     if (report.unchained > 0) {
       out << fmt::format(
-          "not chained {} segments, which no aggregate closed (staging): only PCRs tell whether "
+          "not chained {} segments, which no aggregate closed (staging): only PCRs show whether "
           "records are missing after them\n",
           report.unchained);
     }

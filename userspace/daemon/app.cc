@@ -20,8 +20,8 @@ namespace {
 constexpr const char* kExamples = R"(Examples:
   systemctl enable --now ima-snapshotd        run it now and at each boot
   systemctl reload ima-snapshotd              read the configuration again
-  ima-snapshotd --check-config                tell whether the configuration is right
-  ima-snapshotd --config ./test.conf -v       run it in a terminal, and say more
+  ima-snapshotd --check-config                check the configuration
+  ima-snapshotd --config ./test.conf -v       run it in a terminal and print more
 
 Exit status: 0 ended by SIGTERM or SIGINT, 1 failed, 2 usage, 78 configuration,
 kernel or store refused.
@@ -47,8 +47,8 @@ void Declare(CLI::App* app, Options* options) {
       ->type_name("DIR");
   app->add_option("--tcti", options->tcti, "How to reach the TPM, as in tpm2-tools")
       ->type_name("CONF");
-  app->add_flag("--check-config", options->check_config, "Only read the configuration");
-  app->add_flag("-v,--verbose", options->verbose, "Say more on standard error");
+  app->add_flag("--check-config", options->check_config, "Only check the configuration");
+  app->add_flag("-v,--verbose", options->verbose, "Print more on standard error");
 }
 
 Result<Config> Load(const Host& host, const Options& options) {

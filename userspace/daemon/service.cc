@@ -118,11 +118,11 @@ Result<Counts> Service::ReadCounts() {
   if (!bytes && limits_.max_bytes && !told_no_bytes_) {
     told_no_bytes_ = true;
     const bool others = limits_.max_records || limits_.max_age;
-    journal_->Write(others ? LOG_INFO : LOG_WARNING,
-                    fmt::format("the kernel has no runtime_measurements_size: max_bytes is not "
-                                "looked at{}",
-                                others ? "" : "; set max_records or max_age"),
-                    {{"IMA_EVENT", "max_bytes_ignored"}});
+    journal_->Write(
+        others ? LOG_INFO : LOG_WARNING,
+        fmt::format("the kernel has no runtime_measurements_size: max_bytes is ignored{}",
+                    others ? "" : "; set max_records or max_age"),
+        {{"IMA_EVENT", "max_bytes_ignored"}});
   }
   return Counts{*records, bytes};
 }
@@ -180,9 +180,10 @@ void Service::SnapshotDone(Time now) {
   if (outcome.result.ok()) {
     Succeeded(outcome, now);
   } else if (outcome.cancelled) {
-    journal_->Write(LOG_NOTICE,
-                    fmt::format("the snapshot was given up: {}", outcome.result.error().ToString()),
-                    {{"IMA_EVENT", "snapshot_cancelled"}});
+    journal_->Write(
+        LOG_NOTICE,
+        fmt::format("the snapshot was cancelled: {}", outcome.result.error().ToString()),
+        {{"IMA_EVENT", "snapshot_cancelled"}});
   } else if (outcome.result.error().code == ErrorCode::kLocked) {
     Locked(now);
   } else {
@@ -239,7 +240,7 @@ void Service::WriteTaken(const Outcome& outcome) {
     text = attempt + "aggregate recorded, nothing purged";
     last_text_ = fmt::format("aggregate {} of {}", taken.attempt, env_.now());
   } else {
-    text = "nothing was there to take";
+    text = "there was nothing to take";
   }
   text += fmt::format(", {:.3f} s ({})", static_cast<double>(outcome.duration.count()) / 1e6,
                       ReasonName(reason_));
@@ -256,7 +257,7 @@ void Service::Failed(const Error& error, Time now) {
   const Time wait = mismatch ? Backoff::kMismatch : backoff;
   not_before_ = now + wait;
   locked_since_.reset();
-  const std::string text = fmt::format("{}; again in {} s", error.ToString(), Seconds(wait));
+  const std::string text = fmt::format("{}; trying again in {} s", error.ToString(), Seconds(wait));
   const int priority = SameTrouble(last_error_, error) ? LOG_DEBUG : mismatch ? LOG_CRIT : LOG_ERR;
   journal_->Write(priority, "no snapshot: " + text,
                   {{"IMA_EVENT", "snapshot_failed"},
@@ -286,7 +287,7 @@ void Service::Locked(Time now) {
     told_locked_ = true;
     journal_->Write(LOG_WARNING,
                     fmt::format("{}: has been held by other programs for {} s; no snapshot can be "
-                                "taken (lslocks(8) tells who holds it)",
+                                "taken (lslocks(8) shows which)",
                                 env_.config.lock_file, Seconds(now - *locked_since_)),
                     {{"IMA_EVENT", "lock_held_long"},
                      {"IMA_HELD_SEC", std::to_string(Seconds(now - *locked_since_))}});
@@ -341,7 +342,7 @@ void Service::Stop() {
   parts_.notify("STOPPING=1");
   if (worker_->running()) {
     worker_->Cancel();
-    NotifyStatus("stopping: the snapshot that runs is ended first");
+    NotifyStatus("stopping: waiting for the running snapshot to end");
   } else {
     NotifyStatus("stopping");
   }

@@ -32,7 +32,7 @@ Result<Prepared> Prepare(const Environment& env, Notes* notes) {
   if (env.config.mode == SnapshotMode::kMark) {
     if (choice.backend != Backend::kSnapshot) {
       return MakeError(ErrorCode::kRefused, Cause::kNoMark,
-                       "mode = \"mark\": staging has no marker, and " + choice.why);
+                       "mode = \"mark\": staging has no mark, and " + choice.why);
     }
     return prepared;  // no store is used
   }

@@ -50,11 +50,12 @@ void ViewKeeper::Fail(const Error& why, Time now) {
   not_before_ = now + wait;
   const std::string text = why.ToString();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(wait).count();
-  journal_->Write(text == failure_ ? LOG_DEBUG : LOG_ERR,
-                  fmt::format("no view at {}: {}; again in {} s", config_.mount, text, seconds),
-                  {{"IMA_EVENT", "view_failed"},
-                   {"IMA_CAUSE", CauseName(why.cause)},
-                   {"IMA_RETRY_SEC", std::to_string(seconds)}});
+  journal_->Write(
+      text == failure_ ? LOG_DEBUG : LOG_ERR,
+      fmt::format("no view at {}: {}; trying again in {} s", config_.mount, text, seconds),
+      {{"IMA_EVENT", "view_failed"},
+       {"IMA_CAUSE", CauseName(why.cause)},
+       {"IMA_RETRY_SEC", std::to_string(seconds)}});
   failure_ = text;
 }
 

@@ -366,7 +366,7 @@ TEST_F(CliTest, OutputThatCannotBeWrittenDoesNotHideWhatWasTaken) {
   Ran ran = Run({"take"});
   EXPECT_EQ(ran.code, 1);
   EXPECT_THAT(ran.err, HasSubstr("standard output: could not be written; what was done "
-                                 "nevertheless: segment 00000001: attempt 1, records 1-7, "));
+                                 "anyway: segment 00000001: attempt 1, records 1-7, "));
   EXPECT_EQ(world_.kernel.purges(), 1U);
   ran = Run({"take", "--mark", "--json"});
   EXPECT_EQ(ran.code, 1);

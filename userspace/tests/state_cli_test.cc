@@ -174,7 +174,7 @@ TEST_F(StateCliTest, PcrsThatAreGivenAndNotReplayedAreNamed) {
   world_.fs.Write("/pcrs", text);
   Ran ran = Run({"verify", "--pcrs", "/pcrs"});
   EXPECT_EQ(ran.code, 0) << ran.err;
-  EXPECT_THAT(ran.out, HasSubstr("\nnot replayed sha256 PCRs 0-2, 7, 12: given, and no record of "
+  EXPECT_THAT(ran.out, HasSubstr("\nnot replayed sha256 PCRs 0-2, 7, 12: given, but no record of "
                                  "the log extends them\n"));
   const Json json = Json::parse(Run({"verify", "--pcrs", "/pcrs", "--json"}).out);
   ASSERT_EQ(json["not_replayed"].size(), 5U);

@@ -135,7 +135,7 @@ TEST_F(UsageTest, ANumberIsDecimalWhateverZerosItBeginsWith) {
        }) {
     const Ran ran = Run(args);
     EXPECT_EQ(ran.code, 2) << ::testing::PrintToString(args);
-    EXPECT_THAT(ran.err, HasSubstr(fmt::format("\"{}\" is no number from ", args.back())));
+    EXPECT_THAT(ran.err, HasSubstr(fmt::format("\"{}\" is not a number from ", args.back())));
   }
 }
 

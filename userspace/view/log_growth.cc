@@ -72,12 +72,12 @@ Status Growth::CompareKnown(ByteSource& from, const std::string& name, uint64_t 
     Error error = FileError(ErrorCode::kMismatch, Cause::kListChanged, name, "");
     error.offset = at - begin;
     if (n == 0) {
-      error.message = "ends before what was already seen of the log";
+      error.message = "ends before records that were already read";
       return error;
     }
     IMASNAP_RETURN_IF_ERROR(next_.ReadRaw(at, std::span(known).first(n)));
     if (!std::equal(found.begin(), found.begin() + static_cast<ptrdiff_t>(n), known.begin())) {
-      error.message = "is not what was already seen of the log";
+      error.message = "differs from records that were already read";
       return error;
     }
     at += n;
@@ -184,7 +184,7 @@ Status Growth::TakeRecords(ByteSource& from, const std::string& name, uint64_t s
     }
     IMASNAP_RETURN_IF_ERROR(Index(*record));
     if (progress_ && next_.end.records % kProgressEvery == 0 && !progress_(next_.end.records)) {
-      return MakeError(ErrorCode::kFailed, Cause::kCancelled, "given up while the log was read");
+      return MakeError(ErrorCode::kFailed, Cause::kCancelled, "cancelled while the log was read");
     }
   }
   return unwritten_.empty() ? Status() : WriteSpool();

@@ -165,8 +165,8 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
   IMASNAP_ASSIGN(BootLog boot_log, LockBootLog());
   if (boot_log.gap) {
     return FileError(ErrorCode::kMismatch, Cause::kNotContinued, boot_log.live_path,
-                     "does not go on from the last segment stored: records were removed by "
-                     "something that does not keep to the lock protocol");
+                     "does not continue the last stored segment: a program that ignores the lock "
+                     "removed records");
   }
   std::vector<LogPart> parts = PartsOf(env_, boot_log);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts));
@@ -192,9 +192,8 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
     }
   }
   if (seen < taken.size()) {
-    Error error =
-        FileError(ErrorCode::kMismatch, Cause::kSegmentMissing, env_.config.store,
-                  fmt::format("segment {} is not there any more", SegmentName(taken[seen])));
+    Error error = FileError(ErrorCode::kMismatch, Cause::kSegmentMissing, env_.config.store,
+                            fmt::format("segment {} no longer exists", SegmentName(taken[seen])));
     error.segment = taken[seen];
     return error;
   }
@@ -205,9 +204,8 @@ Status WholeLog::ReadAll(std::optional<uint64_t> total) {
   if (total && *total > next.end.records) {
     Error error =
         FileError(ErrorCode::kMismatch, Cause::kRecordsMissing, boot_log.live_path,
-                  fmt::format("{} records were measured since cold boot, segments and list have "
-                              "{}: the others were removed by something that does not keep to "
-                              "the lock protocol",
+                  fmt::format("{} records were measured since cold boot, but segments and list "
+                              "have {}: a program that ignores the lock removed the others",
                               *total, next.end.records));
     error.expected = std::to_string(*total);
     error.found = std::to_string(next.end.records);

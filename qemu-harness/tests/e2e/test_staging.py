@@ -67,7 +67,7 @@ class Staging(unittest.TestCase):
         self.assertGreaterEqual(staged["records"], 50)
         told = self.out.told("left")
         self.assertEqual(told.status, 0, told)
-        self.assertIn(f"stored {staged['records']} records that were found staged", told.stderr)
+        self.assertIn(f"found {staged['records']} staged records", told.stderr)
 
     def test_some_were_killed_at_work_and_the_next_succeeded(self) -> None:
         statuses = [int((self.out / f"kill{n}.status").read_text()) for n in range(1, KILLS + 1)]

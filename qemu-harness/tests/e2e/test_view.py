@@ -154,7 +154,7 @@ class View(unittest.TestCase):
             told = self.out.told(name)
             self.assertNotEqual(told.status, 0, name)
             self.assertIn("Input/output error", told.stderr, name)
-        self.assertIn("lock protocol", (self.out / "mount5.stderr").read_text())
+        self.assertIn("ignores the lock", (self.out / "mount5.stderr").read_text())
         told = self.out.told("gap-mount")
         self.assertEqual(told.status, MISMATCH, told)
 

@@ -111,9 +111,8 @@ class PosixFile : public File {
     const int operation = (mode == LockMode::kShared ? LOCK_SH : LOCK_EX) | LOCK_NB;
     while (::flock(fd_, operation) != 0) {
       if (errno == EWOULDBLOCK) {
-        return FileError(
-            ErrorCode::kLocked, path(),
-            "is locked by another process; try again later (lslocks(8) tells who holds it)");
+        return FileError(ErrorCode::kLocked, path(),
+                         "is locked by another process; try again later (lslocks(8) shows which)");
       }
       if (errno != EINTR) {
         return SystemError(path(), "flock", errno);

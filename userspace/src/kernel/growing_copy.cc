@@ -35,7 +35,7 @@ Status GrowingCopy::CopyRest() {
     IMASNAP_ASSIGN(const size_t got, live->Read(std::span(skipped).first(wanted)));
     if (got == 0) {
       return FileError(ErrorCode::kCannotCheck, Cause::kListShrank, path(),
-                       "got shorter while it was read: another program removes records");
+                       "became shorter while it was read: another program removed records");
     }
     at += got;
   }

@@ -70,7 +70,7 @@ Result<std::optional<uint64_t>> KernelFiles::Counter(const std::string& name) co
   }
   const auto value = ParseDecimal(*text);
   if (!value) {
-    return FileError(ErrorCode::kMalformed, Cause::kNotDecimal, path, "does not hold a number");
+    return FileError(ErrorCode::kMalformed, Cause::kNotDecimal, path, "is not a decimal number");
   }
   return value;
 }
@@ -86,12 +86,11 @@ Result<std::unique_ptr<File>> KernelFiles::OpenPatiently(const std::string& path
       const bool reading = mode == OpenMode::kRead;
       file.error().cause = reading ? Cause::kReadersExcluded : Cause::kBusy;
       file.error().message +=
-          reading
-              ? ": another program has opened a measurement list for writing, to stage or delete "
-                "records, and so keeps readers out"
-              : ": another program has a measurement list open, and the kernel stages and deletes "
-                "nothing while one is read; end that reader, or let it read what 'ima-snapshot "
-                "mount' shows";
+          reading ? ": another program has a measurement list open for writing, to stage or delete "
+                    "records; until it closes it, nothing can read a list"
+                  : ": another program is reading a measurement list, and until it closes it, the "
+                    "kernel stages and deletes nothing; end that program, or let it read from "
+                    "'ima-snapshot mount' instead";
       return file;
     }
     pause_(kBetweenTries);

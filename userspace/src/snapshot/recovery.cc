@@ -13,7 +13,7 @@ Status RemoveLeftovers(const Environment& env, Session* session, Notes* notes) {
   for (const std::string& path : session->temporaries) {
     IMASNAP_RETURN_IF_ERROR(env.fs.Unlink(path));
     notes->push_back({NoteKind::kTemporaryRemoved, 0,
-                      fmt::format("removed {}, left by a snapshot that was interrupted", path),
+                      fmt::format("removed {}, which an interrupted snapshot had left", path),
                       path});
   }
   session->temporaries.clear();
@@ -22,7 +22,7 @@ Status RemoveLeftovers(const Environment& env, Session* session, Notes* notes) {
   for (const Segment& segment : session->superseded) {
     IMASNAP_RETURN_IF_ERROR(env.store().RemoveSegment(*session, segment));
     notes->push_back({NoteKind::kSupersededRemoved, segment.number,
-                      fmt::format("removed segment {}, whose records a later segment holds",
+                      fmt::format("removed segment {}: a later segment has its records",
                                   SegmentName(segment.number))});
   }
   session->superseded.clear();
@@ -72,11 +72,11 @@ Status RewriteMetadata(const Environment& env, const ListHead& head, Session* se
   segment.info_error.reset();
   notes->push_back(
       {NoteKind::kMetadataRewritten, segment.number,
-       fmt::format("wrote the metadata of segment {} anew", SegmentName(segment.number))});
+       fmt::format("wrote the missing metadata of segment {}", SegmentName(segment.number))});
   if (info.supersedes) {
     IMASNAP_RETURN_IF_ERROR(env.store().RemoveSegment(*session, session->segments[count - 2]));
     notes->push_back({NoteKind::kSupersededRemoved, *info.supersedes,
-                      fmt::format("removed segment {}, whose records segment {} holds",
+                      fmt::format("removed segment {}: segment {} has its records",
                                   SegmentName(*info.supersedes), SegmentName(info.number))});
     session->segments.erase(session->segments.end() - 2);
   }
@@ -166,20 +166,21 @@ Status CheckNothingGone(const Environment& env, const ListHead& head, Notes* not
   if (gone == 0) {
     return {};
   }
-  const std::string where =
-      fmt::format("records 1 to {} of this boot were purged and are in no segment of the store {}",
-                  gone, env.config.store);
+  const std::string where = fmt::format(
+      "records 1 to {} of this boot were purged, and no segment of the store {} has them", gone,
+      env.config.store);
   if (env.config.allow_gap) {
     notes->push_back(
-        {NoteKind::kGapAllowed, gone, where + "; its log begins after them, as allow_gap permits"});
+        {NoteKind::kGapAllowed, gone,
+         where + "; the log of this store begins after them, because allow_gap = true"});
     return {};
   }
   Error error =
       FileError(ErrorCode::kRefused, Cause::kRecordsGone, env.kernel().live_path(),
                 where +
-                    ": it may be the wrong one (--store, or store in the configuration). To "
-                    "begin without them, which no verification will accept until the next cold "
-                    "boot, set allow_gap = true; nothing was done");
+                    ". Nothing was done. This may be the wrong store: check --store, or store in "
+                    "the configuration. With allow_gap = true snapshots begin without these "
+                    "records, but then no verification succeeds until the next cold boot");
   error.found = std::to_string(gone);
   return error;
 }
@@ -237,18 +238,19 @@ Status LastSegment::RepairUnpurged() {
     IMASNAP_ASSIGN(const bool deleted, PurgeStagedSegment(env_.kernel(), *key_, notes_));
     if (!deleted) {
       return FileError(ErrorCode::kFailed, Cause::kStagedChanged, env_.kernel().staged_path(),
-                       "was changed by another program meanwhile; try again");
+                       "was changed by another program in the meantime; try again");
     }
     out_->staged = false;
-    return NotePurged(NoteKind::kStagedPurged,
-                      "was stored but still staged in the kernel; deleted there now");
+    return NotePurged(
+        NoteKind::kStagedPurged,
+        "was stored, but its records were still staged in the kernel; they were deleted there");
   }
   out_->to_supersede = last().number;
   notes_->push_back(
       {intact ? NoteKind::kNotPurged : NoteKind::kSegmentDamaged, last().number,
-       fmt::format("segment {} was stored but not purged{}; the next one holds its records too "
-                   "and takes its place",
-                   SegmentName(last().number), intact ? "" : ", and its file is not what it was")});
+       fmt::format("segment {} was stored but not purged{}; the next segment has its records too "
+                   "and replaces it",
+                   SegmentName(last().number), intact ? "" : ", and its file has changed")});
   return {};
 }
 
@@ -262,12 +264,11 @@ Status LastSegment::Repair(Continuation found, Backend backend) {
     IMASNAP_RETURN_IF_ERROR(RewriteMetadata(env_, head_, &out_->session, notes_));
   }
   if (found == Continuation::kGap) {
-    notes_->push_back(
-        {NoteKind::kNotContinued, last().number,
-         fmt::format("the kernel's list does not go on from segment {}: it begins with {}; "
-                     "records between them are not in the store",
-                     SegmentName(last().number),
-                     head_.first ? Printable(head_.first->event) : "nothing")});
+    notes_->push_back({NoteKind::kNotContinued, last().number,
+                       fmt::format("the kernel's list does not continue segment {}: it begins with "
+                                   "{}; records between them are not in the store",
+                                   SegmentName(last().number),
+                                   head_.first ? Printable(head_.first->event) : "nothing")});
     return {};
   }
   if (contained) {
@@ -275,7 +276,7 @@ Status LastSegment::Repair(Continuation found, Backend backend) {
   }
   if (last().info && last().info->state == SegmentState::kStored) {
     return NotePurged(NoteKind::kPurgeRecognized,
-                      "was purged, though that was not seen to succeed");
+                      "was purged, although the snapshot that did it could not confirm that");
   }
   return {};
 }
@@ -296,11 +297,11 @@ Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* note
   if (finished.ok()) {
     for (const std::string& name : *finished) {
       notes->push_back({NoteKind::kRemovalFinished, 0,
-                        fmt::format("removed {}, whose removal was interrupted", name), name});
+                        fmt::format("finished the interrupted removal of {}", name), name});
     }
   } else {
     notes->push_back({NoteKind::kRemovalFailed, 0,
-                      fmt::format("a session whose removal was interrupted was not removed: {}",
+                      fmt::format("could not finish the interrupted removal of a session: {}",
                                   finished.error().ToString())});
     failed.push_back(finished.error());
   }
@@ -312,7 +313,7 @@ Result<std::vector<Error>> RemoveOldSessions(const Environment& env, Notes* note
                         fmt::format("removed session {} of an earlier boot", SegmentName(ids[i]))});
     } else {
       notes->push_back({NoteKind::kSessionNotRemoved, ids[i],
-                        fmt::format("session {} of an earlier boot was not removed: {}",
+                        fmt::format("could not remove session {} of an earlier boot: {}",
                                     SegmentName(ids[i]), removed.error().ToString())});
       failed.push_back(removed.error());
     }
@@ -343,9 +344,9 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   const Continuation found = ContinuationOf(clues, key, head);
   if (found == Continuation::kOtherBoot && NeedsResetCount(clues, key)) {
     return FileError(ErrorCode::kFailed, Cause::kResetCountUnknown, session.directory,
-                     "was taken by staging, so that only the TPM's reset count tells whether it is "
-                     "of this boot, and the TPM does not answer; nothing was done, try again. If "
-                     "there is no TPM any more, move the directory out of the store");
+                     "was taken by staging, so only the TPM's reset count shows whether it is of "
+                     "this boot, and the TPM does not answer. Nothing was done; try again. If the "
+                     "machine no longer has a TPM, move the directory out of the store");
   }
   if (found == Continuation::kOtherBoot || session.segments.empty()) {
     IMASNAP_RETURN_IF_ERROR(CheckNothingGone(env, head, notes));
@@ -353,7 +354,7 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
   if (found == Continuation::kOtherBoot && (session.info || !session.segments.empty())) {
     IMASNAP_RETURN_IF_ERROR(CloseSession(env, session));
     notes->push_back({NoteKind::kSessionClosed, session.id,
-                      fmt::format("session {} is of an earlier boot; session {} begins",
+                      fmt::format("session {} is of an earlier boot; began session {}",
                                   SegmentName(session.id), SegmentName(session.id + 1))});
     IMASNAP_ASSIGN(out.session, NewSession(env, session.id + 1, notes));
     return out;

@@ -125,8 +125,8 @@ Status Snapshotter::CheckStore() {
   IMASNAP_ASSIGN(const FileSystemInfo fs, env_.fs.StatFileSystem(place));
   if ((fs.magic == kTmpfsMagic || fs.magic == kRamfsMagic) && !env_.config.allow_volatile) {
     return FileError(ErrorCode::kRefused, Cause::kVolatileStore, store_.root(),
-                     "the store is on a file system in memory, which a reboot loses and which "
-                     "gives no memory back; set allow_volatile = true to use it nevertheless");
+                     "the store is on a file system in memory: it frees no memory and is lost at a "
+                     "reboot; set allow_volatile = true to use it anyway");
   }
   return {};
 }
@@ -136,8 +136,8 @@ Status Snapshotter::CheckSpace(uint64_t needed) {
   if (fs.available < needed || fs.available - needed < env_.config.min_free_space) {
     Error error =
         FileError(ErrorCode::kFailed, Cause::kNoSpace, store_.root(),
-                  fmt::format("{} bytes are free; the segment needs {} and min_free_space "
-                              "keeps {}; make room or lower it",
+                  fmt::format("{} bytes are free, but the segment needs {} and min_free_space "
+                              "keeps {}; free some space or lower min_free_space",
                               fs.available, needed, env_.config.min_free_space));
     error.expected = std::to_string(needed + env_.config.min_free_space);
     error.found = std::to_string(fs.available);
@@ -151,7 +151,7 @@ Status Snapshotter::CheckCancelled(uint64_t records) const {
     return {};
   }
   return FileError(ErrorCode::kFailed, Cause::kCancelled, store_.root(),
-                   "interrupted: the snapshot was given up, nothing was purged");
+                   "the snapshot was cancelled; nothing was purged");
 }
 
 Status Snapshotter::Copy(Source* source, File* out) {
@@ -208,8 +208,8 @@ Status Snapshotter::CheckSuperseded(const std::string& temporary) {
   if (!contained) {
     Error error =
         FileError(ErrorCode::kFailed, Cause::kListChanged, kernel_.live_path(),
-                  fmt::format("does not begin with the records of segment {} any more: another "
-                              "program removed them meanwhile; nothing was purged, try again",
+                  fmt::format("no longer begins with the records of segment {}, because another "
+                              "program removed them; nothing was purged, try again",
                               SegmentName(*at_.to_supersede)));
     error.segment = at_.to_supersede;
     return error;
@@ -231,7 +231,8 @@ Error Snapshotter::Reject(const std::string& temporary, Error why) {
   if (status.ok()) {
     status = env_.fs.SyncDirectory(at_.session.directory);
   }
-  why.message = fmt::format("the snapshot does not match, nothing was purged: {}", why.ToString());
+  why.message =
+      fmt::format("the snapshot does not match and nothing was purged: {}", why.ToString());
   why.file = status.ok() ? kept : temporary;
   why.record.reset();  // of the list
   why.offset.reset();
@@ -264,10 +265,10 @@ Status Snapshotter::CheckCounts(const std::vector<Segment>& segments) {
   }
   return FileError(
       ErrorCode::kFailed, Cause::kRecordsUncounted, store_.root(),
-      fmt::format("holds {} records of this boot and the kernel {}, but this kernel counts only {} "
-                  "since cold boot: they were taken by staging under another kernel before a "
-                  "kexec, and an aggregate of this one would contradict them; nothing was done. "
-                  "Take snapshots again after a cold boot, or kexec back",
+      fmt::format("has {} records of this boot and the kernel has {}, but the kernel counts only "
+                  "{} since cold boot: staging took records under another kernel before a kexec, "
+                  "and an aggregate of this kernel would contradict them. Nothing was done. Take "
+                  "snapshots again after a cold boot, or kexec back",
                   stored, *count, *total));
 }
 
@@ -278,15 +279,16 @@ void Snapshotter::Finish(Source* source, const std::string& path) {
     AddNote(NoteKind::kCloseFailed, segment_.number, closed.error().ToString());
   }
   if (const Status wrote = store_.WriteSegmentInfo(at_.session, segment_); !wrote.ok()) {
-    AddNote(NoteKind::kPurgeNotRecorded, segment_.number,
-            fmt::format("the purge was not noted: {}", wrote.error().ToString()));
+    AddNote(
+        NoteKind::kPurgeNotRecorded, segment_.number,
+        fmt::format("the purge could not be noted in the metadata: {}", wrote.error().ToString()));
   }
   std::vector<Segment>& segments = at_.session.segments;
   if (at_.to_supersede) {
     const Status removed = store_.RemoveSegment(at_.session, segments.back());
     if (!removed.ok()) {
       AddNote(NoteKind::kSupersededNotRemoved, *at_.to_supersede,
-              fmt::format("segment {} was not removed: {}", SegmentName(*at_.to_supersede),
+              fmt::format("segment {} could not be removed: {}", SegmentName(*at_.to_supersede),
                           removed.error().ToString()));
     }
     segments.pop_back();
@@ -345,7 +347,7 @@ Status Snapshotter::StoreStaged() {
   IMASNAP_ASSIGN(const bool taken, TakeFrom(&source));
   if (taken) {
     AddNote(NoteKind::kStagedStored, segment_.number,
-            fmt::format("stored {} records that were found staged as segment {}", segment_.records,
+            fmt::format("found {} staged records and stored them as segment {}", segment_.records,
                         SegmentName(segment_.number)));
   }
   at_.staged = false;
@@ -405,7 +407,7 @@ Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes)
   IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
   if (mark && choice.backend != Backend::kSnapshot) {
     return MakeError(ErrorCode::kRefused, Cause::kNoMark,
-                     "no marker can be recorded: staging has none, and " + choice.why);
+                     "no mark can be recorded: staging has none, and " + choice.why);
   }
   Snapshotter snapshotter(env, choice.backend, notes);
   return mark ? snapshotter.Mark() : snapshotter.Take();

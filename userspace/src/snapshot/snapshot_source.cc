@@ -15,7 +15,7 @@ Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelFiles& kernel, OpenMo
   if (!file.ok() && file.error().errno_value == EBUSY) {
     file.error().cause = Cause::kBusy;
     file.error().message +=
-        ": another program has it open, or a measurement list for writing, or records are staged "
+        ": another program has it open, or a measurement list for writing; or records are staged "
         "('ima-snapshot take' stores those)";
   }
   return file;
@@ -48,7 +48,7 @@ Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) cons
     }
     if (!IsAggregate(*record)) {
       Error error = FileError(ErrorCode::kMismatch, Cause::kAggregateMissing, kernel_.live_path(),
-                              fmt::format("is {} where {} should be",
+                              fmt::format("is {}, but {} should be here",
                                           Printable(record->event_name()), kAggregateEvent));
       error.record = record->number;
       error.offset = record->offset;
@@ -63,7 +63,7 @@ Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) cons
     if (!(aggregate->segment_hash == segment.sha256)) {
       Error error = FileError(
           ErrorCode::kMismatch, Cause::kSegmentHash, kernel_.live_path(),
-          fmt::format("Segment_Hash of attempt {} is {}, the bytes read have {}",
+          fmt::format("Segment_Hash of attempt {} is {}, but the bytes that were read have {}",
                       aggregate->attempt, aggregate->segment_hash.Hex(), segment.sha256.Hex()));
       error.record = record->number;
       error.offset = record->offset;
@@ -74,7 +74,7 @@ Result<Aggregate> SnapshotSource::FindAggregate(const SegmentInfo& segment) cons
     if (aggregate->record_count < segment.records) {
       Error error =
           FileError(ErrorCode::kMismatch, Cause::kRecordCount, kernel_.live_path(),
-                    fmt::format("Record_Count of attempt {} is {}, the segment alone has {}",
+                    fmt::format("Record_Count of attempt {} is {}, but the segment alone has {}",
                                 aggregate->attempt, aggregate->record_count, segment.records));
       error.expected = std::to_string(aggregate->record_count);
       error.found = std::to_string(segment.records);
@@ -106,15 +106,15 @@ Status SnapshotSource::Purge(const SegmentInfo& segment, Notes* notes) {
   };
   const auto gone = purged();
   if (gone.ok() && *gone) {
-    notes->push_back(
-        {NoteKind::kPurgedDespiteError, segment.number,
-         fmt::format("the kernel purged, though writing answered: {}", wrote.error().ToString())});
+    notes->push_back({NoteKind::kPurgedDespiteError, segment.number,
+                      fmt::format("the purge succeeded although write() returned: {}",
+                                  wrote.error().ToString())});
     return {};
   }
   Error error = wrote.error();
   error.cause = Cause::kNotPurged;
   error.segment = segment.number;
-  error.message += fmt::format("; segment {} is stored, its records stay in the kernel",
+  error.message += fmt::format("; segment {} is stored, but its records are still in the kernel",
                                SegmentName(segment.number));
   return error;
 }

@@ -28,16 +28,16 @@ Status PurgeStaged(File& file, Notes* notes) {
   }
   const auto gone = IsEmpty(file);
   if (gone.ok() && *gone) {
-    notes->push_back(
-        {NoteKind::kPurgedDespiteError, 0,
-         fmt::format("the kernel deleted, though writing answered: {}", wrote.error().ToString())});
+    notes->push_back({NoteKind::kPurgedDespiteError, 0,
+                      fmt::format("the staged records were deleted although write() returned: {}",
+                                  wrote.error().ToString())});
     return {};
   }
   Error error = wrote.error();
   error.cause = Cause::kNotPurged;
   if (error.errno_value == ESTALE) {
     error.cause = Cause::kMeasuringSuspended;
-    error.message += " (measuring is suspended for a reboot; a kexec carries the records over)";
+    error.message += " (measuring is suspended for a reboot; a kexec keeps the records)";
   }
   return error;
 }
@@ -68,8 +68,8 @@ Result<bool> StagingSource::Open() {
 Status StagingSource::Complete(SegmentInfo* segment) {
   if (segment->records == 0) {
     return FileError(ErrorCode::kFailed, Cause::kStagedDeleted, kernel_.staged_path(),
-                     "another program deleted what was staged before it could be read; nothing "
-                     "is left to store");
+                     "another program deleted the staged records before they could be read; "
+                     "nothing is left to store");
   }
   segment->attempt = kNoAttempt;
   segment->first_record = before_ + 1;
@@ -81,8 +81,8 @@ Status StagingSource::Purge(const SegmentInfo& segment, Notes* notes) {
   Status deleted = PurgeStaged(*file_, notes);
   if (!deleted.ok()) {
     deleted.error().segment = segment.number;
-    deleted.error().message +=
-        fmt::format("; segment {} is stored, its records stay staged", SegmentName(segment.number));
+    deleted.error().message += fmt::format(
+        "; segment {} is stored, but its records are still staged", SegmentName(segment.number));
   }
   return deleted;
 }

@@ -47,9 +47,10 @@ Status CheckBeginning(const Record& first, const std::string& name) {
   if (first.event_name() == kBootAggregateEvent) {
     return {};
   }
-  return FileError(ErrorCode::kMismatch, Cause::kBeginningMissing, name,
-                   fmt::format("the log's beginning is not there: its first record is {}, not {}",
-                               Printable(first.event_name()), kBootAggregateEvent));
+  return FileError(
+      ErrorCode::kMismatch, Cause::kBeginningMissing, name,
+      fmt::format("the beginning of the log is missing: its first record is {}, not {}",
+                  Printable(first.event_name()), kBootAggregateEvent));
 }
 
 }  // namespace imasnap

@@ -127,7 +127,8 @@ class Value {
                                          : "must be an integer");
     }
     if (!value || *value < min || *value > max) {
-      return Fail(Cause::kOutOfRange, fmt::format("out of range, {} to {} are possible", min, max));
+      return Fail(Cause::kOutOfRange,
+                  fmt::format("is out of range: it must be {} to {}", min, max));
     }
     *out = *value;
     return {};
@@ -218,7 +219,7 @@ Result<std::string> ReadTrusted(FileSystem& fs, const std::string& path, uint32_
   if ((info.mode & 022) != 0) {
     return FileError(
         ErrorCode::kFailed, Cause::kWrongMode, path,
-        fmt::format("may be written by others (mode {:04o}); run chmod go-w", info.mode));
+        fmt::format("can be written by others (mode {:04o}); run chmod go-w", info.mode));
   }
   auto text = file->ReadRest(kMaxSize);
   if (!text.ok()) {
@@ -261,7 +262,7 @@ Status ApplyFile(FileSystem& fs, const std::string& path, uint32_t owner, Config
       const auto& [key, word] = *unquoted;
       error.cause = Cause::kNotQuoted;
       error.key = key;
-      error.message = fmt::format("line {}: {}: text goes in quotes, \"{}\"", line, key, word);
+      error.message = fmt::format("line {}: {}: text needs quotes, \"{}\"", line, key, word);
     }
     return error;
   }

@@ -23,9 +23,9 @@ Status CheckOwner(const Environment& env, File* file, bool made) {
       ErrorCode::kFailed,
       info.type != FileType::kRegular ? Cause::kNotRegularFile : Cause::kWrongOwner, file->path(),
       info.type != FileType::kRegular ? "the lock file is not a regular file; remove it"
-      : made ? fmt::format("does not exist yet, and only user {} may make it", env.owner)
-             : fmt::format("the lock file is owned by user {}, who could hold up every "
-                           "snapshot; only user {} may own it: remove it",
+      : made ? fmt::format("does not exist yet, and only user {} may create it", env.owner)
+             : fmt::format("the lock file is owned by user {}, who could block every snapshot; "
+                           "only user {} may own it: remove it",
                            info.owner, env.owner));
   error.expected = std::to_string(env.owner);
   error.found = made ? "" : std::to_string(info.owner);

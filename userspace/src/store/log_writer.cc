@@ -44,7 +44,7 @@ class Writer {
         return {};
       }
       if (options_.progress && !options_.progress(seen_)) {
-        return MakeError(ErrorCode::kFailed, "given up");
+        return MakeError(ErrorCode::kFailed, "cancelled");
       }
       IMASNAP_RETURN_IF_ERROR(WriteBatch(*batch));
     }

@@ -98,7 +98,7 @@ Result<T> Unmarshalled(ByteView bytes, Unmarshal unmarshal, const std::string& f
       unmarshal(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), &end, &value);
   if (rc != TSS2_RC_SUCCESS || end != bytes.size()) {
     return FileError(ErrorCode::kMalformed, Cause::kSyntax, file,
-                     fmt::format("is damaged: it is no {}", type));
+                     fmt::format("is damaged: it is not a {}", type));
   }
   return value;
 }
@@ -160,10 +160,11 @@ Result<TransientObject> LoadAk(const Tpm& tpm, const Ak& ak) {
 Result<AkFiles> AkFilesOf(const std::string& store, const std::string& name) {
   if (name.empty() || name.size() > kMaxNameLength || name[0] == '.' ||
       !std::ranges::all_of(name, IsNameCharacter)) {
-    return MakeError(ErrorCode::kUsage, Cause::kSyntax,
-                     fmt::format("\"{}\" is no name for an AK: use at most {} letters, digits, "
-                                 "\"-\", \"_\" and \".\"",
-                                 name, kMaxNameLength));
+    return MakeError(
+        ErrorCode::kUsage, Cause::kSyntax,
+        fmt::format("\"{}\" is not a valid name for an AK: use at most {} letters, digits, "
+                    "\"-\", \"_\" and \".\"",
+                    name, kMaxNameLength));
   }
   AkFiles files;
   files.directory = store + "/ak";

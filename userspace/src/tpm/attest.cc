@@ -12,7 +12,7 @@ namespace imasnap {
 namespace {
 
 Error Malformed(Cause cause, const char* what, const std::string& problem) {
-  return MakeError(ErrorCode::kMalformed, cause, fmt::format("is no {}: {}", what, problem));
+  return MakeError(ErrorCode::kMalformed, cause, fmt::format("is not a {}: {}", what, problem));
 }
 
 constexpr const char* kQuote = "quote of a TPM (TPMS_ATTEST)";
@@ -48,7 +48,7 @@ Result<Attestation> ParseAttestation(ByteView bytes) {
   }
   if (end != bytes.size()) {
     return Malformed(Cause::kTrailingBytes, kQuote,
-                     fmt::format("{} bytes are behind it", bytes.size() - end));
+                     fmt::format("{} bytes follow it", bytes.size() - end));
   }
   if (attest.clockInfo.safe > TPM2_YES) {
     return Malformed(Cause::kSyntax, kQuote, "clockInfo.safe is neither yes nor no");
@@ -77,7 +77,7 @@ Result<QuoteSignature> ParseQuoteSignature(ByteView bytes) {
   }
   if (end != bytes.size()) {
     return Malformed(Cause::kTrailingBytes, kSignature,
-                     fmt::format("{} bytes are behind it", bytes.size() - end));
+                     fmt::format("{} bytes follow it", bytes.size() - end));
   }
   QuoteSignature out;
   TPMI_ALG_HASH hash = TPM2_ALG_NULL;

@@ -55,12 +55,12 @@ constexpr std::array<Curve, 3> kCurves = {{
 
 Error Malformed(Cause cause, const std::string& problem) {
   return MakeError(ErrorCode::kMalformed, cause,
-                   fmt::format("is no public key (TPM2B_PUBLIC or PEM): {}", problem));
+                   fmt::format("is not a public key (TPM2B_PUBLIC or PEM): {}", problem));
 }
 
 Error Unfit(Cause cause, const std::string& problem) {
   return MakeError(ErrorCode::kCannotCheck, cause,
-                   fmt::format("is no attestation key that can be relied on: {}", problem));
+                   fmt::format("is not a trustworthy attestation key: {}", problem));
 }
 
 BnPtr ToNumber(ByteView bytes) {
@@ -127,14 +127,17 @@ EVP_PKEY* EccKey(const TPMT_PUBLIC& area) {
 // fixedTPM).
 Status CheckAttributes(TPMA_OBJECT attributes) {
   if ((attributes & TPMA_OBJECT_SIGN_ENCRYPT) == 0) {
-    return Unfit(Cause::kNotSigningKey, "it is no signing key");
+    return Unfit(Cause::kNotSigningKey, "it is not a signing key");
   }
   if ((attributes & TPMA_OBJECT_RESTRICTED) == 0 || (attributes & TPMA_OBJECT_DECRYPT) != 0) {
-    return Unfit(Cause::kNotRestricted, "it is not restricted to sign what the TPM made");
+    return Unfit(Cause::kNotRestricted,
+                 "it may sign data that the TPM did not make (it is not restricted)");
   }
   constexpr TPMA_OBJECT kFixed = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_SENSITIVEDATAORIGIN;
   if ((attributes & kFixed) != kFixed) {
-    return Unfit(Cause::kNotFixed, "it was not made in one TPM to stay there");
+    return Unfit(
+        Cause::kNotFixed,
+        "it was not made in one TPM, or can leave it (it lacks fixedTPM or sensitiveDataOrigin)");
   }
   return {};
 }
@@ -170,11 +173,11 @@ Result<AttestationKey::KeyPtr> AttestationKey::FromPem(ByteView bytes) {
   const auto no_password = [](char*, int, int, void*) { return -1; };
   KeyPtr key(bio ? PEM_read_bio_PUBKEY(bio.get(), nullptr, no_password, nullptr) : nullptr);
   if (!key) {
-    return Malformed(Cause::kSyntax, "OpenSSL reads no PEM public key");
+    return Malformed(Cause::kSyntax, "OpenSSL cannot read it as a PEM public key");
   }
   std::array<char, 1> more{};
   if (BIO_read(bio.get(), more.data(), more.size()) > 0) {
-    return Malformed(Cause::kTrailingBytes, "something is behind the PEM public key");
+    return Malformed(Cause::kTrailingBytes, "something follows the PEM public key");
   }
   return key;
 }
@@ -200,7 +203,7 @@ Status AttestationKey::ReadPublicArea(ByteView bytes) {
   key_.reset(area.type == TPM2_ALG_RSA ? RsaKey(area) : EccKey(area));
   if (!key_) {
     return Unfit(Cause::kCurve,
-                 "OpenSSL takes it for no key, or its curve is none of P-256, P-384, P-521");
+                 "OpenSSL does not accept it, or its curve is not P-256, P-384 or P-521");
   }
   const auto name_alg = HashFromTpmAlgId(area.nameAlg);
   if (!name_alg) {
@@ -213,7 +216,7 @@ Status AttestationKey::ReadPublicArea(ByteView bytes) {
 Status AttestationKey::CheckStrength() const {
   if (EVP_PKEY_is_a(key_.get(), "RSA") == 1) {
     if (EVP_PKEY_get_bits(key_.get()) < kMinRsaBits) {
-      return Unfit(Cause::kWeakKey, fmt::format("RSA with {} bits, {} are the least",
+      return Unfit(Cause::kWeakKey, fmt::format("it is an RSA key of {} bits; {} are required",
                                                 EVP_PKEY_get_bits(key_.get()), kMinRsaBits));
     }
   } else if (EVP_PKEY_is_a(key_.get(), "EC") == 1) {
@@ -221,14 +224,14 @@ Status AttestationKey::CheckStrength() const {
     if (EVP_PKEY_get_group_name(key_.get(), group.data(), group.size(), nullptr) != 1 ||
         std::ranges::find(kCurves, std::string_view(group.data()), &Curve::openssl) ==
             kCurves.end()) {
-      return Unfit(Cause::kCurve, "its curve is none of P-256, P-384, P-521");
+      return Unfit(Cause::kCurve, "its curve is not P-256, P-384 or P-521");
     }
   } else {
     return Unfit(Cause::kKeyType, "it is neither RSA nor ECC");
   }
   const KeyContextPtr context(EVP_PKEY_CTX_new_from_pkey(nullptr, key_.get(), nullptr));
   if (!context || EVP_PKEY_public_check(context.get()) != 1) {
-    return Unfit(Cause::kSyntax, "OpenSSL finds it not to be valid");
+    return Unfit(Cause::kSyntax, "OpenSSL reports that it is not valid");
   }
   return {};
 }
@@ -241,7 +244,7 @@ Status AttestationKey::SetId() {
                                       OSSL_PKEY_EC_ENCODING_GROUP) != 1 ||
        EVP_PKEY_set_utf8_string_param(key_.get(), OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                                       OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) != 1)) {
-    return MakeError(ErrorCode::kFailed, "OpenSSL does not write the key in its usual form");
+    return MakeError(ErrorCode::kFailed, "OpenSSL failed to encode the key");
   }
   const BioPtr bio(BIO_new(BIO_s_mem()));
   if (!bio || i2d_PUBKEY_bio(bio.get(), key_.get()) != 1) {

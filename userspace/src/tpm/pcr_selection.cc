@@ -22,7 +22,7 @@ std::string_view Cut(std::string_view* text, char separator) {
 Error BadSelection(std::string_view text) {
   return MakeError(
       ErrorCode::kUsage, Cause::kSyntax,
-      fmt::format("\"{}\" is no selection of PCRs such as sha256:10,11+sha1:10", text));
+      fmt::format("\"{}\" is not a selection of PCRs such as sha256:10,11+sha1:10", text));
 }
 
 }  // namespace

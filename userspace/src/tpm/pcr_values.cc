@@ -89,7 +89,7 @@ class Parser {
     if (value.empty()) {
       bank_ = BankName(key);
       if (bank_.empty()) {
-        return Fail(Cause::kUnknownName, fmt::format("\"{}\" is no bank", key));
+        return Fail(Cause::kUnknownName, fmt::format("\"{}\" is not a bank", key));
       }
       values_[bank_];  // may stay empty: the TPM has the bank, but no PCR was read
       return {};

@@ -62,7 +62,7 @@ Status Sign(const TpmContext& tpm, const TransientObject& key, ByteView nonce,
     Error error = TpmError("TPM2_Quote", rc);
     if (IsTpmRc(rc, TPM2_RC_SIZE)) {
       error.code = ErrorCode::kUsage;
-      error.message += fmt::format(": this TPM takes no nonce of {} bytes", nonce.size());
+      error.message += fmt::format(": this TPM does not accept a nonce of {} bytes", nonce.size());
     }
     return error;
   }
@@ -92,7 +92,7 @@ Result<Quote> MakeQuote(Tpm& tpm, const Ak& ak, ByteView nonce, const PcrSelecti
   if (nonce.empty() || nonce.size() > kMaxNonce) {
     return MakeError(
         ErrorCode::kUsage, Cause::kWrongLength,
-        fmt::format("a nonce of {} bytes: 1 to {} are possible", nonce.size(), kMaxNonce));
+        fmt::format("the nonce has {} bytes; it must have 1 to {}", nonce.size(), kMaxNonce));
   }
   IMASNAP_ASSIGN(const PcrSelection allocated, tpm.Allocated());
   IMASNAP_RETURN_IF_ERROR(CheckSelectable(selection, allocated));
@@ -121,7 +121,7 @@ Result<Quote> MakeQuote(Tpm& tpm, const Ak& ak, ByteView nonce, const PcrSelecti
     }
   }
   return MakeError(ErrorCode::kCannotCheck,
-                   "TPM: PCRs are extended too often to read and quote them at one moment");
+                   "TPM: PCRs are extended too often to read and quote the same values");
 }
 
 Bytes ToCheckquoteFormat(const PcrSelection& selection, const PcrValues& values) {

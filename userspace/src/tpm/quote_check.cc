@@ -53,7 +53,7 @@ Result<CheckedQuote> CheckQuote(const QuoteEvidence& evidence) {
   if (attestation.nonce != evidence.nonce) {
     Error error =
         FileError(ErrorCode::kMismatch, Cause::kNonce, evidence.message.file,
-                  fmt::format("answers another challenge: its nonce is {}, {} was expected",
+                  fmt::format("answers another challenge: its nonce is {}, but {} was expected",
                               ToHex(attestation.nonce), ToHex(evidence.nonce)));
     error.expected = ToHex(evidence.nonce);
     error.found = ToHex(attestation.nonce);
@@ -78,9 +78,9 @@ Status CheckSameBoot(const CheckedQuote& quote, uint32_t log_reset_count) {
   }
   Error error = MakeError(
       ErrorCode::kMismatch, Cause::kOtherBoot,
-      fmt::format("quote of another boot: its resetCount is {}, the log's is {} (a key outside the "
-                  "endorsement hierarchy hides the count, TPM2_Clear sets it to zero: "
-                  "--ignore-reset-count)",
+      fmt::format("the quote is from another boot: its resetCount is {}, that of the log is {} (if "
+                  "the key is outside the endorsement hierarchy, which hides the count, or after "
+                  "TPM2_Clear, which sets it to zero, give --ignore-reset-count)",
                   count, log_reset_count));
   error.expected = std::to_string(log_reset_count);
   error.found = std::to_string(count);
@@ -110,11 +110,10 @@ Result<QuotedPcrs> PcrsOf(const CheckedQuote& quote, const PcrValues& given) {
           return *FindPcr(out.given, out.selection[bank].name(), pcr);
         });
     if (!(digest == out.digest)) {
-      return MakeError(
-          ErrorCode::kMismatch, Cause::kPcrValues,
-          fmt::format("the PCR values given are not those quoted: the digest over {} is {} in the "
-                      "quote, the values have {}",
-                      ToText(out.selection), out.digest.Hex(), digest.Hex()));
+      return MakeError(ErrorCode::kMismatch, Cause::kPcrValues,
+                       fmt::format("the given PCR values are not those that were quoted: the "
+                                   "digest over {} is {} in the quote, that of the values is {}",
+                                   ToText(out.selection), out.digest.Hex(), digest.Hex()));
     }
     out.authentic = true;
   }

@@ -29,7 +29,8 @@ Status Collect(const TPML_PCR_SELECTION& got, const TPML_DIGEST& digests,
   for (const BankSelection& bank : FromTss(got)) {
     for (const uint32_t pcr : bank.pcrs) {
       if (next == digests.count) {
-        return MakeError(ErrorCode::kCannotCheck, "TPM: fewer digests than PCRs selected");
+        return MakeError(ErrorCode::kCannotCheck,
+                         "TPM: returned fewer digests than PCRs were selected");
       }
       const TPM2B_DIGEST& digest = digests.digests[next++];
       (*values)[bank.name()][pcr] = Digest::From(ViewOf(digest));
@@ -112,7 +113,7 @@ Result<PcrValues> Tpm::Read(const std::vector<uint32_t>& pcrs) {
     }
   }
   return MakeError(ErrorCode::kCannotCheck,
-                   "TPM: PCRs are extended too often to read them all at one moment");
+                   "TPM: PCRs are extended too often to read all of them at one moment");
 }
 
 Result<uint32_t> Tpm::ResetCount() {

@@ -23,7 +23,7 @@ Error NotOpened(const std::string& path, bool is_default, TSS2_RC rc) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0 && errno == ENOENT && is_default) {
     return MakeError(ErrorCode::kCannotCheck, Cause::kNoTpm,
-                     fmt::format("there is no TPM 2.0: {} does not exist", path));
+                     fmt::format("this machine has no TPM 2.0: {} does not exist", path));
   }
   Error error = fd < 0 ? SystemError(path, "open", errno) : TpmError("opening", rc);
   error.code = ErrorCode::kCannotCheck;

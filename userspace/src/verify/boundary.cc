@@ -40,24 +40,25 @@ std::optional<Difference> FindDifference(const LogIdentity& state, const LogIden
   };
   if (differ(state.machine, log.machine)) {
     return Difference{Cause::kOtherMachine, Printable(state.machine), Printable(log.machine),
-                      fmt::format("is of machine {}, the log of machine {}",
+                      fmt::format("is of machine {}, but the log is of machine {}",
                                   Printable(state.machine), Printable(log.machine))};
   }
   if (state.reset_count && log.reset_count && *state.reset_count != *log.reset_count) {
     return Difference{
         Cause::kOtherBoot, std::to_string(*state.reset_count), std::to_string(*log.reset_count),
-        fmt::format("is of another boot: the TPM's reset count was {}, the log's is {}",
+        fmt::format("is of another boot: its reset count is {}, that of the log is {}",
                     *state.reset_count, *log.reset_count)};
   }
   if (differ(state.boot, log.boot)) {
     return Difference{Cause::kOtherBoot, Printable(state.boot), Printable(log.boot),
-                      fmt::format("is of boot {}, the log of boot {}", Printable(state.boot),
+                      fmt::format("is of boot {}, but the log is of boot {}", Printable(state.boot),
                                   Printable(log.boot))};
   }
   if (differ(state.created, log.created)) {
-    return Difference{Cause::kOtherSession, Printable(state.created), Printable(log.created),
-                      fmt::format("is of a session created {}, the log's was created {}",
-                                  Printable(state.created), Printable(log.created))};
+    return Difference{
+        Cause::kOtherSession, Printable(state.created), Printable(log.created),
+        fmt::format("is of a session created at {}, but that of the log was created at {}",
+                    Printable(state.created), Printable(log.created))};
   }
   return std::nullopt;
 }
@@ -77,8 +78,8 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
     IMASNAP_ASSIGN(const std::optional<FirstRecord> first, ReadFirst(front));
     if (first && from.first_record.size != 0 && !(first->sha256 == from.first_record)) {
       return StateRefused(Cause::kOtherLog, state_file,
-                          fmt::format("is of another boot: {} begins with another "
-                                      "record than the log that was verified",
+                          fmt::format("is of another boot: {} does not begin with the first record "
+                                      "of the log that was verified",
                                       front.path));
     }
   }
@@ -92,8 +93,8 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
   if (found == parts.end()) {
     return StateRefused(
         Cause::kStateAhead, state_file,
-        fmt::format("is ahead of the log, which ends with segment {}; the state "
-                    "ends with segment {}, record {}",
+        fmt::format("is ahead of the log: the log ends with segment {}, the state with segment {}, "
+                    "record {}",
                     SegmentName(parts.back().segment), SegmentName(from.segment), from.records));
   }
   const auto index = static_cast<size_t>(found - parts.begin());
@@ -104,7 +105,7 @@ Result<Boundary> FindBoundary(const std::vector<LogPart>& parts, const Checkpoin
       return Boundary{index};
     }
     Error error = StateRefused(Cause::kStateSegment, state_file,
-                               fmt::format("ends with a segment {} that the log does not have",
+                               fmt::format("ends with segment {}, which the log does not have",
                                            SegmentName(from.segment)));
     error.segment = from.segment;
     return error;

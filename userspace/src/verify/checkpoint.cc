@@ -115,13 +115,14 @@ Result<std::string> ReadOwn(FileSystem& fs, const std::string& path, uint32_t ca
                      "is not a regular file");
   }
   if (info.owner != caller || (info.mode & forbidden) != 0) {
-    return FileError(ErrorCode::kCannotCheck,
-                     info.owner != caller ? Cause::kWrongOwner : Cause::kWrongMode, path,
-                     fmt::format("is owned by user {} with mode {:04o}; it must be owned by user "
-                                 "{} and not be {} by others: if none of them was at it, chown or "
-                                 "chmod it",
-                                 info.owner, info.mode, caller,
-                                 (forbidden & 044) != 0 ? "readable or writable" : "writable"));
+    return FileError(
+        ErrorCode::kCannotCheck, info.owner != caller ? Cause::kWrongOwner : Cause::kWrongMode,
+        path,
+        fmt::format(
+            "is owned by user {} with mode {:04o}; it must be owned by user {} and not be {} by "
+            "others. If you are sure that no other user has changed it, run chown or chmod",
+            info.owner, info.mode, caller,
+            (forbidden & 044) != 0 ? "readable or writable" : "writable"));
   }
   return file->ReadRest(limit);
 }
@@ -161,8 +162,7 @@ Result<std::string_view> Unseal(std::string_view text, std::string_view key,
     return StateRefused(Cause::kStateWithKey, path,
                         "was written with a key: give it with --state-key, or");
   }
-  return key.empty() ? StateRefused(Cause::kStateDamaged, path,
-                                    "is damaged: its bytes do not have the digest in it")
+  return key.empty() ? StateRefused(Cause::kStateDamaged, path, "is damaged: its digest is wrong")
                      : StateRefused(Cause::kStateForged, path,
                                     "is damaged, forged, or was written with another key");
 }
@@ -179,8 +179,8 @@ LogIdentity IdentityOf(const SessionInfo& info) {
 Error StateRefused(Cause cause, const std::string& path, const std::string& why) {
   return FileError(ErrorCode::kCannotCheck, cause, path,
                    why + (why.ends_with(" or") ? " " : "; ") +
-                       "remove the file and verify from the beginning (where segments were "
-                       "discarded that cannot be done: restore a copy of the state)");
+                       "remove the file and verify from the beginning (if segments were discarded, "
+                       "that is impossible: restore a copy of the state instead)");
 }
 
 std::string FormatCheckpoint(const Checkpoint& checkpoint) {
@@ -233,7 +233,7 @@ Result<std::unique_ptr<File>> LockState(FileSystem& fs, const std::string& path,
   const auto state = fs.Stat(path);
   if (state.ok() && state->type == FileType::kSymlink) {
     return FileError(ErrorCode::kCannotCheck, Cause::kSymbolicLink, path,
-                     "is a symbolic link, whose place a state would take; name the file itself");
+                     "is a symbolic link, which a new state would replace; name the file itself");
   }
   if (state.ok() && state->type != FileType::kRegular) {
     return FileError(ErrorCode::kCannotCheck, Cause::kNotRegularFile, path,
@@ -245,16 +245,15 @@ Result<std::unique_ptr<File>> LockState(FileSystem& fs, const std::string& path,
   }
   IMASNAP_ASSIGN(const FileInfo info, lock->Stat());
   if (info.type != FileType::kRegular || info.owner != caller) {
-    return FileError(ErrorCode::kCannotCheck,
-                     info.type != FileType::kRegular ? Cause::kNotRegularFile : Cause::kWrongOwner,
-                     lock->path(),
-                     fmt::format("the lock of a state must be a file of user {}, who verifies; "
-                                 "remove it",
-                                 caller));
+    return FileError(
+        ErrorCode::kCannotCheck,
+        info.type != FileType::kRegular ? Cause::kNotRegularFile : Cause::kWrongOwner, lock->path(),
+        fmt::format("the lock of a state must be a file owned by user {}, who runs this; remove it",
+                    caller));
   }
   Status locked = lock->TryLock(LockMode::kExclusive);
   if (!locked.ok() && locked.error().code == ErrorCode::kLocked) {
-    locked.error().message = "another process works with this state; try again later";
+    locked.error().message = "another process is using this state; try again later";
   }
   IMASNAP_RETURN_IF_ERROR(std::move(locked));
   return lock;

@@ -17,8 +17,8 @@ Error ComparedPcrs::MissingPcr(const Replay& replay) const {
   for (const uint32_t pcr : ima_pcrs_) {
     if (!replay.Used(pcr)) {
       Error error = MakeError(ErrorCode::kCannotCheck, Cause::kPcrNotExtended,
-                              fmt::format("the log does not extend PCR {}, which IMA measures to; "
-                                          "--ima-pcr names those that it must extend",
+                              fmt::format("the log does not extend PCR {}, to which IMA measures; "
+                                          "give --ima-pcr if IMA measures to others",
                                           pcr));
       error.pcr = pcr;
       return error;
@@ -27,8 +27,8 @@ Error ComparedPcrs::MissingPcr(const Replay& replay) const {
   const auto pcr = static_cast<uint32_t>(std::countr_zero(replay.used() & ~pcrs_));
   Error error =
       MakeError(ErrorCode::kCannotCheck, Cause::kPcrNotCompared,
-                fmt::format("the log extends PCR {}, and the PCRs to compare with do not have it "
-                            "in a bank that can be replayed here: they do not prove its records",
+                fmt::format("the log extends PCR {}, but the PCRs to compare with do not include "
+                            "it in a bank that can be replayed here, so its records are not proven",
                             pcr));
   error.pcr = pcr;
   return error;

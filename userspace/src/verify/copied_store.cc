@@ -26,7 +26,7 @@ Result<Session> FindSession(FileSystem& fs, const std::string& directory,
   if (!is_store) {
     if (id) {
       return FileError(ErrorCode::kUsage, directory,
-                       "--session needs the directory of a store, with boots in it");
+                       "--session needs the directory of a store, which has a directory boots");
     }
     return LoadSession(fs, directory);
   }
@@ -66,11 +66,10 @@ Status MeetLive(FileSystem& fs, const std::string& live, BootLog* boot_log) {
   const bool described = !boot_log->segments.empty() && boot_log->segments.back().info;
   const uint64_t attempt = described ? boot_log->segments.back().info->attempt : kNoAttempt;
   if (empty && attempt != kNoAttempt) {
-    Error error =
-        FileError(ErrorCode::kCannotCheck, Cause::kAggregateMissing, live,
-                  fmt::format("is empty: the aggregate of attempt {}, which closed segment {}, "
-                              "must be its first record",
-                              attempt, SegmentName(boot_log->segments.back().number)));
+    Error error = FileError(ErrorCode::kCannotCheck, Cause::kAggregateMissing, live,
+                            fmt::format("is empty, but its first record must be the aggregate of "
+                                        "attempt {}, which closed segment {}",
+                                        attempt, SegmentName(boot_log->segments.back().number)));
     error.segment = boot_log->segments.back().number;
     error.expected = std::to_string(attempt);
     return error;
@@ -88,7 +87,7 @@ Result<CopiedLog> OpenCopiedLog(FileSystem& fs, const std::string& directory,
   boot_log.segments = boot_log.session->segments;
   if (boot_log.segments.empty() && !live) {
     return FileError(ErrorCode::kCannotCheck, Cause::kSegmentMissing, boot_log.session->directory,
-                     "has no segment: it is neither a store nor the directory of a session");
+                     "has no segment: it is neither a store nor a session");
   }
   CopiedLog log;
   if (live) {

@@ -35,22 +35,24 @@ std::optional<Note> WhyKept(const Segment& segment, const Checkpoint& checkpoint
   const auto note = [&segment](NoteKind kind, const std::string& why) {
     return Note{
         kind, segment.number,
-        fmt::format("segment {} and what follows stay: {}", SegmentName(segment.number), why)};
+        fmt::format("kept segment {} and those after it: {}", SegmentName(segment.number), why)};
   };
   if (!segment.has_data) {
-    return note(NoteKind::kKeptMissing, "its bytes are missing; verify tells more");
+    return note(NoteKind::kKeptMissing, "its bytes are missing; run verify");
   }
   if (!segment.info) {
     return note(NoteKind::kKeptWithoutMetadata,
-                "it has no metadata that could say that it was discarded");
+                "it has no metadata, which would have to say that it was discarded");
   }
   if (segment.info->state != SegmentState::kPurged) {
-    return note(NoteKind::kKeptNotPurged, "its purge was not noted yet; the next snapshot does it");
+    return note(NoteKind::kKeptNotPurged,
+                "its purge was not noted yet; the next snapshot notes it");
   }
   if (segment.info->last_record > checkpoint.records) {
-    return note(NoteKind::kKeptBeyondState,
-                fmt::format("its metadata says that it ends with record {}, the state with {}",
-                            segment.info->last_record, checkpoint.records));
+    return note(
+        NoteKind::kKeptBeyondState,
+        fmt::format("its metadata says that it ends with record {}, but the state ends with {}",
+                    segment.info->last_record, checkpoint.records));
   }
   return std::nullopt;
 }
@@ -67,7 +69,7 @@ Status DiscardVerified(const Environment& env, const Checkpoint& checkpoint,
                  FindBoundary(parts, checkpoint, IdentityOf(*boot_log.session->info), state_file));
   if (!boundary.reached) {
     return FileError(ErrorCode::kMismatch, Cause::kStateSegment, parts[boundary.part].path,
-                     "does not begin with the aggregate at which the state ends; verify the log");
+                     "does not begin with the aggregate at which the state ends; run verify");
   }
   const uint64_t last = boot_log.session->segments.back().number;
   for (const Segment& segment : boot_log.segments) {
@@ -96,8 +98,8 @@ Status CollectGarbage(const Environment& env, const std::optional<Checkpoint>& c
                       const std::string& state_file, GcResult* done) {
   if (checkpoint && env.config.discard != Discard::kVerified) {
     return MakeError(ErrorCode::kFailed, Cause::kDiscardForbidden,
-                     "the configuration says discard = \"never\": segments stay, verified or not; "
-                     "set discard = \"verified\" to let them go (ima-snapshot.conf(5))");
+                     "the configuration has discard = \"never\", which keeps verified segments "
+                     "too; set discard = \"verified\" to allow this (ima-snapshot.conf(5))");
   }
   IMASNAP_ASSIGN(const std::unique_ptr<File> lock, AcquireLock(env, LockMode::kExclusive));
   IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, &done->notes));

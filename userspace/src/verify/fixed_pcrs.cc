@@ -60,8 +60,7 @@ Status FixedPcrs::Finish(RecordChain* chain, const ReadNext& read_next) {
   if (std::ranges::none_of(target_.banks(),
                            [&](const auto& bank) { return Extends(replay, bank.second); })) {
     return MakeError(ErrorCode::kCannotCheck, Cause::kNothingCompared,
-                     "none of the given PCRs is one that the log extends, in a bank that can "
-                     "be replayed here");
+                     "the log extends none of the given PCRs in a bank that can be replayed here");
   }
   if (!target_.compared().HasAllPcrs(replay)) {
     return target_.compared().MissingPcr(replay);
@@ -76,8 +75,8 @@ Finding FixedPcrs::NoMatch(const RecordChain& chain) const {
     if (const uint64_t before = chain.report().records_before; before > 0) {
       finding->state_end = before;
       finding->message += fmt::format(
-          "; PCRs older than record {}, where the state ends, cannot match without "
-          "verifying from the beginning",
+          "; if the PCRs are older than record {}, where the state ends, they only match if you "
+          "verify from the beginning",
           before);
     }
     return std::move(*finding);

@@ -24,9 +24,9 @@ Result<PcrTarget> PcrTarget::From(const PcrValues& values, const std::vector<uin
     const auto [bank, is_new] = target.banks_.emplace(*index, Bank{.pcrs = pcrs});
     if (!is_new) {
       const std::string given(HashName(chain->replay().bank(*index).alg));
-      Error error =
-          MakeError(ErrorCode::kCannotCheck, Cause::kDuplicate,
-                    fmt::format("the PCRs of bank {} are given again, as {}", given, name));
+      Error error = MakeError(
+          ErrorCode::kCannotCheck, Cause::kDuplicate,
+          fmt::format("the PCRs of bank {} are given twice, the second time as {}", given, name));
       error.bank = given;
       error.found = name;
       return error;
@@ -78,7 +78,8 @@ std::optional<Finding> PcrTarget::Mismatch(const RecordChain& chain,
         finding.expected = value.Hex();
         finding.found = replay.Value(bank, pcr).Hex();
         finding.message = fmt::format(
-            "the log of {} records does not replay to {} PCR {}: the PCR is {}, the log gives {}",
+            "the log of {} records does not replay to {} PCR {}: the PCR is {}, the replay gives "
+            "{}",
             replay.records(), finding.bank, pcr, finding.expected, finding.found);
         return finding;
       }

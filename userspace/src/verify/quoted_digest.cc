@@ -35,11 +35,10 @@ Status QuotedDigest::Begin(RecordChain* chain, const std::vector<uint32_t>& ima_
         compared_.Add(pcr);
       }
       if (!BankFromName(name) && Given(i, pcr) == nullptr) {
-        Error error =
-            MakeError(ErrorCode::kCannotCheck, Cause::kBankNotReplayed,
-                      fmt::format("the quote selects {} PCR {}, and bank {} cannot be replayed "
-                                  "here: give the values with --pcrs",
-                                  name, pcr, name));
+        Error error = MakeError(ErrorCode::kCannotCheck, Cause::kBankNotReplayed,
+                                fmt::format("the quote selects {} PCR {}, but bank {} cannot be "
+                                            "replayed here: give the values with --pcrs",
+                                            name, pcr, name));
         error.bank = name;
         error.pcr = pcr;
         return error;
@@ -139,7 +138,7 @@ Status QuotedDigest::Finish(RecordChain* chain, const ReadNext& read_next) {
       if (!extends && Given(i, pcr) == nullptr) {
         Error error =
             MakeError(ErrorCode::kCannotCheck, Cause::kPcrValueNeeded,
-                      fmt::format("the quote selects {}, and the log does not extend {} PCR {}: "
+                      fmt::format("the quote selects {}, but the log does not extend {} PCR {}: "
                                   "give its value with --pcrs",
                                   ToText(quoted_.selection), quoted_.selection[i].name(), pcr));
         error.bank = quoted_.selection[i].name();
@@ -150,7 +149,7 @@ Status QuotedDigest::Finish(RecordChain* chain, const ReadNext& read_next) {
   }
   if (!any) {
     return MakeError(ErrorCode::kCannotCheck, Cause::kNothingCompared,
-                     fmt::format("the quote selects {}: no PCR that the log extends, in a bank "
+                     fmt::format("the quote selects {}, but the log extends none of them in a bank "
                                  "that can be replayed here",
                                  ToText(quoted_.selection)));
   }
@@ -180,13 +179,13 @@ Finding QuotedDigest::NoMatch(const RecordChain& chain) const {
     finding.found = ReplayedDigest(replay).Hex();
   }
   finding.message = fmt::format(
-      "the log of {} records never replays to {} of the quote, which is newer than the log or of "
-      "another one: the quote has {}, the log's end gives {}",
+      "the log of {} records does not replay to {} of the quote at any record: the quote is newer "
+      "than the log, or of another log (the quote has {}, the end of the log gives {})",
       replay.records(), what, finding.expected, finding.found);
   if (const uint64_t before = chain.report().records_before; before > 0) {
     finding.state_end = before;
     finding.message += fmt::format(
-        "; or it is older than record {}, where the state ends, and cannot match without verifying "
+        "; or it is older than record {}, where the state ends, and only matches if you verify "
         "from the beginning",
         before);
   }

@@ -65,7 +65,7 @@ bool RecordChain::CheckPresent() {
   }
   if (part().missing && !part().discarded) {
     Finding finding = AtPart(part(), Cause::kSegmentMissing,
-                             "the segment is missing, only its metadata is there");
+                             "the segment is missing; only its metadata is there");
     finding.expected = fmt::format("segment {}", SegmentName(part().segment));
     finding.found = "its metadata alone";
     AddFinding(std::move(finding));
@@ -188,8 +188,8 @@ Status RecordChain::CheckRecord(const Record& record) {
   const bool first_of_part = record.number == 1 && MustBeginWithAggregate();
   if (IsRenamedAggregate(record)) {
     Finding finding = AtRecord(record, Cause::kAggregateTemplate,
-                               fmt::format("is a {} under the name of template {}, which would "
-                                           "hide what it says: the kernel has it in ima-buf",
+                               fmt::format("is a {} with template {}, which would hide its "
+                                           "content: the kernel records it with ima-buf",
                                            kAggregateEvent, Printable(record.template_name)));
     finding.expected = "ima-buf";
     finding.found = Printable(record.template_name);
@@ -200,7 +200,7 @@ Status RecordChain::CheckRecord(const Record& record) {
     Finding finding =
         AtRecord(record, Cause::kAggregateMissing,
                  fmt::format("begins with {}, not with the aggregate that closed the segment "
-                             "before it: a segment is missing or this one is not its successor",
+                             "before: a segment is missing, or this one does not follow it",
                              Printable(record.event_name())));
     finding.expected =
         fmt::format("{} of attempt {}", kAggregateEvent, last_attempt_.value_or(0) + 1);
@@ -214,10 +214,10 @@ Status RecordChain::CheckRecord(const Record& record) {
 
 Status RecordChain::CheckAggregate(const Record& record, bool first_of_part) {
   if (record.IsViolation()) {
-    AddFinding(
-        AtRecord(record, Cause::kAggregateViolation,
-                 fmt::format("is a {} with the digest of a violation, as the kernel has none",
-                             kAggregateEvent)));
+    AddFinding(AtRecord(
+        record, Cause::kAggregateViolation,
+        fmt::format("is a {} with the digest of a violation, which the kernel never records",
+                    kAggregateEvent)));
     return {};
   }
   auto aggregate = AggregateFromRecord(record);
@@ -258,7 +258,7 @@ void RecordChain::CheckContinuity(const Record& record, const Aggregate& aggrega
   if (aggregate.attempt != attempt) {
     Finding finding = AtRecord(
         record, Cause::kAttempt,
-        fmt::format("{}attempt {} where attempt {} should be{}",
+        fmt::format("{}attempt {}, but attempt {} should be here{}",
                     first_of_part ? "begins with the aggregate of " : "aggregate of ",
                     aggregate.attempt, attempt,
                     first_of_part ? ": a segment is missing, repeated or in the wrong place" : ""));
@@ -271,15 +271,15 @@ void RecordChain::CheckContinuity(const Record& record, const Aggregate& aggrega
     // The aggregate is the right one, so the records before it are wrong.
     Finding finding =
         first_of_part
-            ? AtPart(
-                  parts_[index_ - 1], Cause::kRecordCount,
-                  fmt::format("the log up to its end has {} records, the aggregate of attempt {} "
-                              "counted {}",
-                              report_.records, aggregate.attempt, aggregate.record_count))
-            : AtRecord(record, Cause::kRecordCount,
-                       fmt::format("aggregate of attempt {} counted {} records before it, there "
-                                   "are {}",
-                                   aggregate.attempt, aggregate.record_count, report_.records));
+            ? AtPart(parts_[index_ - 1], Cause::kRecordCount,
+                     fmt::format("the log up to its end has {} records, but the aggregate of "
+                                 "attempt {} counted {}",
+                                 report_.records, aggregate.attempt, aggregate.record_count))
+            : AtRecord(
+                  record, Cause::kRecordCount,
+                  fmt::format(
+                      "the aggregate of attempt {} counted {} records before it, but there are {}",
+                      aggregate.attempt, aggregate.record_count, report_.records));
     finding.expected = std::to_string(aggregate.record_count);
     finding.found = std::to_string(report_.records);
     AddFinding(std::move(finding));
@@ -289,13 +289,13 @@ void RecordChain::CheckContinuity(const Record& record, const Aggregate& aggrega
     Finding finding =
         first_of_part
             ? AtPart(parts_[index_ - 1], Cause::kSegmentHash,
-                     fmt::format("its bytes do not have the Segment_Hash of the "
-                                 "aggregate of attempt {} that closed it",
+                     fmt::format("its bytes do not have the Segment_Hash of the aggregate of "
+                                 "attempt {}, which closed it",
                                  aggregate.attempt))
-            : AtRecord(record, Cause::kSegmentHash,
-                       fmt::format("the Segment_Hash of attempt {} is not that of the bytes "
-                                   "before it",
-                                   aggregate.attempt));
+            : AtRecord(
+                  record, Cause::kSegmentHash,
+                  fmt::format("the Segment_Hash of attempt {} does not match the bytes before it",
+                              aggregate.attempt));
     finding.expected = aggregate.segment_hash.Hex();
     finding.found = hashed.Hex();
     AddFinding(std::move(finding));
@@ -332,8 +332,8 @@ void RecordChain::CheckPcrs(const Record& record, const Aggregate& aggregate) {
     if (!bank) {
       if (report_.unchecked_banks.size() > kMaxUncheckedBanks) {
         AddFinding(AtRecord(record, Cause::kTooMany,
-                            fmt::format("the log's aggregates name more than {} banks that are not "
-                                        "known here; a TPM has not so many",
+                            fmt::format("the aggregates of the log name more than {} unknown "
+                                        "banks, and no TPM has that many",
                                         kMaxUncheckedBanks)));
         return;
       }
@@ -371,7 +371,7 @@ Status RecordChain::Add(const Record& record) {
 void RecordChain::CheckInfo(const Digest& sha256) {
   if (part().info_problem) {
     AddFinding(AtPart(part(), Cause::kMetadata,
-                      "its metadata is broken: " + part().info_problem->ToString()));
+                      "its metadata is damaged: " + part().info_problem->ToString()));
   }
   if (!part().info) {
     return;

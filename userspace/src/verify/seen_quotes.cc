@@ -19,8 +19,8 @@ Status CheckNotReplayed(const Checkpoint& state, const QuoteToCheck& quote) {
   }
   if (said.reset_count > seen.reset_count) {
     return StateRefused(Cause::kStateOld, quote.state_file,
-                        fmt::format("is of an earlier boot: the last quote of this key that was "
-                                    "verified has reset count {}, {} has {}",
+                        fmt::format("is of an earlier boot: the last verified quote of this key "
+                                    "has reset count {}, but {} has {}",
                                     seen.reset_count, quote.file, said.reset_count));
   }
   Error error = FileError(ErrorCode::kMismatch, Cause::kQuoteReplayed, quote.file, "");
@@ -28,8 +28,8 @@ Status CheckNotReplayed(const Checkpoint& state, const QuoteToCheck& quote) {
     error.expected = std::to_string(seen.reset_count);
     error.found = std::to_string(said.reset_count);
     error.message = fmt::format(
-        "replayed quote: it is of the boot with reset count {}, the last one of this key that was "
-        "verified is of {} (TPM2_Clear sets it to zero: --ignore-reset-count)",
+        "replayed quote: its reset count is {}, but that of the last verified quote of this key is "
+        "{} (after TPM2_Clear, which sets the count to zero, give --ignore-reset-count)",
         error.found, error.expected);
     return error;
   }
@@ -38,8 +38,8 @@ Status CheckNotReplayed(const Checkpoint& state, const QuoteToCheck& quote) {
         fmt::format("at least restart count {}, clock {}", seen.restart_count, seen.clock);
     error.found = fmt::format("restart count {}, clock {}", said.restart_count, said.clock);
     error.message = fmt::format(
-        "replayed quote: it was made before the last one of this key that was verified: {} where "
-        "it must be {}",
+        "replayed quote: it was made before the last verified quote of this key: it has {}, but "
+        "must have {}",
         error.found, error.expected);
     return error;
   }

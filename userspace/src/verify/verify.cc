@@ -109,7 +109,7 @@ Result<VerifyReport> VerifyLog(const std::vector<LogPart>& parts, Comparison* co
     bank->padded_sha1 = true;
     best = std::move(report);
   }
-  return MakeError(ErrorCode::kCannotCheck, "the banks of the log cannot be told");
+  return MakeError(ErrorCode::kCannotCheck, "the banks of the log cannot be determined");
 }
 
 }  // namespace imasnap

@@ -62,7 +62,7 @@ Result<bool> VerifyPass::ReadNext() {
   const VerifyReport& report = chain_.report();
   if (options_.progress && report.records % kProgressStep == 0 &&
       !options_.progress(report.records - report.records_before)) {
-    return MakeError(ErrorCode::kCannotCheck, "given up");
+    return MakeError(ErrorCode::kCannotCheck, "cancelled");
   }
   return true;
 }
