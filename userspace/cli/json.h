@@ -4,17 +4,17 @@
 #ifndef IMASNAP_CLI_JSON_H_
 #define IMASNAP_CLI_JSON_H_
 
-#include <nlohmann/json.hpp>
-
 #include "base/result.h"
 #include "log/log_reader.h"
 #include "snapshot/note.h"
 #include "store/metadata.h"
+#include "store/own_json.h"
 #include "store/store.h"
 
 namespace imasnap::cli {
 
-using Json = nlohmann::ordered_json;
+using Json = own_json::OrderedJson;
+using own_json::OrNull;
 
 Json ToJson(const Error& error);
 Json ToJson(const Notes& notes);
@@ -22,11 +22,6 @@ Json ToJson(const SegmentInfo& info);
 Json ToJson(const Segment& segment);
 // `number` is the record's since cold boot.
 Json ToJson(const Record& record, uint64_t number);
-
-template <typename T>
-Json OrNull(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
 
 // One line; bytes that are not UTF-8 are replaced.
 std::string Dump(const Json& json);

@@ -156,14 +156,10 @@ Json ToJson(const VerifyReport& report, const ReportContext& context) {
   Json banks = Json::object();
   Json not_replayed = Json::array();
   for (const BankReport& bank : report.banks) {
-    Json pcrs = Json::object();
-    for (const auto& [pcr, value] : bank.pcrs) {
-      pcrs[std::to_string(pcr)] = value.Hex();
-    }
     banks[bank.name] = {
         {"compared", !bank.compared.empty() && bank.compared.size() == bank.pcrs.size()},
         {"padded_sha1", bank.padded_sha1},
-        {"pcrs", pcrs}};
+        {"pcrs", own_json::FromPcrs(bank.pcrs)}};
     for (const uint32_t pcr : bank.not_replayed) {
       not_replayed.push_back({{"bank", bank.name}, {"pcr", pcr}});
     }
