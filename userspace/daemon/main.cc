@@ -33,7 +33,7 @@ imasnap::Result<std::unique_ptr<imasnap::daemon::ServedView>> MountView(
 }  // namespace
 
 int main(int argc, char** argv) try {
-  // If nothing reads stderr any more, the daemon still goes on.
+  // If nothing reads stderr any more, the daemon continues anyway.
   static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
   const std::unique_ptr<imasnap::FileSystem> fs = imasnap::MakePosixFileSystem();
   const imasnap::daemon::Host host{

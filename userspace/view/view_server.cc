@@ -116,7 +116,7 @@ class ViewServer::Impl {
   uint32_t group_ = 0;
 
   mutable std::mutex mutex_;
-  Extent announced_;      // the size told to the kernel
+  Extent announced_;      // the size that the kernel was notified of
   time_t changed_ = 0;    // when it was
   std::string reported_;  // the last error, so that it is reported once
   std::condition_variable init_changed_;

@@ -121,9 +121,9 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   return true;
 }
 
-// Whether the kernel's list still begins as it does in `index`. A reader that was
-// overtaken by a purge goes on at the list's new beginning, past records that it
-// has not seen: not so when there was no purge until it was at the end.
+// Whether the kernel's list still begins as it does in `index`. A reader that is
+// overtaken by a purge continues at the new beginning of the list and misses records.
+// This did not happen if the beginning is the same once the reader is at the end.
 Result<bool> WholeLog::StillBegins(const LogIndex& index) const {
   IMASNAP_ASSIGN(const std::unique_ptr<File> live, env_.kernel().OpenLive());
   LogReader reader(*live, {}, live->path(), LogReader::Check::kFraming);

@@ -59,7 +59,7 @@ enum class Cause {
   kTemporaryStore,     // below /tmp or /var/tmp
   kStagedDeleted,      // by another program
   kStagedChanged,      // by another program
-  kListChanged,        // records were removed meanwhile
+  kListChanged,        // records were removed in the meantime
   kListShrank,         // while it was read
   kRecordsGone,        // purged, and in no segment of the store (allow_gap)
   kRecordsUncounted,   // by this kernel: staging took them before a kexec
@@ -109,7 +109,7 @@ enum class Cause {
   kOtherLog,        // it begins with another record
   kStateAhead,      // of the log
   kStateAggregate,  // another aggregate follows where it ends
-  kStateSegment,    // the log has not the segment where it ends
+  kStateSegment,    // the log lacks the segment where it ends
   kStateBank,       // it has no PCRs of a bank
   kStateDamaged,
   kStateWithKey,     // a key is needed

@@ -22,7 +22,7 @@ constexpr size_t kIdSize = 16;
 constexpr std::array<uint8_t, kIdSize> kApplication = {
     0x6e, 0x1b, 0x93, 0x4c, 0x0a, 0x5d, 0x4f, 0x27, 0x8c, 0x3e, 0xb1, 0x70, 0x2f, 0xd4, 0x96, 0x58};
 
-// 32 hex digits, with dashes or without; empty where there are none.
+// 32 hex digits, with or without dashes; empty if there are none.
 Bytes ReadId(FileSystem& fs, const char* path) {
   auto text = fs.ReadFile(path);
   if (!text.ok()) {

@@ -54,7 +54,7 @@ struct Note {
   NoteKind kind;
   uint64_t number = 0;  // of the segment or session, or how many records; 0: none of them
   std::string text;     // one sentence
-  std::string file{};   // what was removed, if that is no segment and no session
+  std::string file{};   // what was removed, if it is neither a segment nor a session
 };
 
 using Notes = std::vector<Note>;

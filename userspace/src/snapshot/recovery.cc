@@ -159,8 +159,8 @@ Result<uint64_t> RecordsGone(const KernelFiles& kernel, const ListHead& head) {
   return total && count && !head.staged && *total > *count ? *total - *count : 0;
 }
 
-// For a session without segments: records that the kernel no longer has must be
-// somewhere else.
+// For a session without segments: checks that the kernel still has all records of this
+// boot.
 Status CheckNothingGone(const Environment& env, const ListHead& head, Notes* notes) {
   IMASNAP_ASSIGN(const uint64_t gone, RecordsGone(env.kernel(), head));
   if (gone == 0) {

@@ -49,9 +49,10 @@ Continuation WithAggregate(const BootClues& clues, std::optional<uint64_t> attem
     return Continuation::kContains;
   }
   if (both) {
-    // Rule 4: a kexec carries nothing over without the aggregate that closed the segment.
-    // So a list with a beginning of its own is a new boot's, with a TPM that counts anew
-    // after each, as a virtual machine's may. Or it was not carried over at all.
+    // Rule 4: a kexec carries nothing over without the aggregate that closed the
+    // segment. So a list that begins with boot_aggregate is that of a new boot. Its TPM
+    // may start its count again at each boot, like that of a virtual machine. Any other
+    // list has a gap before it.
     const bool own = head.first && head.first->event == kBootAggregateEvent;
     return attempt && own ? Continuation::kOtherBoot : Continuation::kGap;
   }

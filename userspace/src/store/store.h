@@ -68,7 +68,7 @@ class Store {
   Status WriteSegmentInfo(const Session& session, const SegmentInfo& info) const;
   // Removes both files of a segment, durably.
   Status RemoveSegment(const Session& session, const Segment& segment) const;
-  // Removes a whole session. If the process dies meanwhile, no incomplete session is
+  // Removes a whole session. If the process dies in between, no incomplete session is
   // left, only a directory that FinishRemovals() removes.
   Status RemoveSession(uint64_t id) const;
   // Finishes interrupted removals; returns the names of what it removed.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// The PCRs of this machine's TPM, while the kernel goes on measuring. They match the
+// The PCRs of this machine's TPM, while the kernel continues to measure. They match the
 // log's end, or the record before it; they are read again a bounded number of times.
 #ifndef IMASNAP_VERIFY_TPM_PCRS_H_
 #define IMASNAP_VERIFY_TPM_PCRS_H_
