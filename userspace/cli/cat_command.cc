@@ -54,7 +54,12 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
     return MakeError(ErrorCode::kUsage,
                      "--json goes with neither --ascii nor --hash; leave one out");
   }
-  IMASNAP_ASSIGN(LogView view, OpenLogView(context.env));
+  // Copied while the lock is held, so that a slow reader holds up no snapshot.
+  IMASNAP_ASSIGN(LogView view, ReadAgainIfCut([&]() -> Result<LogView> {
+                   IMASNAP_ASSIGN(LogView copied, OpenLogView(context.env));
+                   IMASNAP_ASSIGN(copied.live, Spool(context.env.fs, *copied.live));
+                   return copied;
+                 }));
   if (view.gap) {
     return FileError(ErrorCode::kMismatch, view.live_path,
                      "does not go on from the last segment stored; 'ima-snapshot show live' shows "
@@ -62,10 +67,8 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
   }
   std::vector<LogPart> parts = PartsOf(context.env, view);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, arguments.from));
-  // Copied while the lock is held, so that a slow reader holds up no snapshot.
-  IMASNAP_ASSIGN(std::unique_ptr<File> live, Spool(context.env.fs, *view.live));
   view.lock.reset();
-  parts.back().open = [&live]() -> Result<std::unique_ptr<File>> { return std::move(live); };
+  parts.back().open = [&view]() -> Result<std::unique_ptr<File>> { return std::move(view.live); };
   std::ostream& out = context.host.out;
   if (context.options.json) {
     IMASNAP_RETURN_IF_ERROR(WriteJson(parts, arguments.from, out));

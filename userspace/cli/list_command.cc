@@ -140,7 +140,10 @@ Result<int> ListCommand(const Context& context) {
 Result<int> ShowCommand(const Context& context, const ShowArguments& arguments) {
   IMASNAP_ASSIGN(Shown shown, arguments.OfSegment()
                                   ? OpenSegment(context.env, arguments.segment)
-                                  : OpenKernelList(context.env, arguments.segment == "staged"));
+                                  : ReadAgainIfCut([&] {
+                                      return OpenKernelList(context.env,
+                                                            arguments.segment == "staged");
+                                    }));
   LogReader reader(*shown.file, {}, shown.path);
   std::string line;
   while (true) {

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "cli_fixture.h"
+#include "kernel/kernel_log.h"
 #include "log/record_format.h"
 
 namespace imasnap::cli {
@@ -325,6 +326,44 @@ TEST_F(CliTest, VerifyWithoutPcrsSaysWhatOnlyTheyChain) {
   EXPECT_THAT(Run({"verify"}).out, HasSubstr("not chained 2 segments"));
   EXPECT_THAT(Run({"verify", "--json"}).out, HasSubstr("\"unchained_segments\":2"));
   EXPECT_THAT(Run({"verify", "--tpm"}).out, Not(HasSubstr("not chained")));
+}
+
+// Another program's purge: it keeps to no lock and stores the records elsewhere.
+void PurgeElsewhere(imasnap::testing::FakeKernel* kernel) {
+  auto file = std::move(*kernel->Open("snapshot", "snapshot", true));
+  Bytes buffer(4096);
+  while (file->Read(buffer).value() > 0) {
+  }
+  ASSERT_TRUE(file->WriteAll(AsBytes("1")).ok());
+}
+
+TEST_F(CliTest, VerifyWhoseListIsCutBeginsItsPassAgain) {
+  const std::string read = "read /sys/kernel/security/ima/binary_runtime_measurements";
+  for (const bool always : {false, true}) {
+    world_.kernel.Boot();
+    world_.kernel.MeasureFiles(30);
+    int reads = 0;
+    int purges = 0;
+    world_.fs.on_call = [&](const std::string& call) {
+      if (call == read && ++reads % 10 == 0 && (always || purges == 0)) {
+        ++purges;
+        PurgeElsewhere(&world_.kernel);
+        world_.kernel.MeasureFiles(30);
+      }
+    };
+    const Ran ran = Run({"verify"});
+    world_.fs.on_call = nullptr;
+    if (always) {
+      EXPECT_EQ(ran.code, 4) << ran.err;
+      EXPECT_EQ(purges, kReadTries);
+      EXPECT_THAT(ran.err, HasSubstr("records are removed from the list while it is read"));
+    } else {
+      // The second pass sees a log whose beginning is not there.
+      EXPECT_EQ(ran.code, 3) << ran.err;
+      EXPECT_EQ(purges, 1);
+      EXPECT_THAT(ran.err, Not(HasSubstr("Stale")));
+    }
+  }
 }
 
 TEST_F(CliTest, SegmentWithoutRecordsIsSaidToHaveNone) {

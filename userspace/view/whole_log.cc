@@ -80,7 +80,7 @@ Status WholeLog::RefreshNow() {
   }
   IMASNAP_ASSIGN(const bool followed, FollowKernel(total));
   if (!followed) {
-    IMASNAP_RETURN_IF_ERROR(ReadAll(total));
+    IMASNAP_RETURN_IF_ERROR(ReadAgainIfCut([&] { return ReadAll(total); }));
   }
   last_total_ = total;
   return {};
@@ -102,8 +102,8 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   Growth growth(env_.fs, env_.on_progress, *state_);
   const Status added = growth.AddKernel({live});
   if (!added.ok()) {
-    // A mismatch is no news yet: a snapshot moved the list's beginning.
-    if (added.error().code == ErrorCode::kMismatch) {
+    // Either way a snapshot moved the list's beginning, and the store has the rest.
+    if (added.error().code == ErrorCode::kMismatch || HasHole(added.error())) {
       return false;
     }
     return added.error();
@@ -120,9 +120,8 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   return true;
 }
 
-// Whether the kernel's list still begins as it does in `state`. A reader that was
-// overtaken by a purge goes on at the list's new beginning, past records that it
-// has not seen: not so when there was no purge until it was at the end.
+// Whether the kernel's list still begins as it does in `state`. If it does, no purge
+// moved its beginning before it was read to its end.
 Result<bool> WholeLog::StillBegins(const LogState& state) const {
   IMASNAP_ASSIGN(const std::unique_ptr<File> live, env_.kernel().OpenLive());
   LogReader reader(*live, {}, live->path(), LogReader::Check::kFraming);

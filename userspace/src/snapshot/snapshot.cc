@@ -82,7 +82,7 @@ Result<TakeResult> Taker::Mark() {
     IMASNAP_ASSIGN(const LogView view, OpenLogViewLocked(env_));
     IMASNAP_RETURN_IF_ERROR(CheckCounts(view.segments));
   }
-  IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenSnapshotFile(kernel_, OpenMode::kRead));
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenSnapshotFile(kernel_));
   IMASNAP_RETURN_IF_ERROR(file->Close());
   TakeResult result;
   IMASNAP_ASSIGN(const std::optional<uint64_t> attempts, kernel_.Counter("snapshot_attempts"));

@@ -10,8 +10,8 @@
 
 namespace imasnap {
 
-Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel, OpenMode mode) {
-  auto file = kernel.fs().OpenFile(kernel.snapshot_path(), mode);
+Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel) {
+  auto file = kernel.fs().OpenFile(kernel.snapshot_path(), OpenMode::kReadWrite);
   if (!file.ok() && file.error().errno_value == EBUSY) {
     file.error().message +=
         ": another program has it open, or a measurement list for writing, or records are staged "
@@ -21,7 +21,7 @@ Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel, OpenMode
 }
 
 Result<bool> SnapshotSource::Open() {
-  IMASNAP_ASSIGN(file_, OpenSnapshotFile(kernel_, OpenMode::kReadWrite));
+  IMASNAP_ASSIGN(file_, OpenSnapshotFile(kernel_));
   return true;
 }
 

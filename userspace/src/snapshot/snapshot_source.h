@@ -12,9 +12,9 @@
 
 namespace imasnap {
 
-// kFailed with what EBUSY means, which is not tried again: whoever is at work may be
-// so for long.
-Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel, OpenMode mode);
+// For reading and writing, which the kernel asks for even if it is only closed again. kFailed
+// with what EBUSY means, which is not tried again: another program may be at work for long.
+Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelLog& kernel);
 
 // The kernel's snapshot file: opening it records an aggregate, which says what
 // is to be read, and writing purges.
