@@ -85,7 +85,7 @@ static bool __maybe_unused on_command_line(const char *option)
 }
 
 /* Memory that no system call can read or write. */
-static void * __maybe_unused no_memory(void)
+static void __maybe_unused *no_memory(void)
 {
 	void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
 			  -1, 0);
