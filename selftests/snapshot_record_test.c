@@ -125,10 +125,12 @@ TEST_F(record, is_ima_buf_that_verifiers_replay)
 	const __u8 *colon;
 	char alg[24] = {};
 
+	/* The list may begin with any record, if staging cut it. */
+	purge_all(_metadata);
 	snapshot_take(_metadata, snap);
 	EXPECT_EQ(7, snap->rec->name_len);
 	EXPECT_EQ(0, memcmp("ima-buf", snap->rec->name, 7));
-	/* The PCR of boot_aggregate or of the aggregate before. */
+	/* The PCR of the aggregate before. */
 	EXPECT_EQ(snap->list.rec[0].pcr, snap->rec->pcr);
 	EXPECT_FALSE(record_is_violation(snap->rec));
 	EXPECT_TRUE(record_digest_is_right(snap->rec));
