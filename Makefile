@@ -11,9 +11,10 @@ BANKS  ?= sha256
 V      ?= 0
 PREFIX ?= /usr/local
 SUITES ?=
+SIGNOFF ?=
 FUZZ_SECONDS ?= 60
 IMA_FOREIGN_LOGS ?=
-export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS
+export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF
 export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
@@ -37,6 +38,7 @@ help: ## show this list
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
 	@echo '  SUITES="..."    what make check runs: lint userspace sanitizers fuzz tidy package'
 	@echo '                  harness kernel kunit selftests e2e; default: all'
+	@echo '  SIGNOFF="Name <address>"  who certifies what make series writes'
 	@echo '  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long make fuzz runs each target'
 	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists of other machines, for the parser'"'"'s tests'
 	@echo '  PREFIX=$(PREFIX)  where make install puts the programs, below DESTDIR'
@@ -99,8 +101,8 @@ kernel-tree: ## make a git tree with the series applied, in build/ktree
 kernel-refresh: ## write that tree's commits back to kernel-patches
 	scripts/kernel-refresh
 
-series: ## write patches and selftests as one mailable series to build/series
-	scripts/series
+series: ## write patches and selftests to be mailed to build/series; PART=fixes|reading|snapshot|all
+	scripts/series $(PART)
 
 deb: ## build the Debian package, in build/deb
 	$(harness)/build deb

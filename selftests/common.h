@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
@@ -41,11 +42,21 @@
 /* Files of these owners are measured when they are opened for reading. */
 #define MEASURED_UID	61234
 #define OTHER_PCR_UID	61235
-#define OTHER_PCR	11
+
+static const struct {
+	uid_t uid;
+	unsigned int pcr;
+} other_pcrs[] __maybe_unused = {
+	{ OTHER_PCR_UID, 11 },
+	{ OTHER_PCR_UID + 1, 12 },
+	{ OTHER_PCR_UID + 2, 13 },
+};
 
 #define POLICY \
 	"measure func=FILE_CHECK mask=MAY_READ fowner=61234\n" \
-	"measure func=FILE_CHECK mask=MAY_READ fowner=61235 pcr=11\n"
+	"measure func=FILE_CHECK mask=MAY_READ fowner=61235 pcr=11\n" \
+	"measure func=FILE_CHECK mask=MAY_READ fowner=61236 pcr=12\n" \
+	"measure func=FILE_CHECK mask=MAY_READ fowner=61237 pcr=13\n"
 
 /* For tests that measure much: emulated machines and debug kernels are slow. */
 #define LONG_TIMEOUT	600
@@ -71,6 +82,15 @@ static bool __maybe_unused on_command_line(const char *option)
 
 	return read_text("/proc/cmdline", text, sizeof(text)) > 0 &&
 	       strstr(text, option);
+}
+
+/* Memory that no system call can read or write. */
+static void __maybe_unused *no_memory(void)
+{
+	void *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+
+	return page == MAP_FAILED ? NULL : page;
 }
 
 /* Value of a single-value file, -1 if it is not there or not a number. */
@@ -303,6 +323,15 @@ static bool __maybe_unused is_measured(uid_t uid)
 	return after == before + 1;
 }
 
+static bool __maybe_unused all_are_measured(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(other_pcrs); i++) {
+		if (!is_measured(other_pcrs[i].uid))
+			return false;
+	}
+	return is_measured(MEASURED_UID);
+}
+
 static int __maybe_unused load_policy(void)
 {
 	const char *rule = POLICY;
@@ -378,7 +407,7 @@ static void __maybe_unused require_ima(void)
 	if (mount_work_dir())
 		skip_program("no private mount of " WORK_DIR);
 
-	if (is_measured(MEASURED_UID) && is_measured(OTHER_PCR_UID))
+	if (all_are_measured())
 		return;
 	if (load_policy())
 		skip_program("cannot add rules to the IMA policy");
@@ -388,8 +417,7 @@ static void __maybe_unused require_ima(void)
 static void __maybe_unused setup_ima(struct __test_metadata *_metadata)
 {
 	ASSERT_EQ(0, mount_work_dir());
-	ASSERT_TRUE(is_measured(MEASURED_UID));
-	ASSERT_TRUE(is_measured(OTHER_PCR_UID));
+	ASSERT_TRUE(all_are_measured());
 }
 
 /* What a refused call must leave as it is. */

@@ -73,6 +73,7 @@ TEST_F_TIMEOUT(audit, purges_and_refusals, LONG_TIMEOUT)
 {
 	struct snapshot *snap = &self->snap;
 	char refused[64], purged[64];
+	void *bad = no_memory();
 	long attempt;
 
 	snap->fd = snapshot_open();
@@ -94,6 +95,12 @@ TEST_F_TIMEOUT(audit, purges_and_refusals, LONG_TIMEOUT)
 	ASSERT_EQ(0, set_sys_admin(true));
 	expect_message(_metadata, self->sock, refused, " res=0 ");
 
+	ASSERT_NE(NULL, bad);
+	EXPECT_EQ(-1, write(snap->fd, bad, 1));
+	EXPECT_EQ(EFAULT, errno);
+	expect_message(_metadata, self->sock, refused, " res=0 ");
+
+	/* This one asks for nothing, and leaves no message. */
 	EXPECT_EQ(0, write(snap->fd, "", 0));
 	EXPECT_EQ(1, write(snap->fd, "1", 1));
 	expect_message(_metadata, self->sock, purged, " res=1 ");

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * With CONFIG_IMA_SNAPSHOT there are all of its files, without it none
+ * The files that the kernel's configuration promises, and no others
  */
 
 #include "common.h"
 
-static const char *const files[] = {
+static const char *const snapshot_files[] = {
 	SNAPSHOT,
 	IMA_DIR "snapshot_attempts",
 	IMA_DIR "snapshot_purges",
+};
+
+/* For whatever takes records out of memory */
+static const char *const removal_files[] = {
 	IMA_DIR "runtime_measurements_total",
 	IMA_DIR "runtime_measurements_size",
 };
@@ -20,12 +24,15 @@ enum config {
 	IS_ON,
 };
 
-static enum config read_config(void)
+/* What /proc/config.gz says of an option that IMA may have. */
+static enum config read_config(const char *option)
 {
 	enum config result = NOT_READ;
-	char line[256];
+	char line[256], on[64], off[64];
 	FILE *config;
 
+	snprintf(on, sizeof(on), "%s=y\n", option);
+	snprintf(off, sizeof(off), "# %s is not set\n", option);
 	if (access("/proc/config.gz", F_OK))
 		return NOT_READ;
 	config = popen("zcat /proc/config.gz", "re");
@@ -34,42 +41,52 @@ static enum config read_config(void)
 	while (fgets(line, sizeof(line), config)) {
 		if (!strcmp(line, "CONFIG_IMA=y\n"))
 			result = NOT_KNOWN;
-		else if (!strcmp(line, "# CONFIG_IMA_SNAPSHOT is not set\n"))
+		else if (!strcmp(line, off))
 			result = IS_OFF;
-		else if (!strcmp(line, "CONFIG_IMA_SNAPSHOT=y\n"))
+		else if (!strcmp(line, on))
 			result = IS_ON;
 	}
 	pclose(config);
 	return result;
 }
 
-TEST(files_are_there_as_configured)
+static void expect_files(struct __test_metadata *_metadata,
+			 const char *const file[], size_t n, bool there)
 {
-	enum config config = read_config();
-
-	if (config == NOT_READ)
-		SKIP(return, "cannot read /proc/config.gz");
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		EXPECT_EQ(config == IS_ON, !access(files[i], F_OK)) {
-			TH_LOG("%s", files[i]);
+	for (size_t i = 0; i < n; i++) {
+		EXPECT_EQ(there, !access(file[i], F_OK)) {
+			TH_LOG("%s", file[i]);
 		}
 	}
 }
 
-TEST(files_are_there_together_or_not_at_all)
+TEST(files_are_there_as_configured)
 {
-	for (size_t i = 1; i < ARRAY_SIZE(files); i++) {
-		EXPECT_EQ(!access(files[0], F_OK), !access(files[i], F_OK)) {
-			TH_LOG("%s", files[i]);
-		}
-	}
+	enum config snapshot = read_config("CONFIG_IMA_SNAPSHOT");
+	enum config staging = read_config("CONFIG_IMA_STAGING");
+
+	if (snapshot == NOT_READ)
+		SKIP(return, "cannot read /proc/config.gz");
+	expect_files(_metadata, snapshot_files, ARRAY_SIZE(snapshot_files),
+		     snapshot == IS_ON);
+	expect_files(_metadata, removal_files, ARRAY_SIZE(removal_files),
+		     snapshot == IS_ON || staging == IS_ON);
+}
+
+TEST(files_of_the_snapshot_are_there_together_or_not_at_all)
+{
+	expect_files(_metadata, snapshot_files, ARRAY_SIZE(snapshot_files),
+		     !access(SNAPSHOT, F_OK));
+	expect_files(_metadata, removal_files, ARRAY_SIZE(removal_files),
+		     !access(SNAPSHOT, F_OK) || !access(BINARY_STAGED, F_OK));
 }
 
 int main(int argc, char **argv)
 {
 	if (access(BINARY_LIST, F_OK))
 		skip_program("no IMA, or securityfs is not mounted");
-	if (access(SNAPSHOT, F_OK) && read_config() < IS_OFF)
+	if (access(SNAPSHOT, F_OK) &&
+	    read_config("CONFIG_IMA_SNAPSHOT") < IS_OFF)
 		skip_program("this kernel knows no CONFIG_IMA_SNAPSHOT");
 	return test_harness_run(argc, argv);
 }

@@ -60,39 +60,60 @@ static void expect_replay(struct __test_metadata *_metadata,
 			TH_LOG("%s: not the replay of %zu records", told->alg,
 			       snap->segment.count);
 		}
-		EXPECT_EQ(0, memcmp(told->pcr[OTHER_PCR], bank.pcr[OTHER_PCR],
-				    bank.digest_size)) {
-			TH_LOG("%s: PCR %u is not the replay", told->alg,
-			       OTHER_PCR);
+		for (size_t j = 0; j < ARRAY_SIZE(other_pcrs); j++) {
+			unsigned int pcr = other_pcrs[j].pcr;
+
+			EXPECT_EQ(0, memcmp(told->pcr[pcr], bank.pcr[pcr],
+					    bank.digest_size)) {
+				TH_LOG("%s: PCR %u is not the replay",
+				       told->alg, pcr);
+			}
 		}
 	}
+}
+
+/*
+ * Whether the PCR is the replay of the list. A record that is measured meanwhile
+ * is on the list before it is in the PCR, or comes after the list was read.
+ */
+static bool replays(const char *alg, bool *possible)
+{
+	struct ima_log log = {};
+	__u8 value[DIGEST_MAX];
+	struct pcr_bank bank;
+	bool equal = false;
+
+	*possible = !*log_read(BINARY_LIST, &log) &&
+		    bank_before_log(&bank, alg, &log) &&
+		    !bank_replay(&bank, log.rec, log.count) &&
+		    tpm_pcr(alg, log.rec[0].pcr, value);
+	if (*possible)
+		equal = !memcmp(value, bank.pcr[log.rec[0].pcr],
+				bank.digest_size);
+	log_free(&log);
+	return equal;
 }
 
 /* The TPM's own PCRs, if there is one, replay the list as it is now. */
 static void expect_tpm_replay(struct __test_metadata *_metadata)
 {
 	const char *alg[NR_BANKS_MAX];
-	struct ima_log log = {};
 	int banks;
 
 	if (!have_tpm())
 		return;
 	banks = tpm_banks(alg);
 	ASSERT_LE(1, banks);
-	ASSERT_STREQ("", log_read(BINARY_LIST, &log));
 	while (banks--) {
-		__u8 value[DIGEST_MAX];
-		struct pcr_bank bank;
-		unsigned int pcr = log.rec[0].pcr;
+		bool equal = false, possible = true;
 
-		ASSERT_TRUE(bank_before_log(&bank, alg[banks], &log));
-		ASSERT_EQ(0, bank_replay(&bank, log.rec, log.count));
-		ASSERT_TRUE(tpm_pcr(alg[banks], pcr, value));
-		EXPECT_EQ(0, memcmp(value, bank.pcr[pcr], bank.digest_size)) {
+		for (int i = 0; i < 200 && possible && !equal; i++)
+			equal = replays(alg[banks], &possible);
+		ASSERT_TRUE(possible);
+		EXPECT_TRUE(equal) {
 			TH_LOG("%s: the TPM holds something else", alg[banks]);
 		}
 	}
-	log_free(&log);
 }
 
 TEST_F(record, is_ima_buf_that_verifiers_replay)
@@ -104,10 +125,12 @@ TEST_F(record, is_ima_buf_that_verifiers_replay)
 	const __u8 *colon;
 	char alg[24] = {};
 
+	/* The list may begin with any record, if staging cut it. */
+	purge_all(_metadata);
 	snapshot_take(_metadata, snap);
 	EXPECT_EQ(7, snap->rec->name_len);
 	EXPECT_EQ(0, memcmp("ima-buf", snap->rec->name, 7));
-	/* The PCR of boot_aggregate or of the aggregate before. */
+	/* The PCR of the aggregate before. */
 	EXPECT_EQ(snap->list.rec[0].pcr, snap->rec->pcr);
 	EXPECT_FALSE(record_is_violation(snap->rec));
 	EXPECT_TRUE(record_digest_is_right(snap->rec));
@@ -200,6 +223,7 @@ TEST_F(record, tells_all_pcrs)
 	__u8 value[NR_BANKS_MAX][NR_PCRS][DIGEST_MAX];
 	const char *alg[NR_BANKS_MAX];
 	struct snapshot *snap = &self->snap;
+	__u32 extended = 0;
 	int banks;
 
 	if (!have_tpm())
@@ -212,11 +236,16 @@ TEST_F(record, tells_all_pcrs)
 	}
 	snapshot_take(_metadata, snap);
 	ASSERT_EQ(banks, snap->agg.nr_banks);
+	for (size_t i = 0; i < snap->list.count; i++)
+		extended |= 1U << snap->list.rec[i].pcr;
 	for (int i = 0; i < banks; i++) {
 		const struct pcr_bank *bank = &snap->agg.bank[i];
 
 		/* An unlisted PCR has its reset value here. */
 		for (unsigned int pcr = 0; pcr < NR_PCRS; pcr++) {
+			/* Others are measured: the replay is the test of it. */
+			if (extended & 1U << pcr)
+				continue;
 			EXPECT_EQ(0, memcmp(value[i][pcr], bank->pcr[pcr],
 					    bank->digest_size)) {
 				TH_LOG("%s:PCR%u", alg[i], pcr);
@@ -380,6 +409,12 @@ FIXTURE_VARIANT_ADD(load, two_pcrs) {
 	.uid = { MEASURED_UID, OTHER_PCR_UID, MEASURED_UID, OTHER_PCR_UID },
 };
 
+/* With three banks these are more values than one TPM2_PCR_Read returns. */
+FIXTURE_VARIANT_ADD(load, four_pcrs) {
+	.uid = { MEASURED_UID, OTHER_PCR_UID, OTHER_PCR_UID + 1,
+		 OTHER_PCR_UID + 2 },
+};
+
 FIXTURE_SETUP(load)
 {
 	setup_ima(_metadata);
@@ -460,7 +495,7 @@ TEST_F(record, covers_violations)
 	ASSERT_LE(0, writer);
 	ASSERT_EQ(0, open_for_reading(written));
 	close(writer);
-	EXPECT_EQ(violations + 2, counter("violations"));
+	EXPECT_LE(violations + 2, counter("violations"));
 	ASSERT_EQ(0, measure_many(3));
 
 	snapshot_take(_metadata, snap);
@@ -477,7 +512,7 @@ TEST_F(record, covers_violations)
 	ASSERT_EQ(1, write(snap->fd, "1", 1));
 	snapshot_close(_metadata, snap);
 	expect_tpm_replay(_metadata);
-	EXPECT_EQ(violations + 2, counter("violations"));
+	EXPECT_LE(violations + 2, counter("violations"));
 }
 
 TEST_F(record, without_tpm_has_no_banks)

@@ -162,7 +162,6 @@ FIXTURE_TEARDOWN(stager)
 
 TEST_F(stager, refuses_snapshot)
 {
-	static const int flags[] = { O_RDWR, O_RDONLY, O_WRONLY };
 	struct state before = {};
 	pid_t child;
 	int fd;
@@ -170,10 +169,8 @@ TEST_F(stager, refuses_snapshot)
 	state_get(_metadata, &before);
 	fd = open(variant->path, variant->flags | O_CLOEXEC);
 	ASSERT_LE(0, fd);
-	for (int i = 0; i < 3; i++) {
-		EXPECT_EQ(-1, open(SNAPSHOT, flags[i]));
-		EXPECT_EQ(EBUSY, errno);
-	}
+	EXPECT_EQ(-1, snapshot_open());
+	EXPECT_EQ(EBUSY, errno);
 
 	/* It is the open file that counts, not the task. */
 	child = fork_child();
@@ -248,7 +245,7 @@ TEST_F(staging, deletes_what_was_read)
 	ASSERT_EQ(0, close(fd));
 
 	ASSERT_STREQ("", log_read(BINARY_LIST, &after));
-	EXPECT_EQ(n + 1, after.count);
+	EXPECT_LE(n + 1, after.count);
 	EXPECT_EQ(0, log_count_name(&after, 0, "snapshot_aggregate"));
 	EXPECT_EQ(read.rec[n - 1].len, after.rec[0].len);
 	EXPECT_EQ(0, memcmp(read.bytes + read.rec[n - 1].offset, after.bytes,
@@ -257,7 +254,6 @@ TEST_F(staging, deletes_what_was_read)
 
 TEST_F(staging, pending_refuses_snapshot)
 {
-	static const int flags[] = { O_RDWR, O_RDONLY, O_WRONLY };
 	struct ima_log staged = {}, staged_after = {};
 	struct state before = {};
 
@@ -266,10 +262,8 @@ TEST_F(staging, pending_refuses_snapshot)
 	state_get(_metadata, &before);
 	ASSERT_STREQ("", log_read(BINARY_STAGED, &staged));
 	EXPECT_LE(10, staged.count);
-	for (int i = 0; i < 3; i++) {
-		EXPECT_EQ(-1, open(SNAPSHOT, flags[i]));
-		EXPECT_EQ(EBUSY, errno);
-	}
+	EXPECT_EQ(-1, snapshot_open());
+	EXPECT_EQ(EBUSY, errno);
 	expect_unchanged(_metadata, &before);
 	ASSERT_STREQ("", log_read(BINARY_STAGED, &staged_after));
 	EXPECT_EQ(staged.len, staged_after.len);
@@ -285,22 +279,27 @@ TEST_F(staging, pending_refuses_snapshot)
 TEST_F(staging, deleted_records_are_counted)
 {
 	struct snapshot *snap = &self->snap;
-	struct ima_log list = {};
+	struct ima_log list = {}, staged = {};
 	unsigned long count;
+	size_t before;
 
 	snapshot_take(_metadata, snap);
 	count = snap->agg.record_count;
+	before = snap->segment.count;
 	snapshot_close(_metadata, snap);
 
 	ASSERT_EQ(0, list_write(BINARY_STAGED, "A\n"));
+	ASSERT_STREQ("", log_read(BINARY_STAGED, &staged));
+	ASSERT_LT(before, staged.count);
 	ASSERT_EQ(0, measure_many(5));
 	ASSERT_EQ(0, list_write(BINARY_STAGED, "D\n"));
 	ASSERT_STREQ("", log_read(BINARY_LIST, &list));
 	snapshot_take(_metadata, snap);
 	EXPECT_TRUE(log_is_prefix(&list, &snap->segment));
-	/* The other aggregate, and what was measured after it. */
-	EXPECT_EQ(count + 1 + snap->segment.count, snap->agg.record_count);
-	count = snap->agg.record_count;
+	/* The other aggregate and what followed it, deleted or not. */
+	count += staged.count - before + snap->segment.count;
+	EXPECT_EQ(count, snap->agg.record_count);
+	before = snap->segment.count;
 	snapshot_close(_metadata, snap);
 
 	if (on_command_line("ima_flush_htable"))
@@ -309,7 +308,8 @@ TEST_F(staging, deleted_records_are_counted)
 	ASSERT_STREQ("", log_read(BINARY_LIST, &list));
 	snapshot_take(_metadata, snap);
 	EXPECT_TRUE(log_is_prefix(&list, &snap->segment));
-	EXPECT_EQ(count + 1, snap->agg.record_count);
+	EXPECT_EQ(count - before + 3 + snap->segment.count,
+		  snap->agg.record_count);
 	snapshot_close(_metadata, snap);
 }
 

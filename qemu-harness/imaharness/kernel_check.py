@@ -28,6 +28,7 @@ from .stepped import SteppedTree
 # The types of checkpatch that are ignored, each with its reason.
 IGNORED_TYPES = {
     "FILE_PATH_CHANGES": "MAINTAINERS is updated once, by the patch that adds the documentation",
+    "MISSING_SIGN_OFF": "nobody who could certify the patches has written them; 'make series SIGNOFF=' adds it",
     "UNKNOWN_COMMIT_ID": "'Fixes:' names commits of upstream's history, which no release tarball holds",
 }
 _SPARSE_FLAGS = f"-include {paths.CONFIGS / 'sparse.h'}"

@@ -33,6 +33,7 @@ class Setting:
     only: str = ".*"
     append: tuple[str, ...] = ()
     expect_skip: bool = False  # the kernel lacks the feature
+    noise: bool = False  # another process is measured all the time
 
     def of(self, programs: Sequence[str]) -> list[str]:
         return [p for p in programs if re.fullmatch(f"(?:{self.only})_test", p)]
@@ -44,6 +45,8 @@ SETTINGS = (
     Setting("three-banks", "patched", TpmSpec(banks=("sha1", "sha256", "sha384")), "snapshot_(record|read)"),
     Setting("tpm1.2", "patched", TpmSpec(version="1.2"), "snapshot_(open|record)"),
     Setting("no-tpm", "patched", TpmSpec(version="none")),
+    # While another process measures a file every 20 ms.
+    Setting("noise", "patched", TpmSpec(banks=("sha1", "sha256")), noise=True),
     # Deletion with ima_flush_htable, and a template without a name.
     Setting("flush", "patched", TpmSpec(), "lists|snapshot_(staging|write)", ("ima_flush_htable",)),
     Setting("template", "patched", TpmSpec(), "snapshot_(counters|record)", ("ima_template_fmt=d-ng|n-ng|iuid|imode",)),
@@ -87,9 +90,30 @@ def timeout() -> int:
     return int(found.group(1)) if found else 45
 
 
-def _script(programs: Sequence[str], seconds: int) -> list[str]:
+# New files, which a rule of their own measures. Without the rule nothing would be measured.
+_NOISE = """
+echo "measure func=FILE_CHECK mask=MAY_READ fowner=61300" >/sys/kernel/security/ima/policy || exit 1
+mkdir -p /noise
+mount -t tmpfs noise /noise
+(
+	n=0
+	while true; do
+		n=$((n + 1))
+		echo "$n" >"/noise/$n"
+		chown 61300 "/noise/$n"
+		cat "/noise/$n" >/dev/null
+		rm "/noise/$n"
+		usleep 20000
+	done
+) &
+"""
+
+
+def _script(programs: Sequence[str], seconds: int, noise: bool = False) -> list[str]:
     """Run each program on its own; /out gets its output and exit status under its name."""
     lines = [f"cd {GUEST_SELFTESTS}"]
+    if noise:
+        lines.append(_NOISE)
     if given.image() is None:
         lines.append("export IMA_READERS_PROTECTED=1")  # every setting that deletes has the series
     for program in programs:
@@ -108,7 +132,7 @@ def run(base: Base, programs: Sequence[str], setting: Setting, ksrc: Path | None
     programs = setting.of(programs)
     seconds = timeout()
     spec = GuestSpec(
-        command=_script(programs, seconds),
+        command=_script(programs, seconds, setting.noise),
         base=base.name,
         flavour=setting.flavour,
         kernel=given.image(),

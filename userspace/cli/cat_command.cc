@@ -53,7 +53,12 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
   if (context.options.json && (arguments.ascii || *alg != HashAlg::kSha1)) {
     return MakeError(ErrorCode::kUsage, "--json cannot be combined with --ascii or --hash");
   }
-  IMASNAP_ASSIGN(BootLog boot_log, OpenBootLog(context.env));
+  // Copied while the lock is held, so that a slow reader does not block snapshots.
+  IMASNAP_ASSIGN(BootLog boot_log, ReadAgainIfCut([&]() -> Result<BootLog> {
+                   IMASNAP_ASSIGN(BootLog copied, OpenBootLog(context.env));
+                   IMASNAP_ASSIGN(copied.live, Spool(context.env.fs, *copied.live));
+                   return copied;
+                 }));
   if (boot_log.gap) {
     return FileError(
         ErrorCode::kMismatch, Cause::kNotContinued, boot_log.live_path,
@@ -61,10 +66,10 @@ Result<int> CatCommand(const Context& context, const CatArguments& arguments) {
   }
   std::vector<LogPart> parts = PartsOf(context.env, boot_log);
   IMASNAP_RETURN_IF_ERROR(CheckComplete(parts, arguments.from));
-  // Copied while the lock is held, so that a slow reader does not block snapshots.
-  IMASNAP_ASSIGN(std::unique_ptr<File> live, Spool(context.env.fs, *boot_log.live));
   boot_log.lock.reset();
-  parts.back().open = [&live]() -> Result<std::unique_ptr<File>> { return std::move(live); };
+  parts.back().open = [&boot_log]() -> Result<std::unique_ptr<File>> {
+    return std::move(boot_log.live);
+  };
   std::ostream& out = context.host.out;
   if (context.options.json) {
     IMASNAP_RETURN_IF_ERROR(WriteJson(parts, arguments.from, out));

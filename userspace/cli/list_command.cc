@@ -140,9 +140,11 @@ Result<int> ListCommand(const Context& context) {
 }
 
 Result<int> ShowCommand(const Context& context, const ShowArguments& arguments) {
-  IMASNAP_ASSIGN(Shown shown, arguments.OfSegment()
-                                  ? OpenSegment(context.env, arguments.segment)
-                                  : OpenKernelList(context.env, arguments.segment == "staged"));
+  const auto kernel_list = [&] {
+    return OpenKernelList(context.env, arguments.segment == "staged");
+  };
+  IMASNAP_ASSIGN(Shown shown, arguments.OfSegment() ? OpenSegment(context.env, arguments.segment)
+                                                    : ReadAgainIfCut(kernel_list));
   LogReader reader(*shown.file, {}, shown.path);
   std::string line;
   while (true) {

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "cli_fixture.h"
+#include "kernel/kernel_files.h"
 #include "log/record_format.h"
 
 namespace imasnap::cli {
@@ -349,6 +350,36 @@ TEST_F(CliTest, VerifyWithoutPcrsSaysWhatOnlyTheyChain) {
   EXPECT_THAT(Run({"verify"}).out, HasSubstr("not chained 2 segments"));
   EXPECT_EQ(RunJson({"verify"}).json["unchained_segments"], 2);
   EXPECT_EQ(RunJson({"verify", "--tpm"}).json["unchained_segments"], 2);
+}
+
+// Another program's purge: it keeps to no lock and stores the records elsewhere.
+void PurgeElsewhere(imasnap::testing::FakeKernel* kernel) {
+  auto file = std::move(*kernel->Open("snapshot", "snapshot", true));
+  Bytes buffer(4096);
+  while (file->Read(buffer).value() > 0) {
+  }
+  ASSERT_TRUE(file->WriteAll(AsBytes("1")).ok());
+}
+
+// The second pass sees a log without its beginning. Were records missing unnoticed in the
+// first, it would end with a mismatch of the PCRs.
+TEST_F(CliTest, VerifyWhoseListIsCutBeginsItsPassAgain) {
+  world_.kernel.MeasureFiles(30);
+  int reads = 0;
+  int purges = 0;
+  world_.fs.on_call = [&](const std::string& call) {
+    if (call == "read /sys/kernel/security/ima/binary_runtime_measurements" && ++reads % 10 == 0 &&
+        purges == 0) {
+      ++purges;
+      PurgeElsewhere(&world_.kernel);
+      world_.kernel.MeasureFiles(30);
+    }
+  };
+  const Ran ran = RunJson({"verify"});
+  world_.fs.on_call = nullptr;
+  EXPECT_EQ(ran.code, 3) << ran.err;
+  EXPECT_EQ(purges, 1);
+  EXPECT_EQ(ran.error["cause"], "beginning_missing") << ran.out;
 }
 
 TEST_F(CliTest, SegmentWithoutRecordsIsSaidToHaveNone) {

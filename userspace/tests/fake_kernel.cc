@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace imasnap::testing {
 namespace {
@@ -47,7 +48,13 @@ class ListFile : public KernelFile {
     const size_t middle = kernel_->purged_ + kernel_->staged_;
     const size_t begin = staged_ ? kernel_->purged_ : middle;
     const size_t end = staged_ ? middle : kernel_->all_.size();
-    next_ = std::max(next_, begin);
+    if (pending_.empty() && next_ < begin) {
+      // Once, if it has read any: at its beginning there is no hole.
+      if (std::exchange(next_, 0) > 0) {
+        return SystemError(path(), "read", ESTALE);
+      }
+      next_ = begin;
+    }
     if (pending_.empty() && next_ < end) {
       pending_ = kernel_->all_[next_++].Binary();
     }
@@ -279,13 +286,21 @@ Bytes FakeKernel::InMemory() const {
   return out;
 }
 
+Bytes FakeKernel::Staged() const {
+  Bytes out;
+  for (size_t i = purged_; i < purged_ + staged_; ++i) {
+    AppendBytes(all_[i].Binary(), &out);
+  }
+  return out;
+}
+
 PcrValues FakeKernel::Pcrs() const { return extend_lags ? pcrs_before_ : pcrs_; }
 
 std::vector<std::string> FakeKernel::Names() const {
   std::vector<std::string> names = {"binary_runtime_measurements", "runtime_measurements_count",
                                     "violations"};
   if (has_snapshot_file) {
-    // The series' counters come with the file.
+    // The counters came with the file: a stock kernel's staging has none.
     names.insert(names.end(),
                  {"snapshot", "runtime_measurements_size", "runtime_measurements_total",
                   "snapshot_attempts", "snapshot_purges"});
@@ -307,6 +322,9 @@ Result<std::unique_ptr<File>> FakeKernel::Open(const std::string& name, const st
     return SystemError(path, "open", ENOENT);
   }
   if (name == "snapshot") {
+    if (!write) {
+      return SystemError(path, "open", EINVAL);
+    }
     // It counts as a reader of the lists.
     if (open_ || staged_ > 0 || EnterList(false) != 0) {
       return SystemError(path, "open", EBUSY);
@@ -326,7 +344,7 @@ Result<std::unique_ptr<File>> FakeKernel::Open(const std::string& name, const st
   if (name == "runtime_measurements_count") {
     value = in_memory() - staged_;
   } else if (name == "runtime_measurements_size") {
-    value = InMemory().size();
+    value = InMemory().size() - Staged().size();
   } else if (name == "runtime_measurements_total") {
     value = total() - not_counted;
   } else if (name == "snapshot_attempts") {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
 // A kernel in memory: the files of /sys/kernel/security/ima with the snapshot
-// file's behaviour (exclusive open that records the aggregate, read, purge on
-// write, nothing lost on close), or staging's ("A", "D", readers and a writer
+// file's behaviour (exclusive open for reading and writing that records the
+// aggregate, read, purge on write, nothing lost on close), readers that are told
+// when records went that they had not read, or staging's ("A", "D", readers and a writer
 // excluding each other), and PCRs.
 #ifndef IMASNAP_TESTS_FAKE_KERNEL_H_
 #define IMASNAP_TESTS_FAKE_KERNEL_H_
@@ -36,6 +37,7 @@ class FakeKernel {
   Bytes Everything() const;
   // Those still in memory, staged or not.
   Bytes InMemory() const;
+  Bytes Staged() const;
   uint64_t staged() const { return staged_; }
   // As another program's "echo A" and "echo D"; the errno of a refusal.
   int Stage();

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "kernel/kernel_files.h"
 #include "world.h"
 
 namespace imasnap {
@@ -41,6 +42,53 @@ TEST(OtherProgramsTest, StagedRecordsThatGoBeforeTheyAreReadAreNoSegment) {
   ASSERT_FALSE(taken.ok());
   EXPECT_EQ(taken.error().cause, Cause::kStagedDeleted);
   EXPECT_THAT(world.fs.Names(kBoot1), ElementsAre("session.json"));
+}
+
+// The kernel's own promise, which what follows relies on.
+TEST(OtherProgramsTest, PurgeUnderAReaderIsReportedOnce) {
+  World world;
+  world.kernel.MeasureFiles(5);
+  const std::string name = "binary_runtime_measurements";
+  std::unique_ptr<File> began = std::move(*world.kernel.Open(name, name, false));
+  std::unique_ptr<File> fresh = std::move(*world.kernel.Open(name, name, false));
+  std::unique_ptr<File> ended = std::move(*world.kernel.Open(name, name, false));
+  Bytes buffer(1000);
+  ASSERT_GT(began->ReadSome(buffer).value(), 0U);
+  while (ended->ReadSome(buffer).value() > 0) {
+  }
+  ASSERT_TRUE(world.Take().ok());
+  const auto hole = began->ReadSome(buffer);
+  ASSERT_FALSE(hole.ok());
+  EXPECT_TRUE(HasHole(hole.error()));
+  for (const auto& file : {began.get(), fresh.get(), ended.get()}) {
+    size_t bytes = 0;
+    while (const size_t got = file->ReadSome(buffer).value()) {
+      bytes += got;
+    }
+    EXPECT_EQ(bytes, world.kernel.InMemory().size());
+  }
+}
+
+TEST(OtherProgramsTest, ListThatIsCutWhileItIsReadIsReadAgain) {
+  int reads = 0;
+  int cuts = 0;
+  const auto read = [&](int cut_first) {
+    reads = 0;
+    return ReadAgainIfCut([&]() -> Result<int> {
+      if (++reads <= cut_first) {
+        ++cuts;
+        return SystemError("/list", "read", ESTALE);
+      }
+      return reads;
+    });
+  };
+  EXPECT_EQ(read(0).value(), 1);
+  EXPECT_EQ(read(kReadTries - 1).value(), kReadTries);
+  const auto never = read(kReadTries);
+  ASSERT_FALSE(never.ok());
+  EXPECT_EQ(reads, kReadTries);
+  EXPECT_EQ(cuts, 2 * kReadTries - 1);
+  EXPECT_EQ(never.error().cause, Cause::kListChanged);
 }
 
 // A segment was stored, and recovery saw its records still staged. Then they were

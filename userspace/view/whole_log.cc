@@ -80,7 +80,7 @@ Status WholeLog::RefreshNow() {
   }
   IMASNAP_ASSIGN(const bool followed, FollowKernel(total));
   if (!followed) {
-    IMASNAP_RETURN_IF_ERROR(ReadAll(total));
+    IMASNAP_RETURN_IF_ERROR(ReadAgainIfCut([&] { return ReadAll(total); }));
   }
   last_total_ = total;
   return {};
@@ -102,9 +102,8 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   Growth growth(env_.fs, env_.on_progress, *index_);
   const Status added = growth.AddKernel({live});
   if (!added.ok()) {
-    // A mismatch need not be an error: a snapshot may have moved the beginning of the
-    // list.
-    if (added.error().code == ErrorCode::kMismatch) {
+    // In both cases a snapshot moved the list's beginning, and the store has the rest.
+    if (added.error().code == ErrorCode::kMismatch || HasHole(added.error())) {
       return false;
     }
     return added.error();
@@ -121,9 +120,8 @@ Result<bool> WholeLog::FollowKernel(std::optional<uint64_t> total) {
   return true;
 }
 
-// Whether the kernel's list still begins as it does in `index`. A reader that is
-// overtaken by a purge continues at the new beginning of the list and misses records.
-// This did not happen if the beginning is the same once the reader is at the end.
+// Whether the kernel's list still begins as it does in `index`. If it does, no purge
+// moved its beginning before it was read to its end.
 Result<bool> WholeLog::StillBegins(const LogIndex& index) const {
   IMASNAP_ASSIGN(const std::unique_ptr<File> live, env_.kernel().OpenLive());
   LogReader reader(*live, {}, live->path(), LogReader::Check::kFraming);

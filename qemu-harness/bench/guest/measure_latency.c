@@ -98,7 +98,7 @@ static void open_snapshot(struct span *span)
 	int fd;
 
 	span->start = now_ns();
-	fd = open(IMA_DIR "snapshot", O_RDONLY | O_CLOEXEC);
+	fd = open(IMA_DIR "snapshot", O_RDWR | O_CLOEXEC);
 	span->end = now_ns();
 	if (fd < 0 || close(fd))
 		err(1, "snapshot");

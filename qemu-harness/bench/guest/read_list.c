@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * read_list [-p] LABEL FILE TIMES: open a binary measurement list and read it
+ * read_list [-w|-p] LABEL FILE TIMES: open a binary measurement list and read it
  * to its end, TIMES times, and print how long each time took.
  *
- * With -p, write to the file after the last time, so that a snapshot purges
- * its records.
+ * With -w, open it for writing, too, as the snapshot file requires. With -p, also
+ * write to it after the last time, so that a snapshot purges its records.
  */
 
 #include <sys/mman.h>
@@ -46,12 +46,13 @@ static unsigned long count_records(size_t size)
 int main(int argc, char **argv)
 {
 	unsigned long times;
-	int purge;
+	int purge, writable;
 
 	purge = argc == 5 && !strcmp(argv[1], "-p");
-	if (argc != 4 + purge)
-		errx(2, "usage: read_list [-p] LABEL FILE TIMES");
-	argv += purge;
+	writable = purge || (argc == 5 && !strcmp(argv[1], "-w"));
+	if (argc != 4 + writable)
+		errx(2, "usage: read_list [-w|-p] LABEL FILE TIMES");
+	argv += writable;
 	times = number(argv[3]);
 
 	/* Populated now, so that the times have no page faults of this program. */
@@ -68,7 +69,7 @@ int main(int argc, char **argv)
 		int fd;
 
 		start = now_ns();
-		fd = open(argv[2], (purge ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+		fd = open(argv[2], (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC);
 		if (fd < 0)
 			err(1, "%s", argv[2]);
 		opened = now_ns();

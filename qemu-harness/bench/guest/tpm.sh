@@ -13,7 +13,7 @@ exec >/out/results
 mark=1
 while [ "$mark" -le "$1" ]; do
 	./tpm_command mark "$mark"
-	./read_list "$mark" $ima/snapshot 1
+	./read_list -w "$mark" $ima/snapshot 1
 	./tpm_command mark "$mark"
 	mark=$((mark + 1))
 done

@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A snapshot, kexec, another snapshot; then kexec with more records than its
-# buffer has room for; then kexec after snapshots without a purge. Each part runs
-# in its own kernel; the command line names it.
+# buffer has room for; then kexec after snapshots without a purge; then with a
+# purge between load and execute. At last, the records that were carried over are
+# staged and deleted. Each part runs in its own kernel; the command line names it.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -10,6 +11,18 @@ set -eu
 load_part() {
 	read -r command_line </proc/cmdline
 	kexec -s -l /boot/bzImage --initrd=/boot/initrd --command-line="${command_line%% e2e.part=*} e2e.part=$1"
+}
+
+# How many objects of kmalloc() are in use, once its caches gave back the others.
+objects() {
+	for cache in /sys/kernel/slab/kmalloc-*; do
+		echo 1 >"$cache/shrink"
+	done
+	while read -r name active _; do
+		case $name in
+		kmalloc-*) echo "$active" ;;
+		esac
+	done </proc/slabinfo
 }
 
 execute() {
@@ -42,7 +55,7 @@ case $(cat /proc/cmdline) in
 	copy_kernel /out/part3
 	load_part 4
 	for _ in 1 2 3 4 5 6; do
-		: <"$ima/snapshot"
+		: <>"$ima/snapshot"
 	done
 	copy_kernel /out/part3.end
 	execute
@@ -50,6 +63,24 @@ case $(cat /proc/cmdline) in
 *e2e.part=4*)
 	dmesg >/out/part4.dmesg
 	copy_kernel /out/part4
+	load_part 5
+	measure purged 1 30
+	exec 3<>"$ima/snapshot"
+	cat <&3 >/out/part4.segment
+	echo 1 >&3
+	exec 3>&-
+	measure kept 1 400
+	copy_kernel /out/part4.end
+	execute
+	;;
+*e2e.part=5*)
+	dmesg >/out/part5.dmesg
+	copy_kernel /out/part5
+	# Records that were carried over are not in the hash table: all of them goes.
+	objects >/out/part5.objects
+	echo A >"$ima/binary_runtime_measurements_staged"
+	echo D >"$ima/binary_runtime_measurements_staged"
+	objects >/out/part5.objects-after
 	;;
 *)
 	measure first 1 150

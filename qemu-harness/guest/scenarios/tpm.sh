@@ -7,13 +7,17 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 
+read_snapshot() {
+	cat <>"$ima/snapshot"
+}
+
 prepare_load
 measure first 1 5
 copy_kernel /out/before
 for fault in $(echo "$FAULTS" | tr ',' ' ') none; do
 	case $fault in
 	slow) run "$fault" exit_amid_open "$ima/snapshot" 200 ;;
-	*) run "$fault" cat "$ima/snapshot" ;;
+	*) run "$fault" read_snapshot ;;
 	esac
 	copy_kernel "/out/$fault"
 	# The kernel's files assume that there are 24 PCRs.

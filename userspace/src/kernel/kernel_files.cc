@@ -26,6 +26,8 @@ const char* BackendName(Backend backend) {
   return "none";
 }
 
+bool HasHole(const Error& error) { return error.errno_value == ESTALE; }
+
 void SleepFor(std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }
 
 KernelFiles::KernelFiles(FileSystem& fs, const std::string& securityfs, Pause pause)

@@ -31,6 +31,29 @@ struct BackendChoice {
   std::string why;
 };
 
+// Whether the kernel removed records that the reader of a list had not read (ESTALE,
+// once). The list has to be read again from its beginning.
+bool HasHole(const Error& error);
+
+inline constexpr int kReadTries = 3;
+
+// Calls `read`, which opens a list and reads it, again if the list was cut meanwhile.
+// After kReadTries the error says so.
+template <typename Read>
+auto ReadAgainIfCut(const Read& read) -> decltype(read()) {
+  for (int tries = 1;; ++tries) {
+    auto result = read();
+    if (result.ok() || !HasHole(result.error())) {
+      return result;
+    }
+    if (tries == kReadTries) {
+      result.error().cause = Cause::kListChanged;
+      result.error().message += ": records are removed from the list while it is read";
+      return result;
+    }
+  }
+}
+
 // Waits between two attempts.
 using Pause = std::function<void(std::chrono::milliseconds)>;
 void SleepFor(std::chrono::milliseconds time);

@@ -25,12 +25,19 @@ Status KernelLists::Reopen() {
 }
 
 Status KernelLists::Spool() {
-  if (staged_) {
-    IMASNAP_ASSIGN(staged_, imasnap::Spool(kernel_.fs(), *staged_));
-  }
-  IMASNAP_ASSIGN(live_, imasnap::Spool(kernel_.fs(), *live_));
-  spooled_ = true;
-  return {};
+  bool again = false;
+  return ReadAgainIfCut([&]() -> Status {
+    if (again) {
+      IMASNAP_RETURN_IF_ERROR(Reopen());
+    }
+    again = true;
+    if (staged_) {
+      IMASNAP_ASSIGN(staged_, imasnap::Spool(kernel_.fs(), *staged_));
+    }
+    IMASNAP_ASSIGN(live_, imasnap::Spool(kernel_.fs(), *live_));
+    spooled_ = true;
+    return {};
+  });
 }
 
 Status KernelLists::Rewind() {

@@ -84,7 +84,7 @@ Result<TakeResult> Snapshotter::Mark() {
     IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLogLocked(env_));
     IMASNAP_RETURN_IF_ERROR(CheckCounts(boot_log.segments));
   }
-  IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenSnapshotFile(kernel_, OpenMode::kRead));
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, OpenSnapshotFile(kernel_));
   IMASNAP_RETURN_IF_ERROR(file->Close());
   TakeResult result;
   IMASNAP_ASSIGN(const std::optional<uint64_t> attempts, kernel_.Counter("snapshot_attempts"));

@@ -10,8 +10,8 @@
 
 namespace imasnap {
 
-Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelFiles& kernel, OpenMode mode) {
-  auto file = kernel.fs().OpenFile(kernel.snapshot_path(), mode);
+Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelFiles& kernel) {
+  auto file = kernel.fs().OpenFile(kernel.snapshot_path(), OpenMode::kReadWrite);
   if (!file.ok() && file.error().errno_value == EBUSY) {
     file.error().cause = Cause::kBusy;
     file.error().message +=
@@ -22,7 +22,7 @@ Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelFiles& kernel, OpenMo
 }
 
 Result<bool> SnapshotSource::Open() {
-  IMASNAP_ASSIGN(file_, OpenSnapshotFile(kernel_, OpenMode::kReadWrite));
+  IMASNAP_ASSIGN(file_, OpenSnapshotFile(kernel_));
   return true;
 }
 

@@ -12,9 +12,9 @@
 
 namespace imasnap {
 
-// EBUSY gives kFailed with an explanation. It is not tried again, because the other
-// program may take long.
-Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelFiles& kernel, OpenMode mode);
+// For reading and writing, as the kernel requires. EBUSY gives kFailed with an
+// explanation. It is not tried again, because the other program may take long.
+Result<std::unique_ptr<File>> OpenSnapshotFile(const KernelFiles& kernel);
 
 // The kernel's snapshot file. Opening it records an aggregate, which counts and hashes
 // what is then read; writing to it purges.

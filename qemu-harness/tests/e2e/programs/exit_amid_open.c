@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * exit_amid_open FILE MILLISECONDS: one thread opens the file, another ends the
- * process after that time with exit status 7. If the open returns before, the exit
- * status is 0.
+ * exit_amid_open FILE MILLISECONDS: one thread opens the file for reading and
+ * writing, another ends the process after that time with exit status 7. If the open
+ * returns before, the exit status is 0.
  */
 
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 static void *open_it(void *path)
 {
-	_exit(open(path, O_RDONLY) < 0);
+	_exit(open(path, O_RDWR) < 0);
 }
 
 int main(int argc, char **argv)
