@@ -18,9 +18,17 @@ _FASTER_THAN_STAGING = 8.0
 # the quotient would be 100.
 _LINEAR = 2.0
 
+# The guests: flavour of the kernel, how the records are removed.
+_GUESTS = {
+    "series": ("patched", "snapshot"),
+    "series, staging": ("patched", "staging"),
+    "stock": ("stock", "staging"),
+}
+# Guest, which of its reads, title.
 _WAYS = {
-    "snapshot": ("patched", "snapshot", "snapshot file (series)"),
-    "resumed list": ("patched", "list", "binary_runtime_measurements (series)"),
+    "snapshot": ("series", "snapshot", "snapshot file (series)"),
+    "resumed list": ("series", "list", "binary_runtime_measurements (series)"),
+    "staging": ("series, staging", "staged", "stage, then _staged file (series)"),
     "stock list": ("stock", "list", "binary_runtime_measurements (stock)"),
     "stock staging": ("stock", "staged", "stage, then _staged file (stock)"),
 }
@@ -46,18 +54,18 @@ def _one(found: guests.Found, records: int, label: str) -> dict[str, Any]:
 def measure(setup: guests.Setup) -> Outcome:
     sizes = [f"{records}:{times}" for records, times in _TIMES.items()]
     found = {
-        "stock": guests.run(setup, "reading.sh", ["staging", *sizes], flavour="stock"),
-        "patched": guests.run(setup, "reading.sh", ["snapshot", *sizes], flavour="patched"),
+        name: guests.run(setup, "reading.sh", [how, *sizes], flavour=flavour) for name, (flavour, how) in _GUESTS.items()
     }
     figures = {
-        way: {records: _one(found[flavour], records, label) for records in _TIMES}
-        for way, (flavour, label, _) in _WAYS.items()
+        way: {records: _one(found[guest], records, label) for records in _TIMES} for way, (guest, label, _) in _WAYS.items()
     }
-    # On the stock kernel the time to stage counts, too. The requests are in the order of _TIMES.
-    staging = [r["ns"] for r in found["stock"].of("request", request="A")]
-    for ns, records in zip(staging, _TIMES, strict=True):
-        figures["stock staging"][records]["ns"] += ns
-    outcome = Outcome("reading", figures={"ways": figures, "stage_ns": staging, "purge_ns": _purges(found["patched"])})
+    # The time to stage counts, too. The requests are in the order of _TIMES.
+    stage_ns = {}
+    for way, guest in (("staging", "series, staging"), ("stock staging", "stock")):
+        stage_ns[way] = [r["ns"] for r in found[guest].of("request", request="A")]
+        for ns, records in zip(stage_ns[way], _TIMES, strict=True):
+            figures[way][records]["ns"] += ns
+    outcome = Outcome("reading", figures={"ways": figures, "stage_ns": stage_ns, "purge_ns": _purges(found["series"])})
     outcome.tables.append(_table(figures))
     outcome.targets = _targets(figures)
     return outcome
