@@ -125,6 +125,8 @@ def _enter(root: Path, step: Step) -> list[str]:
     tree = root / step.tree.lstrip("/")
     inside = [f"HOME={Path(step.tree).parent}", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     inside += ["LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "CCACHE_DIR=/ccache", "CCACHE_UMASK=000"]
+    # So that the ordinary user's clone, which has another path, finds root's objects.
+    inside += [f"CCACHE_BASEDIR={step.tree}", "CCACHE_NOHASHDIR=1"]
     script = "\n".join(
         [
             "set -e",
