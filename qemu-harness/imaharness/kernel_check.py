@@ -3,8 +3,9 @@
 
 Each patch must apply without fuzz, and the whole kernel must link. W=1 and sparse
 must give no new warning in the folders that the series touches, and checkpatch
---strict none at all. The last kernel must boot. What passed is remembered under a
-digest of its inputs.
+--strict none at all. In the last state Sphinx must give no warning about the
+documents that the series touches, and the kernel must boot. What passed is
+remembered under a digest of its inputs.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import kernel, paths, report, source, stepped, warnings_log
+from . import documents, kernel, paths, report, source, stepped, warnings_log
 from .bases import DEFAULT_BASE, Base, find_base
 from .errors import HarnessError
 from .guest import GuestSpec, run_guest
@@ -178,9 +179,19 @@ def _check(tree: SteppedTree) -> Suite:
         else:
             suite.add(f"{name} builds", Status.PASS)
             suite.add(f"{name} W=1 and sparse", Status.PASS)
+    _documents(suite, tree)
     began = time.monotonic()
     _step(suite, "the last one boots", _boot(tree), began)
     return suite
+
+
+def _documents(suite: Suite, tree: SteppedTree) -> None:
+    name = "htmldocs has no warning about the touched documents"
+    if reason := documents.unsuitable():
+        suite.add(name, Status.SKIP, reason)
+    elif documents.folders(tree.touched):
+        began = time.monotonic()
+        _step(suite, name, _said(documents.check, tree.src, tree.touched, tree.top / "htmldocs"), began)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -196,5 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for case in suite.cases:
         if case.status is Status.FAIL:
             print(f"FAIL {case.name}\n{case.detail}")
+        elif case.status is Status.SKIP:
+            print(f"SKIP {case.name}: {case.detail}")
     print(report.closing_line([suite]))
     return 1 if report.failed([suite]) else 0
