@@ -56,17 +56,26 @@ SETTINGS = (
 )
 
 
+def _placed(base: Base, ksrc: Path | None) -> Path:
+    """Copy the selftests to their place in the kernel tree: lib.mk must be one folder up."""
+    place = source.plain_tree(base, source.find(base, ksrc)) / "tools/testing/selftests/ima"
+    if place.exists():
+        shutil.rmtree(place)
+    shutil.copytree(_SOURCE, place)
+    return place
+
+
+def _headers(base: Base) -> Path:
+    return paths.KERNELS / base.name / "headers"
+
+
 def build(base: Base, ksrc: Path | None = None) -> list[str]:
     """Build the programs into build/selftests. Return their names, as lib.mk lists them."""
     if not (_SOURCE / "Makefile").is_file():
         return []
-    plain = source.plain_tree(base, source.find(base, ksrc))
-    # lib.mk must be one folder up, so build at the selftests' place in the kernel tree.
-    place = plain / "tools/testing/selftests/ima"
-    if place.exists():
-        shutil.rmtree(place)
-    shutil.copytree(_SOURCE, place)
-    headers = paths.KERNELS / base.name / "headers"
+    place = _placed(base, ksrc)
+    plain = place.parents[3]
+    headers = _headers(base)
     log = paths.KERNELS / base.name / "selftests.log"
     log.unlink(missing_ok=True)
     process.logged(["make", "-C", plain, f"O={headers}", "headers"], log=log)
@@ -80,6 +89,32 @@ def build(base: Base, ksrc: Path | None = None) -> list[str]:
         if script.is_file():
             shutil.copy(script, paths.SELFTESTS_BUILD)
     return programs
+
+
+def warnings(log: str) -> list[str]:
+    """The lines in which a compiler, the linker or make warns."""
+    return [line for line in log.splitlines() if re.search(r"\bwarning: ", line)]
+
+
+def compile_as_mailed(base: Base, ksrc: Path | None = None) -> Suite:
+    """Build as in a tree with the mailed series; no compiler may warn. After build()."""
+    suite = Suite("selftests-build")
+    folder = _placed(base, ksrc).parent
+    for compiler, option in (("gcc", "LLVM="), ("clang", "LLVM=1")):
+        if shutil.which(compiler) is None:
+            suite.add(compiler, Status.SKIP, f"{compiler} is not installed")
+            continue
+        log = paths.KERNELS / base.name / f"selftests-{compiler}.log"
+        log.unlink(missing_ok=True)
+        shutil.rmtree(_headers(base) / "kselftest", ignore_errors=True)
+        try:
+            process.logged(["make", "-C", folder, f"O={_headers(base)}", "TARGETS=ima", option], log=log)
+        except HarnessError as e:
+            suite.add(compiler, Status.FAIL, str(e))
+        else:
+            found = warnings(log.read_text(errors="replace"))
+            suite.add(compiler, Status.FAIL if found else Status.PASS, "\n".join(found))
+    return suite
 
 
 def timeout() -> int:
@@ -178,4 +213,4 @@ def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
         return [suite]
     if not source.patches(base):
         raise HarnessError(f"selftests need the series of {base.name}")
-    return [run(base, programs, setting, ksrc) for setting in SETTINGS]
+    return [compile_as_mailed(base, ksrc), *(run(base, programs, setting, ksrc) for setting in SETTINGS)]
