@@ -2,6 +2,7 @@
 #include "view/fuse_session.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <fuse_lowlevel.h>
 #include <linux/magic.h>
 #include <poll.h>
@@ -53,14 +54,7 @@ void Signal(const UniqueFd& event) {
 }
 
 struct SessionArguments {
-  SessionArguments() {
-    for (const char* argument :
-         {"ima-snapshot", "-o",
-          "ro,nosuid,nodev,noexec,allow_other,default_permissions,fsname=ima-snapshot,"
-          "subtype=ima-snapshot"}) {
-      failed = failed || fuse_opt_add_arg(&args, argument) != 0;
-    }
-  }
+  SessionArguments() { failed = fuse_opt_add_arg(&args, "ima-snapshot") != 0; }
   SessionArguments(const SessionArguments&) = delete;
   SessionArguments& operator=(const SessionArguments&) = delete;
   ~SessionArguments() { fuse_opt_free_args(&args); }
@@ -68,6 +62,28 @@ struct SessionArguments {
   fuse_args args = FUSE_ARGS_INIT(0, nullptr);
   bool failed = false;
 };
+
+// Mounts on `directory`, and returns the descriptor from which the session takes its
+// requests. libfuse would also run mount(8) to write /etc/mtab, in the builds of some
+// distributions even if that is a link to /proc. The sandbox of the unit forbids that.
+Result<int> MountFuse(const std::string& directory) {
+  // Several threads take requests. A thread that finds none left must not sleep in
+  // read(2), because nothing could end that.
+  const int fd = ::open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    return SystemError("/dev/fuse", "open", errno);
+  }
+  const std::string options =
+      fmt::format("fd={},rootmode={:o},user_id={},group_id={},allow_other,default_permissions", fd,
+                  S_IFDIR, ::geteuid(), ::getegid());
+  if (::mount("ima-snapshot", directory.c_str(), "fuse.ima-snapshot",
+              MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, options.c_str()) != 0) {
+    const int why = errno;
+    ::close(fd);
+    return SystemError(directory, "mount (FUSE needs root)", why);
+  }
+  return fd;
+}
 
 bool IsMountPoint(const std::string& directory, const struct stat& st) {
   struct stat parent;
@@ -147,19 +163,15 @@ Result<std::unique_ptr<FuseSession>> FuseSession::Mount(const std::string& direc
   if (!session->session_) {
     return FileError(ErrorCode::kFailed, directory, "libfuse: " + LastMessage());
   }
-  if (fuse_session_mount(session->get(), directory.c_str()) != 0) {
+  const auto fd = MountFuse(directory);
+  if (!fd.ok()) {
     session->unmounted_ = true;
-    const std::string why = LastMessage();
-    return FileError(ErrorCode::kFailed, directory,
-                     "could not be mounted on (FUSE needs /dev/fuse and root)" +
-                         (why.empty() ? "" : ": " + why));
+    return fd.error();
   }
   session->mount_id_ = MountId(directory);
-  // Several threads take requests. A thread that finds none left must not sleep in
-  // read(2), because nothing could end that.
-  const int fd = fuse_session_fd(session->get());
-  if (::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
-    return SystemError("/dev/fuse", "fcntl", errno);
+  // The session closes the descriptor. It fails only if there is no such descriptor.
+  if (fuse_session_mount(session->get(), fmt::format("/dev/fd/{}", *fd).c_str()) != 0) {
+    return FileError(ErrorCode::kFailed, directory, "libfuse: " + LastMessage());
   }
   return session;
 }
