@@ -77,11 +77,12 @@ TEST(OtherProgramsTest, ListThatIsCutWhileItIsReadIsReadAgain) {
     return ReadAgainIfCut([&]() -> Result<int> {
       if (++reads <= cut_first) {
         ++cuts;
-        return SystemError("/list", "read", ESTALE);
+        return SystemError("/ima/binary_runtime_measurements", "read", ESTALE);
       }
       return reads;
     });
   };
+  EXPECT_FALSE(HasHole(SystemError("/store/boots/00000001/00000001.ima", "read", ESTALE)));
   EXPECT_EQ(read(0).value(), 1);
   EXPECT_EQ(read(kReadTries - 1).value(), kReadTries);
   const auto never = read(kReadTries);
