@@ -58,9 +58,13 @@ ExitCode ExitCodeFor(const Error& error) {
       return kExitCannotCheck;
     case ErrorCode::kLocked:
       return kExitLocked;
+    case ErrorCode::kMalformed:
+      if (error.record) {  // of a log, which contradicts the format
+        return kExitMismatch;
+      }
+      break;
     case ErrorCode::kFailed:
     case ErrorCode::kRefused:
-    case ErrorCode::kMalformed:
       break;
   }
   return kExitFailed;

@@ -6,6 +6,7 @@
 #define IMASNAP_CLI_APP_H_
 
 #include <functional>
+#include <istream>
 #include <memory>
 #include <optional>
 #include <ostream>
@@ -37,8 +38,9 @@ struct Host {
   FileSystem& fs;
   std::ostream& out;
   std::ostream& err;
-  uint32_t owner = 0;   // of the configuration and the store
-  uint32_t caller = 0;  // the user who runs it and owns state files
+  std::istream* in = nullptr;  // null: nothing can be read
+  uint32_t owner = 0;          // of the configuration and the store
+  uint32_t caller = 0;         // the user who runs it and owns state files
   std::function<std::string()> now;
   std::string kernel_release;
   MachineIdentity identity{};

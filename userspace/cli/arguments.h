@@ -20,15 +20,19 @@ struct TakeArguments {
 
 struct ShowArguments {
   std::string segment;
+  uint64_t top = 0;  // not 0: show so many names of each part instead
 
   // Of one in the store, not of a list in the kernel.
-  bool OfSegment() const { return segment != "live" && segment != "staged"; }
+  bool OfSegment() const { return top == 0 && segment != "live" && segment != "staged"; }
 };
 
 struct CatArguments {
   bool ascii = false;
-  std::string hash = "sha1";
+  bool cel = false;
+  std::string hash;  // empty: not given
   uint64_t from = 1;
+  uint64_t count = UINT64_MAX;
+  std::string after_digest;  // in hexadecimal
 };
 
 // Of verify.
@@ -47,11 +51,20 @@ struct VerifyArguments {
   std::vector<std::string> pcr_files;
   std::string state;
   std::string state_key;
+  std::string evidence;  // "-": standard input
   std::string from_dir;
   std::string live;
   std::optional<uint64_t> session;
-  std::vector<uint32_t> ima_pcr = {kImaPcr};  // and those of a policy
+  std::vector<uint32_t> ima_pcr;  // and those of a policy; empty: not given
   QuoteFiles quote;
+};
+
+struct EvidenceArguments {
+  std::string nonce;
+  std::string ak = kDefaultAkName;
+  std::string pcrs;
+  uint64_t after_attempt = 0;
+  std::string out;  // empty: standard output
 };
 
 struct MountArguments {

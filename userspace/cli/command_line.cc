@@ -179,11 +179,15 @@ void AddList(Commands* commands) {
 void AddShow(Commands* commands, const std::shared_ptr<ShowArguments>& args) {
   CLI::App* show =
       commands->Add("show", "Show the records of one segment, decoded", ShowCommand, args);
-  show->add_option("SEGMENT", args->segment, "Number of the segment, \"live\", or \"staged\"")
-      ->required();
+  auto* segment =
+      show->add_option("SEGMENT", args->segment, "Number of the segment, \"live\", or \"staged\"");
+  AddNumber(show, "--top", "Show the N most frequent names of each segment and list instead", 1,
+            kNoLimit, [args](uint64_t n) { args->top = n; })
+      ->excludes(segment);
   show->footer(R"(Examples:
   ima-snapshot show 1                     the records of the first segment
-  ima-snapshot show live | tail -n 1      the last record in the kernel)");
+  ima-snapshot show live | tail -n 1      the last record in the kernel
+  ima-snapshot show --top 10              which files fill the log)");
 }
 
 void AddCat(Commands* commands) {
@@ -191,13 +195,22 @@ void AddCat(Commands* commands) {
   CLI::App* cat = commands->Add(
       "cat", "Print the whole log since cold boot, in the kernel's format", CatCommand, args);
   cat->add_flag("--ascii", args->ascii, "In the format of ascii_runtime_measurements");
+  cat->add_flag("--cel", args->cel, "As a TCG Canonical Event Log in JSON")->excludes("--ascii");
   cat->add_option("--hash", args->hash, "Algorithm of the template digests")->type_name("ALG");
-  AddNumber(cat, "--from", "Begin with record N, counted from 1", 1, kNoLimit,
-            [args](uint64_t n) { args->from = n; });
+  auto* from = AddNumber(cat, "--from", "Begin with record N, counted from 1", 1, kNoLimit,
+                         [args](uint64_t n) { args->from = n; });
+  AddNumber(cat, "--count", "Print at most N records", 1, kNoLimit,
+            [args](uint64_t n) { args->count = n; });
+  cat->add_option("--after-digest", args->after_digest,
+                  "Begin after the first record with this template digest")
+      ->type_name("HEX")
+      ->excludes(from);
   cat->footer(R"(Examples:
   ima-snapshot cat >log                   in the format of binary_runtime_measurements
   ima-snapshot cat --ascii | less         in the format of ascii_runtime_measurements
-  ima-snapshot cat --ascii --from 1000    from record 1000 on)");
+  ima-snapshot cat --ascii --from 1000    from record 1000 on
+  ima-snapshot cat --from 1000 --count 9  records 1000 to 1008
+  ima-snapshot cat --cel --hash sha256    for readers of Canonical Event Logs)");
 }
 
 // `tpm`: the option that --quote excludes.
@@ -209,17 +222,22 @@ void AddQuoteFiles(CLI::App* verify, CLI::Option* tpm, QuoteFiles* options) {
                         ->type_name("SIG")
                         ->needs(quote);
   auto* ak = verify->add_option("--ak", options->ak, "The AK's public part (TPM2B_PUBLIC or PEM)")
-                 ->type_name("PUB")
-                 ->needs(quote);
+                 ->type_name("PUB");
   auto* nonce =
       verify->add_option("--nonce", options->nonce, "The challenge that the quote must answer")
-          ->type_name("HEX")
-          ->needs(quote);
+          ->type_name("HEX");
+  auto* ignore = verify->add_flag("--ignore-reset-count", options->ignore_reset_count,
+                                  "Do not compare the quote's resetCount with the log's");
   quote->needs(signature, ak, nonce);
-  verify
-      ->add_flag("--ignore-reset-count", options->ignore_reset_count,
-                 "Do not compare the quote's resetCount with the log's")
-      ->needs(quote);
+  auto* evidence = verify->get_option("--evidence");
+  evidence->needs(ak, nonce)->excludes(tpm, quote);
+  verify->callback([=] {
+    for (const CLI::Option* option : {ak, nonce, ignore}) {
+      if (option->count() > 0 && quote->count() + evidence->count() == 0) {
+        throw CLI::RequiresError(option->get_name(), "--quote or --evidence");
+      }
+    }
+  });
 }
 
 void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args) {
@@ -239,11 +257,16 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
   verify->add_option("--state-key", args->state_key, "Key that authenticates the state")
       ->type_name("FILE")
       ->needs(state);
+  auto* evidence = verify->add_option("--evidence", args->evidence,
+                                      "Check this file of another machine; - is standard input");
+  evidence->type_name("FILE")->excludes("--pcrs");
   auto* from_dir =
       verify->add_option("--from-dir", args->from_dir, "Check a copied store or session instead");
+  evidence->excludes(from_dir);
   from_dir->type_name("DIR")->excludes(tpm);
   for (const char* of_this_machine : {"--config", "--store"}) {
     from_dir->excludes(verify->get_parent()->get_option(of_this_machine));
+    evidence->excludes(verify->get_parent()->get_option(of_this_machine));
   }
   verify->add_option("--live", args->live, "Copy of the kernel's list that belongs to it")
       ->type_name("FILE")
@@ -261,7 +284,7 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
               args->ima_pcr.push_back(static_cast<uint32_t>(Number("--ima-pcr", text, 0, 23)));
             }
           },
-          "PCR that IMA measures to (default: 10); repeat it for several")
+          "PCR that IMA measures to (default: 10; with --tpm, those of the log); may be repeated")
       ->type_name("N")
       ->take_all()
       ->allow_extra_args(false);
@@ -270,7 +293,9 @@ void AddVerify(Commands* commands, const std::shared_ptr<VerifyArguments>& args)
   ima-snapshot verify --tpm                           against this machine's PCRs
   ima-snapshot verify --tpm --state /root/ima.state   only what is new since the last time
   ima-snapshot verify --from-dir COPY --live LIST --pcrs PCRS
-  ima-snapshot verify --quote quote.msg --sig quote.sig --ak AK.pem --nonce HEX)");
+  ima-snapshot verify --quote quote.msg --sig quote.sig --ak AK.pem --nonce HEX
+  ssh HOST ima-snapshot evidence --nonce HEX |
+    ima-snapshot verify --evidence - --ak HOST.pem --nonce HEX --state HOST.state)");
 }
 
 void AddMount(Commands* commands) {
@@ -345,6 +370,29 @@ void AddQuote(Commands* commands) {
   ima-snapshot quote --nonce 0123456789abcdef --json)");
 }
 
+void AddEvidence(Commands* commands) {
+  auto args = std::make_shared<EvidenceArguments>();
+  CLI::App* evidence =
+      commands->Add("evidence", "Write the log and a quote of it for a verifier on another machine",
+                    EvidenceCommand, args);
+  evidence->add_option("--nonce", args->nonce, "The verifier's challenge, in hexadecimal")
+      ->type_name("HEX")
+      ->required();
+  evidence->add_option("--ak", args->ak, "Name of the attestation key in the store")
+      ->type_name("NAME");
+  evidence
+      ->add_option("--pcrs", args->pcrs, "PCRs, such as sha256:10+sha1:10 (default: those of IMA)")
+      ->type_name("SELECTION");
+  AddNumber(evidence, "--after-attempt",
+            "Only what follows the segment that attempt N closed (default: all)", 0, kNoLimit,
+            [args](uint64_t n) { args->after_attempt = n; });
+  evidence->add_option("--out", args->out, "Write to this new file, not to standard output")
+      ->type_name("FILE");
+  evidence->footer(R"(Examples:
+  ima-snapshot evidence --nonce 0123456789abcdef --out evidence.tar
+  ima-snapshot evidence --nonce 0123456789abcdef --after-attempt 7 | ssh VERIFIER ...)");
+}
+
 // Only the help of the program lists the options of all commands.
 void PointToProgram(CLI::App* app) {
   for (CLI::App* command : app->get_subcommands({})) {
@@ -375,6 +423,7 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   AddGc(&commands);
   AddAk(&commands);
   AddQuote(&commands);
+  AddEvidence(&commands);
   PointToProgram(&app);
   try {  // CLI11 reports errors by exception
     std::vector<std::string> reversed(args.rbegin(), args.rend());
@@ -395,7 +444,7 @@ std::variant<CommandLine, ExitCode> ParseCommandLine(const std::vector<std::stri
   }
   line.global.config_given = app.count("--config") > 0;
   line.command = commands.Chosen();
-  line.copies = !verify->from_dir.empty();
+  line.copies = !verify->from_dir.empty() || !verify->evidence.empty();
   const std::string name = app.get_subcommands().front()->get_name();
   line.kernel = !line.copies && name != "list" && name != "gc" && name != "ak" &&
                 !(name == "show" && show->OfSegment());

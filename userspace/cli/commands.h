@@ -33,6 +33,7 @@ Result<int> VerifyCommand(const Context& context, const VerifyArguments& argumen
 Result<int> MountCommand(const Context& context, const MountArguments& arguments);
 Result<int> GcCommand(const Context& context, const GcArguments& arguments);
 Result<int> AkCreateCommand(const Context& context, const AkArguments& arguments);
+Result<int> EvidenceCommand(const Context& context, const EvidenceArguments& arguments);
 Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments);
 
 // "1-1021" or "none": the records of a segment.

@@ -75,6 +75,9 @@ Json ToJson(const Error& error) {
   json["errno"] = error.errno_value == 0 ? Json(nullptr) : Json(error.errno_value);
   json["expected"] = TextOrNull(error.expected);
   json["found"] = TextOrNull(error.found);
+  if (error.needs_after_attempt) {
+    json["needs_after_attempt"] = *error.needs_after_attempt;
+  }
   json["message"] = error.message;
   return json;
 }
@@ -128,6 +131,11 @@ Json ToJson(const Record& record, uint64_t number) {
   json["digest"] = ToHex(record.digest);
   json["violation"] = record.IsViolation();
   json["template"] = std::string(record.template_name);
+  if (record.tmpl == nullptr) {
+    json["fields"] = nullptr;
+    json["data"] = ToHex(record.template_data);
+    return json;
+  }
   Json fields = Json::object();
   for (size_t i = 0; i < record.fields.size(); ++i) {
     const FieldType& type = *record.tmpl->fields[i];

@@ -17,6 +17,7 @@ int main(int argc, char** argv) try {
       .fs = *fs,
       .out = std::cout,
       .err = std::cerr,
+      .in = &std::cin,
       .owner = 0,
       .caller = ::geteuid(),
       .now = imasnap::UtcNow,

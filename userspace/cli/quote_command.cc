@@ -9,8 +9,7 @@
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/quote_json.h"
-#include "log/log_reader.h"
-#include "log/replay.h"
+#include "cli/quoting.h"
 #include "store/boot_log.h"
 #include "store/log_parts.h"
 #include "tpm/quote.h"
@@ -70,50 +69,6 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
   return out;
 }
 
-// The PCRs that the records of the log extend: a verifier needs all of them.
-Result<std::set<uint32_t>> ImaPcrs(const Environment& env) {
-  std::set<uint32_t> pcrs;
-  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLog(env));
-  for (const LogPart& part : PartsOf(env, boot_log)) {
-    if (part.missing || part.discarded) {
-      continue;
-    }
-    IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
-    LogReader reader(*file, {}, part.path, LogReader::Check::kFraming);
-    while (true) {
-      IMASNAP_ASSIGN(const Record* record, reader.Next());
-      if (record == nullptr) {
-        break;
-      }
-      if (record->pcr < kTpmPcrs) {
-        pcrs.insert(record->pcr);
-      }
-    }
-  }
-  return pcrs.empty() ? std::set<uint32_t>{kImaPcr} : pcrs;
-}
-
-Result<PcrSelection> SelectionOf(const Context& context, const QuoteArguments& arguments,
-                                 Tpm* tpm) {
-  if (!arguments.pcrs.empty()) {
-    return ParsePcrSelection(arguments.pcrs);
-  }
-  auto pcrs = ImaPcrs(context.env);
-  if (!pcrs.ok()) {
-    Error error = std::move(pcrs.error());
-    error.message += "; --pcrs selects PCRs without looking at the log";
-    return error;
-  }
-  IMASNAP_ASSIGN(const PcrSelection allocated, tpm->Allocated());
-  PcrSelection selection = SelectInAllBanks(allocated, *pcrs);
-  if (selection.empty()) {
-    return MakeError(ErrorCode::kCannotCheck, Cause::kPcrNotAllocated,
-                     fmt::format("no active bank of the TPM has PCR {}: it has {}",
-                                 fmt::join(*pcrs, ","), ToText(allocated)));
-  }
-  return selection;
-}
-
 Status WriteFiles(FileSystem& fs, const Destinations& to, const Quote& quote) {
   const std::string pcr_text = ToPcrText(quote.values);
   const Bytes pcrs = ToCheckquoteFormat(quote.attestation.selection, quote.values);
@@ -140,6 +95,11 @@ Status WriteFiles(FileSystem& fs, const Destinations& to, const Quote& quote) {
   return {};
 }
 
+Result<std::set<uint32_t>> ImaPcrs(const Environment& env) {
+  IMASNAP_ASSIGN(const BootLog boot_log, OpenBootLog(env));
+  return PcrsOfLog(PartsOf(env, boot_log));
+}
+
 Json QuoteJson(const QuoteArguments& arguments, const AttestationKey& key, const Quote& quote) {
   Json json;
   json["nonce"] = ToHex(quote.attestation.nonce);
@@ -164,12 +124,7 @@ Json QuoteJson(const QuoteArguments& arguments, const AttestationKey& key, const
 }  // namespace
 
 Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments) {
-  const auto nonce = FromHex(arguments.nonce);
-  if (!nonce || nonce->empty() || nonce->size() > kMaxNonce) {
-    return MakeError(ErrorCode::kUsage,
-                     fmt::format("--nonce: \"{}\" is not 1 to {} bytes in hexadecimal",
-                                 arguments.nonce, kMaxNonce));
-  }
+  IMASNAP_ASSIGN(const Bytes nonce, NonceOf(arguments.nonce));
   IMASNAP_ASSIGN(const Destinations to, DestinationsOf(context, arguments));
   FileSystem& fs = context.env.fs;
   IMASNAP_ASSIGN(const AkFiles files, AkFilesOf(context.env.config.store, arguments.ak));
@@ -179,8 +134,9 @@ Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments
     return FileError(key.error().code, key.error().cause, files.public_area, key.error().message);
   }
   IMASNAP_ASSIGN(const std::unique_ptr<Tpm> tpm, Tpm::Open(context.options.tcti));
-  IMASNAP_ASSIGN(const PcrSelection selection, SelectionOf(context, arguments, tpm.get()));
-  IMASNAP_ASSIGN(const Quote quote, MakeQuote(*tpm, ak, *nonce, selection));
+  IMASNAP_ASSIGN(const PcrSelection selection,
+                 SelectionOf(arguments.pcrs, tpm.get(), [&] { return ImaPcrs(context.env); }));
+  IMASNAP_ASSIGN(const Quote quote, MakeQuote(*tpm, ak, nonce, selection));
   if (!arguments.directory.empty()) {
     IMASNAP_RETURN_IF_ERROR(fs.MakeDirectories(arguments.directory));
   }

@@ -6,6 +6,7 @@
 #include "cli/quote_json.h"
 #include "cli/verify_quote.h"
 #include "cli/verify_report.h"
+#include "evidence/evidence_reader.h"
 #include "store/boot_log.h"
 #include "store/log_parts.h"
 #include "verify/checkpoint.h"
@@ -46,6 +47,45 @@ Result<PcrValues> ReadPcrFiles(const Context& context, const VerifyArguments& ar
   return all;
 }
 
+// A stream as a source.
+class StreamSource : public ByteSource {
+ public:
+  explicit StreamSource(std::istream& in) : in_(in) {}
+  Result<size_t> Read(std::span<std::byte> out) override {
+    in_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()));
+    if (in_.bad()) {
+      return FileError(ErrorCode::kFailed, "standard input", "could not be read");
+    }
+    return static_cast<size_t>(in_.gcount());
+  }
+
+ private:
+  std::istream& in_;
+};
+
+Result<std::unique_ptr<EvidenceReader>> OpenEvidence(const Context& context,
+                                                     const std::string& file) {
+  if (file != "-") {
+    const auto open = [&context, file]() -> Result<std::unique_ptr<ByteSource>> {
+      IMASNAP_ASSIGN(std::unique_ptr<File> opened, context.env.fs.OpenFile(file, OpenMode::kRead));
+      return std::unique_ptr<ByteSource>(std::move(opened));
+    };
+    return EvidenceReader::Open(open, file);
+  }
+  const std::string name = "standard input";
+  const auto open = [in = context.host.in, name,
+                     opened =
+                         std::make_shared<bool>(false)]() -> Result<std::unique_ptr<ByteSource>> {
+    if (in == nullptr || std::exchange(*opened, true)) {
+      return FileError(ErrorCode::kCannotCheck, Cause::kReadOnce, name,
+                       "must be read again, as for a bank whose hash the machine's kernel lacks; "
+                       "save it to a file");
+    }
+    return std::unique_ptr<ByteSource>(std::make_unique<StreamSource>(*in));
+  };
+  return EvidenceReader::Open(open, name);
+}
+
 // What the log is compared with.
 struct Compared {
   std::unique_ptr<PcrReader> tpm;
@@ -53,14 +93,17 @@ struct Compared {
 };
 
 Result<Compared> OpenComparison(const Context& context, const VerifyArguments& arguments,
-                                const std::optional<CheckedQuote>& quote) {
+                                const std::optional<CheckedQuote>& quote,
+                                const EvidenceReader* evidence) {
   Compared compared;
   if (arguments.tpm) {
     IMASNAP_ASSIGN(compared.tpm, context.host.open_tpm(context.options.tcti));
     compared.comparison = std::make_unique<TpmPcrs>(compared.tpm.get());
     return compared;
   }
-  IMASNAP_ASSIGN(PcrValues given, ReadPcrFiles(context, arguments));
+  IMASNAP_ASSIGN(PcrValues given, evidence != nullptr
+                                      ? ParsePcrText(evidence->pcrs(), arguments.evidence)
+                                      : ReadPcrFiles(context, arguments));
   if (quote) {
     IMASNAP_ASSIGN(QuotedPcrs quoted, PcrsOf(*quote, given));
     compared.comparison = std::make_unique<QuotedDigest>(std::move(quoted));
@@ -70,8 +113,14 @@ Result<Compared> OpenComparison(const Context& context, const VerifyArguments& a
   return compared;
 }
 
-Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments) {
+Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments,
+                    const EvidenceReader* evidence) {
   Log log;
+  if (evidence != nullptr) {
+    log.parts = evidence->parts();
+    log.identity = evidence->identity();
+    return log;
+  }
   if (!arguments.from_dir.empty()) {
     const auto live =
         arguments.live.empty() ? std::nullopt : std::optional<std::string>(arguments.live);
@@ -93,6 +142,28 @@ Result<Log> OpenLog(const Context& context, const VerifyArguments& arguments) {
   return log;
 }
 
+// The owner of the machine may ask its log which PCRs it extends. Who verifies another
+// machine must not: the log and its PCRs may be made for him.
+std::vector<uint32_t> ImaPcrs(const VerifyArguments& arguments) {
+  const bool given = arguments.tpm || !arguments.ima_pcr.empty();
+  return given ? arguments.ima_pcr : std::vector<uint32_t>{kImaPcr};
+}
+
+// After hibernation the TPM is reset and the log goes on.
+void ExplainRestart(const Context& context, const Log& log, Finding* finding) {
+  if (!finding->pcr || !log.identity.reset_count) {
+    return;
+  }
+  const std::optional<uint32_t> now = context.env.reset_count();
+  if (now && *now != *log.identity.reset_count) {
+    finding->tpm_restarted = true;
+    finding->message += fmt::format(
+        "; the TPM was restarted and the log was not, as by hibernation: its reset count is {}, "
+        "and was {} at the first snapshot",
+        *now, *log.identity.reset_count);
+  }
+}
+
 QuoteSeen SeenOf(const CheckedQuote& quote) {
   const ClockInfo& clock = quote.attestation.clock;
   return {
@@ -109,37 +180,53 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
     IMASNAP_ASSIGN(state_lock, LockState(fs, arguments.state, context.host.caller));
     IMASNAP_ASSIGN(from, LoadState(fs, arguments.state, key, context.host.caller));
   }
+  std::unique_ptr<EvidenceReader> evidence;
   std::optional<CheckedQuote> quote;
-  if (arguments.quote.given()) {
+  std::string quote_file = arguments.quote.message;
+  if (!arguments.evidence.empty()) {
+    IMASNAP_ASSIGN(evidence, OpenEvidence(context, arguments.evidence));
+    IMASNAP_ASSIGN(quote, CheckQuoteOf(context, arguments.quote, *evidence));
+    quote_file = evidence->quote().file;
+  } else if (arguments.quote.given()) {
     IMASNAP_ASSIGN(quote, LoadQuote(context, arguments.quote));
+  }
+  if (quote) {
     if (from) {
       IMASNAP_RETURN_IF_ERROR(
           CheckNotReplayed(*from, {.ak = quote->ak_id,
                                    .said = SeenOf(*quote),
-                                   .file = arguments.quote.message,
+                                   .file = quote_file,
                                    .state_file = arguments.state,
                                    .ignore_reset_count = arguments.quote.ignore_reset_count}));
     }
   }
-  IMASNAP_ASSIGN(const Compared compared, OpenComparison(context, arguments, quote));
-  IMASNAP_ASSIGN(Log log, OpenLog(context, arguments));
+  if (evidence) {
+    IMASNAP_RETURN_IF_ERROR(evidence->CheckReaches(from ? &*from : nullptr));
+  }
+  IMASNAP_ASSIGN(const Compared compared,
+                 OpenComparison(context, arguments, quote, evidence.get()));
+  IMASNAP_ASSIGN(Log log, OpenLog(context, arguments, evidence.get()));
   bool reset_count_checked = false;
   if (quote) {
     std::optional<uint32_t>& of_log = log.identity.reset_count;
-    if (!of_log && arguments.from_dir.empty()) {
+    if (!of_log && arguments.from_dir.empty() && !evidence) {
       of_log = context.env.reset_count();
     }
     // The owner of the machine can remove the count from what is copied.
     const std::optional<uint32_t> reset_count =
         of_log || !from ? of_log : from->identity.reset_count;
-    IMASNAP_ASSIGN(reset_count_checked, CheckBoot(arguments.quote, *quote, reset_count));
+    IMASNAP_ASSIGN(reset_count_checked,
+                   CheckBoot(arguments.quote, *quote, quote_file, reset_count));
   }
   const VerifyOptions options{.from = from ? &*from : nullptr,
                               .state_file = arguments.state,
-                              .ima_pcrs = arguments.ima_pcr,
+                              .ima_pcrs = ImaPcrs(arguments),
                               .identity = log.identity,
                               .progress = context.env.on_progress};
   IMASNAP_ASSIGN(VerifyReport report, VerifyLog(log.parts, compared.comparison.get(), options));
+  if (arguments.tpm && report.finding) {
+    ExplainRestart(context, log, &*report.finding);
+  }
 
   Status saved;
   if (stateful && report.checkpoint) {

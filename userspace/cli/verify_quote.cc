@@ -14,37 +14,50 @@ Result<NamedBytes> ReadNamed(FileSystem& fs, const std::string& path) {
   return NamedBytes{path, {view.begin(), view.end()}};
 }
 
-}  // namespace
-
-Result<CheckedQuote> LoadQuote(const Context& context, const QuoteFiles& options) {
-  const auto nonce = FromHex(options.nonce);
+Result<Bytes> NonceOf(const QuoteFiles& options) {
+  auto nonce = FromHex(options.nonce);
   if (!nonce || nonce->empty()) {
     return MakeError(ErrorCode::kUsage,
                      fmt::format("--nonce: \"{}\" is not hexadecimal", options.nonce));
   }
-  FileSystem& fs = context.env.fs;
+  return std::move(*nonce);
+}
+
+}  // namespace
+
+Result<CheckedQuote> LoadQuote(const Context& context, const QuoteFiles& options) {
   QuoteEvidence evidence;
-  evidence.nonce = *nonce;
+  FileSystem& fs = context.env.fs;
+  IMASNAP_ASSIGN(evidence.nonce, NonceOf(options));
   IMASNAP_ASSIGN(evidence.message, ReadNamed(fs, options.message));
   IMASNAP_ASSIGN(evidence.signature, ReadNamed(fs, options.signature));
   IMASNAP_ASSIGN(evidence.ak, ReadNamed(fs, options.ak));
   return CheckQuote(evidence);
 }
 
+Result<CheckedQuote> CheckQuoteOf(const Context& context, const QuoteFiles& options,
+                                  const EvidenceReader& evidence) {
+  QuoteEvidence quote{
+      .message = evidence.quote(), .signature = evidence.signature(), .ak = {}, .nonce = {}};
+  IMASNAP_ASSIGN(quote.nonce, NonceOf(options));
+  IMASNAP_ASSIGN(quote.ak, ReadNamed(context.env.fs, options.ak));
+  return CheckQuote(quote);
+}
+
 Result<bool> CheckBoot(const QuoteFiles& options, const CheckedQuote& quote,
-                       std::optional<uint32_t> log_reset_count) {
+                       const std::string& file, std::optional<uint32_t> log_reset_count) {
   if (options.ignore_reset_count) {
     return false;
   }
   if (!log_reset_count) {
-    return FileError(ErrorCode::kCannotCheck, Cause::kResetCountUnknown, options.message,
+    return FileError(ErrorCode::kCannotCheck, Cause::kResetCountUnknown, file,
                      "may be of another boot: neither the store's session.json nor a state "
                      "(--state) has the log's resetCount; if the nonce is enough proof that the "
                      "quote is new, give --ignore-reset-count");
   }
   Status same = CheckSameBoot(quote, *log_reset_count);
   if (!same.ok()) {
-    same.error().file = options.message;
+    same.error().file = file;
     return std::move(same.error());
   }
   return true;

@@ -22,6 +22,8 @@ Json ToJson(const Finding& finding) {
   out["expected"] = finding.expected.empty() ? Json(nullptr) : Json(finding.expected);
   out["found"] = finding.found.empty() ? Json(nullptr) : Json(finding.found);
   out["state_end"] = OrNull(finding.state_end);
+  out["lost_at_kexec"] = OrNull(finding.lost_at_kexec);
+  out["tpm_restarted"] = finding.tpm_restarted;
   out["message"] = finding.message;
   return out;
 }
@@ -97,6 +99,10 @@ void PrintReport(const VerifyReport& report, const ReportContext& context, std::
   out << fmt::format("aggregates  {} ({} checked by replay)\n", report.aggregates,
                      Counted(report.pcr_checks, "PCR value"));
   out << fmt::format("violations  {}\n", report.violations);
+  if (report.undecoded > 0) {
+    out << fmt::format("not decoded {}: the template is not known; replayed like the others\n",
+                       Counted(report.undecoded, "record"));
+  }
   for (const BankReport& bank : report.banks) {
     for (const auto& [pcr, value] : bank.pcrs) {
       out << fmt::format("{:<11} PCR {} {}{}{}\n", bank.name, pcr, value.Hex(),
@@ -150,6 +156,7 @@ Json ToJson(const VerifyReport& report, const ReportContext& context) {
   json["segments"] = report.segments;
   json["aggregates"] = report.aggregates;
   json["violations"] = report.violations;
+  json["not_decoded"] = report.undecoded;
   json["aggregate_pcr_checks"] = report.pcr_checks;
   json["unchained_segments"] = report.unchained;
   json["matched_record"] = OrNull(report.matched_record);

@@ -10,8 +10,9 @@
 #   store     configuration, sessions, segments, and the whole log
 #   snapshot  taking a snapshot, repairing the store
 #   verify    checking a log, resuming at a checkpoint, discarding what was verified
+#   evidence  a file with log and quote, for a verifier on another machine
 #   view      the log as files (FUSE)
 #   program   what the command lines of both programs share
-set(IMASNAP_LIBRARY_ROOMS base log kernel tpm store snapshot verify)
+set(IMASNAP_LIBRARY_ROOMS base log kernel tpm store snapshot verify evidence)
 set(IMASNAP_ROOMS ${IMASNAP_LIBRARY_ROOMS} view program)
 set(IMASNAP_PROGRAMS cli daemon)

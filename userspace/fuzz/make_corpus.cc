@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "evidence/evidence_writer.h"
+#include "fake_file_system.h"
+#include "fake_kernel.h"
 #include "log/aggregate.h"
 #include "log_builder.h"
 #include "store/metadata.h"
@@ -126,8 +129,40 @@ void WriteStates(Corpus* corpus) {
   corpus->Write("state/full", FormatCheckpoint(checkpoint));
 }
 
+// A log of two records, whole, and one that begins after a segment.
+void WriteEvidences(Corpus* corpus) {
+  testing::FakeKernel kernel;
+  testing::FakeFileSystem fs(&kernel);
+  const Bytes list = testing::Concatenate({testing::NgRecord("boot_aggregate")});
+  fs.Write("/list", AsText(list));
+  EvidenceParts parts;
+  parts.quote = parts.signature = Bytes(8, std::byte{1});
+  parts.pcrs = "sha256:\n  10: 0x00\n";
+  LogPart part;
+  part.open = [&fs] { return fs.OpenFile("/list", OpenMode::kRead); };
+  parts.log = {part, part};
+  part.segment = 1;
+  part.info.emplace();
+  part.info->number = 1;
+  part.info->attempt = 1;
+  parts.log.insert(parts.log.begin(), part);
+  const auto write = [&](const std::string& name) {
+    std::string text;
+    const Status written = WriteEvidence(parts, [&text](ByteView bytes) -> Status {
+      text += AsText(bytes);
+      return {};
+    });
+    corpus->Write("evidence/" + name, written.ok() ? text : "");
+  };
+  write("whole");
+  parts.session.emplace();
+  parts.log.front().discarded = true;
+  write("after-a-segment");
+}
+
 bool Run(const std::string& directory) {
   Corpus corpus(directory);
+  WriteEvidences(&corpus);
   WriteLogs(&corpus);
   WriteMetadata(&corpus);
   WriteStates(&corpus);

@@ -11,7 +11,7 @@ std::span<const NamedTarget> Targets() {
       NamedTarget{"log", Log},          NamedTarget{"aggregate", Aggregate},
       NamedTarget{"config", Config},    NamedTarget{"metadata", Metadata},
       NamedTarget{"pcr_text", PcrText}, NamedTarget{"quote", Quote},
-      NamedTarget{"state", State},
+      NamedTarget{"state", State},      NamedTarget{"evidence", Evidence},
   };
   return kTargets;
 }

@@ -20,6 +20,8 @@ using Target = Status (*)(ByteView input);
 // One byte that says how to read (see log.cc), then a measurement list.
 Status Log(ByteView input);
 Status Aggregate(ByteView input);
+// A file of evidence.
+Status Evidence(ByteView input);
 // The configuration; after a NUL a drop-in.
 Status Config(ByteView input);
 // session.json or <segment>.json.

@@ -141,7 +141,7 @@ TEST(DiscardTest, StateOfAnotherLogIsRefusedAndNothingGoes) {
   const Status status = world.Gc(world.state);
   ASSERT_FALSE(status.ok());
   EXPECT_EQ(status.error().cause, Cause::kStateAggregate);
-  EXPECT_EQ(status.error().found, kBootAggregateEvent);
+  EXPECT_EQ(status.error().found, "boot_aggregate");
   EXPECT_THAT(world.Files(), Contains("00000001.ima"));
 }
 

@@ -56,7 +56,7 @@ class ListFile : public KernelFile {
       next_ = begin;
     }
     if (pending_.empty() && next_ < end) {
-      pending_ = kernel_->all_[next_++].Binary();
+      pending_ = kernel_->all_[next_++].Binary(HashAlg::kSha1, kernel_->order);
     }
     // Never more than one record, and never more than 500 bytes of it.
     const size_t n = std::min({out.size(), pending_.size(), size_t{500}});
@@ -183,12 +183,12 @@ void FakeKernel::Boot() {
     }
   }
   pcrs_before_ = pcrs_;
-  Measure(NgRecord("boot_aggregate"));
+  Measure(NgRecord(boot_event, ima_pcr));
 }
 
 void FakeKernel::Kexec() {
   staged_ = 0;
-  Measure(NgRecord("boot_aggregate"));
+  Measure(NgRecord(boot_event, ima_pcr));
 }
 
 int FakeKernel::Stage() {
@@ -233,7 +233,7 @@ void FakeKernel::Extend(const BuiltRecord& record, PcrValues* pcrs) {
     Bytes both;
     AppendBytes(value.view(), &both);
     const Digest digest = record.violation ? Digest::Filled(DigestSize(alg), std::byte{0xff})
-                                           : record.TemplateDigest(alg);
+                                           : record.TemplateDigest(alg, order);
     AppendBytes(digest.view(), &both);
     value = HashOf(alg, both);
   }
@@ -249,9 +249,11 @@ void FakeKernel::MeasureFiles(int count) {
   for (int i = 0; i < count; ++i) {
     ++files_;
     if (files_ % 5 == 0) {
-      Measure(Violation("/violated/" + std::to_string(files_)));
+      BuiltRecord violation = Violation("/violated/" + std::to_string(files_));
+      violation.pcr = ima_pcr;
+      Measure(violation);
     } else {
-      Measure(NgRecord("/file/" + std::to_string(files_), files_ % 7 == 0 ? 11 : 10));
+      Measure(NgRecord("/file/" + std::to_string(files_), files_ % 7 == 0 ? 11 : ima_pcr));
     }
   }
 }
@@ -267,13 +269,15 @@ BuiltRecord FakeKernel::MakeAggregate(size_t boundary) {
   for (const std::string& bank : banks_) {
     aggregate.banks.push_back({bank, pcrs_[bank]});
   }
-  return BufRecord("snapshot_aggregate", FormatAggregate(aggregate));
+  BuiltRecord record = BufRecord("snapshot_aggregate", FormatAggregate(aggregate));
+  record.pcr = ima_pcr;
+  return record;
 }
 
 Bytes FakeKernel::Everything() const {
   Bytes out;
   for (const BuiltRecord& record : all_) {
-    AppendBytes(record.Binary(), &out);
+    AppendBytes(record.Binary(HashAlg::kSha1, order), &out);
   }
   return out;
 }
@@ -281,7 +285,7 @@ Bytes FakeKernel::Everything() const {
 Bytes FakeKernel::InMemory() const {
   Bytes out;
   for (size_t i = purged_; i < all_.size(); ++i) {
-    AppendBytes(all_[i].Binary(), &out);
+    AppendBytes(all_[i].Binary(HashAlg::kSha1, order), &out);
   }
   return out;
 }
@@ -289,7 +293,7 @@ Bytes FakeKernel::InMemory() const {
 Bytes FakeKernel::Staged() const {
   Bytes out;
   for (size_t i = purged_; i < purged_ + staged_; ++i) {
-    AppendBytes(all_[i].Binary(), &out);
+    AppendBytes(all_[i].Binary(HashAlg::kSha1, order), &out);
   }
   return out;
 }

@@ -54,7 +54,10 @@ class FakeKernel {
   bool Has(const std::string& name) const;
   std::vector<std::string> Names() const;
 
-  // Knobs.
+  // Knobs. The first three apply from the next boot on.
+  std::string boot_event = "boot_aggregate";
+  uint32_t ima_pcr = 10;  // CONFIG_IMA_MEASURE_PCR_IDX
+  ByteOrder order = ByteOrder::kLittle;
   bool has_snapshot_file = true;
   bool has_staging = false;         // CONFIG_IMA_STAGING, with or without the snapshot file
   bool wrong_segment_hash = false;  // the aggregate lies

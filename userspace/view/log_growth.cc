@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "log/log_reader.h"
+#include "log/record_format.h"
 
 namespace imasnap {
 namespace {
@@ -155,7 +156,10 @@ Status Growth::AddKernel(const std::vector<LogPart>& parts) {
   const std::string& name = parts.back().path;
   const uint64_t known = next_.end.raw - next_.kernel_begin;
   IMASNAP_RETURN_IF_ERROR(CompareKnown(source, name, next_.kernel_begin, next_.end.raw));
-  IMASNAP_RETURN_IF_ERROR(TakeRecords(source, name, known, /*keep=*/true));
+  Status taken = TakeRecords(source, name, known, /*keep=*/true);
+  if (!taken.ok()) {
+    return ErrorOfPart(parts.back(), std::move(taken.error()));
+  }
   return CheckChain(name, next_.kernel_begin);
 }
 
@@ -210,6 +214,11 @@ Status Growth::Index(const Record& record) {
   ++next_.end.records;
   next_.end.raw += record.raw.size();
   next_.end.ascii += meter_.Measure(record);
+  if (record.tmpl == nullptr && !next_.undecoded) {
+    next_.undecoded = CheckDecoded(record, "ascii_runtime_measurements").error();
+    next_.undecoded->record = next_.end.records;
+    next_.undecoded->offset.reset();
+  }
   AppendBytes(record.raw, &open_);
   next_.strides.back().end = next_.end;
   return {};
@@ -270,7 +279,7 @@ Status Growth::CheckHead() {
   IndexSource source(next_, next_.kernel_begin);
   LogReader reader(source, {}, next_.pieces.back().file->path());
   IMASNAP_ASSIGN(const Record* const record, reader.Next());
-  const bool first = next_.kernel_begin == 0 && record->event_name() == kBootAggregateEvent;
+  const bool first = next_.kernel_begin == 0 && IsBootAggregate(*record);
   next_.unique_head = first || IsAggregate(*record);
   return {};
 }

@@ -103,6 +103,9 @@ std::vector<ByteView> LogIndex::Mapped(const ViewFormat& format, uint64_t offset
 
 Result<size_t> LogIndex::Read(const ViewFormat& format, uint64_t offset,
                               std::span<std::byte> out) const {
+  if (format.ascii && undecoded) {
+    return *undecoded;
+  }
   const uint64_t size = end.BytesIn(format);
   if (offset >= size || out.empty()) {
     return size_t{0};

@@ -52,6 +52,8 @@ struct LogIndex {
   // Whether no other list begins with the record at `kernel_begin`, so that a list that
   // begins with it continues the segments.
   bool unique_head = false;
+  // The first record of a template that is not known: the log cannot be shown in ASCII.
+  std::optional<Error> undecoded;
 
   // Reads `out.size()` bytes of the raw log, which must be there.
   Status ReadRaw(uint64_t offset, std::span<std::byte> out) const;

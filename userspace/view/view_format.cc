@@ -73,6 +73,9 @@ uint64_t Extent::BytesIn(const ViewFormat& format) const {
 }
 
 uint64_t AsciiMeter::Measure(const Record& record) {
+  if (record.tmpl == nullptr) {
+    return 0;
+  }
   line_.clear();
   AppendAscii(record, record.digest, &line_);
   return line_.size();

@@ -34,7 +34,8 @@ struct Extent {
   uint64_t BytesIn(const ViewFormat& format) const;
 };
 
-// The bytes of the record's line in ascii_runtime_measurements.
+// The bytes of the record's line in ascii_runtime_measurements; 0 if it cannot be
+// printed (CheckDecoded()).
 class AsciiMeter {
  public:
   uint64_t Measure(const Record& record);

@@ -34,6 +34,7 @@ enum class Cause {
   kNoTerminator,   // the NUL of a string, or one inside it
   kDigestType,     // neither ima nor verity
   kUnknownFormat,  // a newer version wrote it
+  kNotAList,       // not a measurement list at all
 
   // A file or directory is not what it must be.
   kNotRegularFile,
@@ -70,6 +71,7 @@ enum class Cause {
   kSegmentMissing,
   kSegmentDiscarded,  // after it was verified
   kSegmentUnknown,
+  kRecordUnknown,  // none has the digest
   kBeginningMissing,
   kNotContinued,      // the list does not continue the last segment
   kRecordsMissing,    // the kernel counted more
@@ -117,6 +119,11 @@ enum class Cause {
   kStateForged,      // or damaged, or the key is another
   kStateOld,         // of an earlier boot than the quote
   kStateMissing,
+
+  // A file of evidence.
+  kNotEvidence,      // it does not follow the format
+  kEvidenceTooLate,  // it begins after records that the state does not cover
+  kReadOnce,         // from standard input, but it must be read again
 
   // A quote, or the key that signed it.
   kNotAQuote,

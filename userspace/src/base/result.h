@@ -42,6 +42,8 @@ struct Error {
   std::string bank;  // of PCRs
   std::optional<uint32_t> pcr;
   int errno_value = 0;
+  // What to ask a machine for: `ima-snapshot evidence --after-attempt N`.
+  std::optional<uint64_t> needs_after_attempt;
   // The two values, if two differ.
   std::string expected;
   std::string found;

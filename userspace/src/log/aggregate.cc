@@ -190,6 +190,17 @@ ByteView BufferOf(const Record& record) {
 
 }  // namespace
 
+bool IsBootAggregate(const Record& record) {
+  const auto is_name = [](std::string_view event) {
+    return event == "boot_aggregate" || event == "boot_aggregate_late";
+  };
+  if (record.tmpl != nullptr) {
+    return is_name(record.event_name());
+  }
+  return std::ranges::any_of(record.fields,
+                             [&](ByteView field) { return is_name(StringField(field)); });
+}
+
 bool IsAggregate(const Record& record) {
   return record.template_name == "ima-buf" && record.event_name() == kAggregateEvent &&
          AsText(BufferOf(record)).starts_with(kAttempt);

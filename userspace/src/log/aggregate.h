@@ -27,7 +27,11 @@
 namespace imasnap {
 
 inline constexpr std::string_view kAggregateEvent = "snapshot_aggregate";
-inline constexpr std::string_view kBootAggregateEvent = "boot_aggregate";
+
+// Whether the record is what the list of each boot begins with: boot_aggregate, or
+// boot_aggregate_late if the kernel found its TPM late (CONFIG_IMA_INIT_LATE_SYNC).
+// Under a template that is not known, any field may be the name.
+bool IsBootAggregate(const Record& record);
 
 // Attempts count from 1; a segment that was taken by staging has none.
 inline constexpr uint64_t kNoAttempt = 0;

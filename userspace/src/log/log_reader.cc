@@ -5,11 +5,15 @@
 
 #include <algorithm>
 
+#include "log/not_a_list.h"
+
 namespace imasnap {
 namespace {
 
 constexpr size_t kFirstReadSize = size_t{8} * 1024;
 constexpr size_t kReadSize = size_t{32} * 1024;
+
+bool MayBeName(uint32_t length) { return length > 0 && length <= kMaxTemplateName; }
 
 }  // namespace
 
@@ -44,6 +48,23 @@ Error LogReader::Malformed(size_t at, Cause cause, std::string message) const {
   Error error = FileError(ErrorCode::kMalformed, cause, file_, std::move(message));
   error.record = record_.number + 1;
   error.offset = next_offset_ + at;
+  return error;
+}
+
+Error LogReader::NoHeader(size_t at, Cause cause, std::string message) const {
+  Error error = Malformed(at, cause, std::move(message));
+  if (next_offset_ > 0) {
+    return error;
+  }
+  const ByteView head = held_.subspan(begin_, end_ - begin_);
+  const size_t name_at = 4 + DigestSize(format_.header_alg);
+  const bool neither = head.size() >= name_at + 4 && LoadU32(head, order_) >= kMaxPcr &&
+                       !MayBeName(LoadU32(head.subspan(name_at), order_));
+  const std::optional<std::string> kind = LooksLike(head);
+  if (kind || neither) {
+    error.cause = Cause::kNotAList;
+    error.message = fmt::format("is not a measurement list: {}", kind.value_or(error.message));
+  }
   return error;
 }
 
@@ -88,9 +109,22 @@ Status LogReader::ReadBytes(size_t end, const char* what) {
   IMASNAP_ASSIGN(const bool enough, Fill(end));
   if (!enough) {
     const size_t have = end_ - begin_;
-    return Malformed(have, Cause::kTruncated,
-                     fmt::format("truncated in {}: {} bytes are missing", what, end - have));
+    return NoHeader(have, Cause::kTruncated,
+                    fmt::format("truncated in {}: {} bytes are missing", what, end - have));
   }
+  return {};
+}
+
+// A kernel writes the integers in its own order, or in little-endian order.
+Status LogReader::FindOrder() {
+  const size_t name_at = 4 + DigestSize(format_.header_alg);
+  IMASNAP_RETURN_IF_ERROR(NeedBytes(0, name_at + 4, "the first record"));
+  const auto fits = [&](ByteOrder order) {
+    return LoadU32(held_.subspan(begin_), order) < kMaxPcr &&
+           MayBeName(LoadU32(held_.subspan(begin_ + name_at), order));
+  };
+  order_ =
+      !fits(ByteOrder::kLittle) && fits(ByteOrder::kBig) ? ByteOrder::kBig : ByteOrder::kLittle;
   return {};
 }
 
@@ -101,7 +135,12 @@ Result<const Record*> LogReader::Next() {
       return nullptr;
     }
   }
-  const ByteOrder order = format_.order;
+  if (format_.order) {
+    order_ = *format_.order;
+  } else if (next_offset_ == 0) {
+    IMASNAP_RETURN_IF_ERROR(FindOrder());
+  }
+  const ByteOrder order = order_;
   const size_t digest_size = DigestSize(format_.header_alg);
   const auto at = [this](size_t offset) {
     return held_.subspan(begin_ + offset, end_ - begin_ - offset);
@@ -110,17 +149,17 @@ Result<const Record*> LogReader::Next() {
   IMASNAP_RETURN_IF_ERROR(NeedBytes(0, 4, "the PCR number"));
   const uint32_t pcr = LoadU32(at(0), order);
   if (pcr >= kMaxPcr) {
-    return Malformed(0, Cause::kOutOfRange, fmt::format("PCR {} does not exist", pcr));
+    return NoHeader(0, Cause::kOutOfRange, fmt::format("PCR {} does not exist", pcr));
   }
   IMASNAP_RETURN_IF_ERROR(NeedBytes(4, digest_size, "the template digest"));
   size_t pos = 4 + digest_size;
   IMASNAP_RETURN_IF_ERROR(NeedBytes(pos, 4, "the template name's length"));
   const uint32_t name_length = LoadU32(at(pos), order);
-  if (name_length == 0 || name_length > kMaxTemplateName) {
-    return Malformed(pos, Cause::kWrongLength,
-                     fmt::format("template name of {} bytes (1 to {} are "
-                                 "possible; is the header digest {}?)",
-                                 name_length, kMaxTemplateName, HashName(format_.header_alg)));
+  if (!MayBeName(name_length)) {
+    return NoHeader(pos, Cause::kWrongLength,
+                    fmt::format("template name of {} bytes (1 to {} are "
+                                "possible; is the header digest {}?)",
+                                name_length, kMaxTemplateName, HashName(format_.header_alg)));
   }
   pos += 4;
   IMASNAP_RETURN_IF_ERROR(NeedBytes(pos, name_length, "the template name"));
@@ -128,14 +167,10 @@ Result<const Record*> LogReader::Next() {
   const std::string_view name = AsText(at(pos).first(name_length));
   for (size_t i = 0; i < name.size(); ++i) {
     if (name[i] <= ' ' || name[i] > '~') {
-      return Malformed(pos + i, Cause::kNotPrintable, "template name is not printable");
+      return NoHeader(pos + i, Cause::kNotPrintable, "template name is not printable");
     }
   }
   const Template* tmpl = templates_.Find(name);
-  if (tmpl == nullptr && check_ == Check::kStrict) {
-    return Malformed(pos, Cause::kUnknownName,
-                     fmt::format("unknown template \"{}\"", Printable(name)));
-  }
   const bool is_ima = name == "ima";
   pos += name_length;
 
@@ -173,16 +208,15 @@ Result<const Record*> LogReader::Next() {
   next.template_data = at(data_at).first(data_length);
   next.raw = at(0).first(data_at + data_length);
   next.order = order;
-  next.fields.clear();
-  if (tmpl != nullptr) {
-    auto parsed = ParseFields(*tmpl, next.template_data, order, &next.fields);
-    if (!parsed.ok() && check_ == Check::kStrict) {
-      return Malformed(data_at + parsed.error().offset.value_or(0), parsed.error().cause,
-                       parsed.error().message);
-    }
-    if (!parsed.ok()) {
-      next.fields.clear();
-    }
+  auto parsed = tmpl != nullptr ? ParseFields(*tmpl, next.template_data, order, next.IsViolation(),
+                                              &next.fields)
+                                : SplitFields(next.template_data, order, &next.fields);
+  if (!parsed.ok() && check_ == Check::kStrict && tmpl != nullptr) {
+    return Malformed(data_at + parsed.error().offset.value_or(0), parsed.error().cause,
+                     parsed.error().message);
+  }
+  if (!parsed.ok()) {
+    next.fields.clear();
   }
   ++next.number;
   record_ = std::move(next);

@@ -26,7 +26,8 @@ namespace imasnap {
 struct LogFormat {
   // Algorithm of the digest in each record's header.
   HashAlg header_alg = HashAlg::kSha1;
-  ByteOrder order = ByteOrder::kLittle;
+  // Nothing: that in which the first record has a PCR and a template that can be.
+  std::optional<ByteOrder> order{};
 };
 
 // PCRs that a policy may name: INVALID_PCR() of ima_policy.c.
@@ -40,11 +41,11 @@ struct Record {
   uint64_t number = 0;  // from 1, in the file read
   uint64_t offset = 0;  // of its first byte, in the file read
   uint32_t pcr = 0;
-  ByteView digest;  // the header's
-  const Template* tmpl = nullptr;
+  ByteView digest;                 // the header's
+  const Template* tmpl = nullptr;  // null if it is not known: its fields have no names
   std::string_view template_name;
   ByteView template_data;
-  FieldViews fields;  // with kFraming: empty if they cannot be parsed
+  FieldViews fields;  // empty if they cannot be parsed (kFraming, or without `tmpl`)
   ByteView raw;       // the whole record
   ByteOrder order = ByteOrder::kLittle;
 
@@ -56,7 +57,7 @@ struct Record {
 class LogReader {
  public:
   enum class Check {
-    kStrict,   // unknown templates and malformed fields are errors
+    kStrict,   // malformed fields of a known template are errors
     kFraming,  // only what makes the end of a record unknown is an error
   };
 
@@ -74,7 +75,8 @@ class LogReader {
   // The next record, or null at the end of the source. After null the reader
   // may be called again: a source that grew continues. Errors (kMalformed, or
   // what the source returned) name file, record and offset; the reader stays at
-  // the record that failed.
+  // the record that failed. If the file looks like something else, the cause is
+  // kNotAList.
   Result<const Record*> Next();
 
   uint64_t records() const { return record_.number; }
@@ -87,6 +89,9 @@ class LogReader {
   // end of the source.
   Result<bool> Fill(size_t n);
   Error Malformed(size_t at, Cause cause, std::string message) const;
+  // The same, but kNotAList if the file does not begin like a list.
+  Error NoHeader(size_t at, Cause cause, std::string message) const;
+  Status FindOrder();
   // Reads until the record's `count` bytes at `at` are available. If they are missing,
   // the error calls them `what`.
   Status NeedBytes(size_t at, size_t count, const char* what) {
@@ -96,6 +101,7 @@ class LogReader {
 
   ByteSource* source_;  // null if `held_` is everything
   const LogFormat format_;
+  ByteOrder order_ = ByteOrder::kLittle;
   std::string file_;
   const Check check_;
   TemplateCache templates_;

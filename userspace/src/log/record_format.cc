@@ -42,6 +42,19 @@ void AppendField(const FieldType& type, ByteView field, ByteOrder order, std::st
 
 }  // namespace
 
+Status CheckDecoded(const Record& record, const std::string& file) {
+  if (record.tmpl != nullptr) {
+    return {};
+  }
+  Error error = FileError(ErrorCode::kFailed, Cause::kUnknownName, file,
+                          fmt::format("the fields of template {} are not known, so the record "
+                                      "cannot be printed",
+                                      Printable(record.template_name)));
+  error.record = record.number;
+  error.offset = record.offset;
+  return error;
+}
+
 void AppendAscii(const Record& record, ByteView digest, std::string* out) {
   if (record.pcr < 10) {
     out->push_back(' ');

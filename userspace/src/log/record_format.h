@@ -12,9 +12,14 @@
 
 namespace imasnap {
 
+// kFailed with Cause::kUnknownName if the record's template is not known, so that its
+// fields cannot be printed.
+Status CheckDecoded(const Record& record, const std::string& file);
+
 // Appends the record's line of ascii_runtime_measurements, newline included,
 // byte for byte as ima_ascii_measurements_show() prints it, with `digest` as
-// the template digest. The record must have been read with Check::kStrict.
+// the template digest. The record must have been read with Check::kStrict and have
+// passed CheckDecoded().
 void AppendAscii(const Record& record, ByteView digest, std::string* out);
 
 // Appends the record in binary format with another header digest, as the

@@ -32,6 +32,8 @@ constexpr auto kFieldTypes = std::to_array<FieldType>({
 });
 
 constexpr size_t kMaxTemplates = 64;  // the built-in ones, and one for each kernel before a kexec
+// Of the digest of a violation in kernels that wrote that of SHA-1 under every name.
+constexpr size_t kViolationDigestSize = 20;
 
 struct Builtin {
   std::string_view name;
@@ -83,7 +85,7 @@ struct FieldProblem {
 
 // "<alg>:" NUL digest, with "<type>:" before it for kDigestTypeAlg. An empty
 // algorithm was written by kernels that did not know it.
-std::optional<FieldProblem> CheckTaggedDigest(FieldKind kind, ByteView field) {
+std::optional<FieldProblem> CheckTaggedDigest(FieldKind kind, ByteView field, bool violation) {
   const std::string_view text = AsText(field);
   const size_t nul = text.find('\0');
   if (nul == std::string_view::npos || nul == 0 || text[nul - 1] != ':') {
@@ -98,7 +100,8 @@ std::optional<FieldProblem> CheckTaggedDigest(FieldKind kind, ByteView field) {
     return FieldProblem{Cause::kSyntax, "more than one ':' before the digest"};
   }
   const auto size = KernelDigestSize(digest.alg);
-  if (size && *size != digest.digest.size()) {
+  const bool of_violation = violation && digest.digest.size() == kViolationDigestSize;
+  if (size && *size != digest.digest.size() && !of_violation) {
     return FieldProblem{Cause::kWrongLength, "digest length is not the algorithm's"};
   }
   if (digest.digest.empty()) {
@@ -113,7 +116,7 @@ std::optional<FieldProblem> CheckTaggedDigest(FieldKind kind, ByteView field) {
   return std::nullopt;
 }
 
-std::optional<FieldProblem> CheckField(const FieldType& type, ByteView field) {
+std::optional<FieldProblem> CheckField(const FieldType& type, ByteView field, bool violation) {
   const auto fails = [](bool bad, Cause cause, const char* message) {
     return bad ? std::optional<FieldProblem>({cause, message}) : std::nullopt;
   };
@@ -126,7 +129,7 @@ std::optional<FieldProblem> CheckField(const FieldType& type, ByteView field) {
                    "digest has neither 16 nor 20 bytes");
     case FieldKind::kDigestAlg:
     case FieldKind::kDigestTypeAlg:
-      return CheckTaggedDigest(type.kind, field);
+      return CheckTaggedDigest(type.kind, field, violation);
     case FieldKind::kString:
       return fails(AsText(field).find('\0') != field.size() - 1, Cause::kNoTerminator,
                    "string does not end at its first NUL");
@@ -168,11 +171,11 @@ const Template* TemplateCache::Find(std::string_view name) {
       return last_ = &tmpl;
     }
   }
-  if (known_.size() == kMaxTemplates) {
-    return nullptr;
-  }
   const auto* builtin = std::ranges::find(kBuiltins, name, &Builtin::name);
   const bool is_builtin = builtin != std::end(kBuiltins);
+  if (known_.size() >= kMaxTemplates && !is_builtin) {
+    return nullptr;
+  }
   Template tmpl;
   if (!ParseFormat(is_builtin ? builtin->format : name, &tmpl.fields)) {
     return nullptr;
@@ -183,34 +186,64 @@ const Template* TemplateCache::Find(std::string_view name) {
   return last_ = &known_.back();
 }
 
-Status ParseFields(const Template& tmpl, ByteView data, ByteOrder order, FieldViews* fields) {
+namespace {
+
+// The field at `*at`, after its length; `*at` is then after the field.
+Result<ByteView> TakeField(ByteView data, ByteOrder order, size_t* at) {
+  const auto fail = [at](Cause cause, std::string message) {
+    Error error = MakeError(ErrorCode::kMalformed, cause, std::move(message));
+    error.offset = *at;
+    return error;
+  };
+  if (data.size() - *at < 4) {
+    return fail(Cause::kMissing, "template data ends before its length");
+  }
+  const uint32_t length = LoadU32(data.subspan(*at), order);
+  if (length > data.size() - *at - 4) {
+    return fail(Cause::kWrongLength,
+                fmt::format("length {} passes the end of the template data", length));
+  }
+  const ByteView field = data.subspan(*at + 4, length);
+  *at += 4 + length;
+  return field;
+}
+
+}  // namespace
+
+Status ParseFields(const Template& tmpl, ByteView data, ByteOrder order, bool violation,
+                   FieldViews* fields) {
   fields->clear();
   if (tmpl.is_ima) {
     return ParseImaFields(tmpl, data, order, fields);
   }
   size_t at = 0;
   for (const FieldType* type : tmpl.fields) {
-    if (data.size() - at < 4) {
-      return FieldError(*type, at, Cause::kMissing, "template data ends before its length");
+    const auto field = TakeField(data, order, &at);
+    if (!field.ok()) {
+      return FieldError(*type, at, field.error().cause, field.error().message);
     }
-    const uint32_t length = LoadU32(data.subspan(at), order);
-    at += 4;
-    if (length > data.size() - at) {
-      return FieldError(*type, at - 4, Cause::kWrongLength,
-                        fmt::format("length {} passes the end of the template data", length));
+    if (const auto problem = CheckField(*type, *field, violation)) {
+      return FieldError(*type, at - field->size(), problem->cause, problem->message);
     }
-    const ByteView field = data.subspan(at, length);
-    if (const auto problem = CheckField(*type, field)) {
-      return FieldError(*type, at, problem->cause, problem->message);
-    }
-    fields->push_back(field);
-    at += length;
+    fields->push_back(*field);
   }
   if (at != data.size()) {
     Error error = MakeError(ErrorCode::kMalformed, Cause::kTrailingBytes,
                             fmt::format("{} bytes after the last field", data.size() - at));
     error.offset = at;
     return error;
+  }
+  return {};
+}
+
+Status SplitFields(ByteView data, ByteOrder order, FieldViews* fields) {
+  fields->clear();
+  for (size_t at = 0; at < data.size();) {
+    IMASNAP_ASSIGN(const ByteView field, TakeField(data, order, &at));
+    if (fields->size() == kMaxTemplateFields) {
+      return MakeError(ErrorCode::kMalformed, Cause::kTooMany, "more fields than a template has");
+    }
+    fields->push_back(field);
   }
   return {};
 }

@@ -58,7 +58,7 @@ inline constexpr size_t kImaDigestSize = 20;
 // as the cache.
 class TemplateCache {
  public:
-  // Null if the name is neither, or if there are more names than the kernels of one
+  // Null if the name is neither, or if there are more formats than the kernels of one
   // boot can have. This bounds the time of a lookup and the memory.
   const Template* Find(std::string_view name);
 
@@ -70,9 +70,14 @@ class TemplateCache {
 // The fields of one record, in the template's order; views of the record.
 using FieldViews = std::vector<ByteView>;
 
-// Splits `data` (a record's template data) and checks each field's own format.
+// Splits `data` (a record's template data) and checks each field's own format. In a
+// violation a digest may have 20 bytes whatever its algorithm: kernels wrote that.
 // Errors have `offset` within `data`.
-Status ParseFields(const Template& tmpl, ByteView data, ByteOrder order, FieldViews* fields);
+Status ParseFields(const Template& tmpl, ByteView data, ByteOrder order, bool violation,
+                   FieldViews* fields);
+// The same for a template that is not known: every template but `ima` has its fields
+// one after the other, each after its length.
+Status SplitFields(ByteView data, ByteOrder order, FieldViews* fields);
 
 // A digest field taken apart. `type` is empty but for d-ngv2, `alg` for `d`.
 struct DigestField {

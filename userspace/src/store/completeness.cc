@@ -43,14 +43,19 @@ Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from) {
   return {};
 }
 
+Error EmptyLog(const std::string& name) {
+  return FileError(ErrorCode::kCannotCheck, Cause::kEmpty, name,
+                   "has no record: each boot measures at least boot_aggregate");
+}
+
 Status CheckBeginning(const Record& first, const std::string& name) {
-  if (first.event_name() == kBootAggregateEvent) {
+  if (IsBootAggregate(first)) {
     return {};
   }
   return FileError(
       ErrorCode::kMismatch, Cause::kBeginningMissing, name,
-      fmt::format("the beginning of the log is missing: its first record is {}, not {}",
-                  Printable(first.event_name()), kBootAggregateEvent));
+      fmt::format("the beginning of the log is missing: its first record is {}, not boot_aggregate",
+                  Printable(first.event_name())));
 }
 
 }  // namespace imasnap

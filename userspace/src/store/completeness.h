@@ -20,6 +20,9 @@ Status CheckNotDiscarded(const std::vector<LogPart>& parts, uint64_t from = 1);
 // The same, and kMismatch if a part is missing.
 Status CheckComplete(const std::vector<LogPart>& parts, uint64_t from = 1);
 
+// kCannotCheck: the log, whose only file is `name`, has no record.
+Error EmptyLog(const std::string& name);
+
 // kMismatch unless `first`, of the file `name`, is what a boot's log begins with.
 Status CheckBeginning(const Record& first, const std::string& name);
 

@@ -31,7 +31,7 @@ Continuation WithoutAggregate(const BootClues& clues, const SegmentKey& last,
   }
   // Rule 4: a kernel's own list begins with boot_aggregate. One that a kexec carried over
   // begins with what was not deleted, if there was anything.
-  return head.first && head.first->event == kBootAggregateEvent ? Continuation::kOtherBoot : same;
+  return head.first && head.first->begins_boot ? Continuation::kOtherBoot : same;
 }
 
 // "If an aggregate closed the last segment", or may have.
@@ -53,7 +53,7 @@ Continuation WithAggregate(const BootClues& clues, std::optional<uint64_t> attem
     // segment. So a list that begins with boot_aggregate is that of a new boot. Its TPM
     // may start its count again at each boot, like that of a virtual machine. Any other
     // list has a gap before it.
-    const bool own = head.first && head.first->event == kBootAggregateEvent;
+    const bool own = head.first && head.first->begins_boot;
     return attempt && own ? Continuation::kOtherBoot : Continuation::kGap;
   }
   // Rule 5: the records before such a list are in some segment. If it or the last
@@ -96,6 +96,7 @@ Result<std::optional<SegmentKey>> LastKey(FileSystem& fs, const std::vector<Segm
 
 FirstRecord::FirstRecord(const Record& record)
     : event(record.event_name()),
+      begins_boot(IsBootAggregate(record)),
       sha256(HashBytes(HashAlg::kSha256, record.raw)),
       data_sha256(HashBytes(HashAlg::kSha256, record.template_data)) {
   if (IsAggregate(record)) {

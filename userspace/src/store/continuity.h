@@ -44,8 +44,9 @@ struct FirstRecord {
   explicit FirstRecord(const Record& record);
 
   std::string event;
-  Digest sha256;       // of the whole record
-  Digest data_sha256;  // of its template data
+  bool begins_boot = false;  // IsBootAggregate()
+  Digest sha256;             // of the whole record
+  Digest data_sha256;        // of its template data
   // Nothing if it is not an aggregate; an error if it is one that cannot be read.
   std::optional<Result<Aggregate>> aggregate;
 };

@@ -77,4 +77,11 @@ std::vector<DigestPipeline::Input> InputsOf(const std::vector<LogPart>& parts, s
   return inputs;
 }
 
+Error ErrorOfPart(const LogPart& part, Error error) {
+  if (part.segment == 0 && error.cause == Cause::kNotAList) {
+    error.code = ErrorCode::kCannotCheck;
+  }
+  return error;
+}
+
 }  // namespace imasnap

@@ -44,6 +44,10 @@ std::vector<LogPart> PartsOf(const Environment& env, const BootLog& boot_log);
 // The files of `parts` from the index `first` on. `parts` must outlive the result.
 std::vector<DigestPipeline::Input> InputsOf(const std::vector<LogPart>& parts, size_t first);
 
+// `error` of a reader of this part. If a list that was given does not look like one, it
+// cannot be checked. A segment was one when it was stored, so it is malformed.
+Error ErrorOfPart(const LogPart& part, Error error);
+
 }  // namespace imasnap
 
 #endif  // IMASNAP_STORE_LOG_PARTS_H_

@@ -19,11 +19,17 @@ namespace imasnap {
 struct CatOptions {
   bool ascii = false;
   HashAlg header_alg = HashAlg::kSha1;  // of the template digest written
+  std::vector<HashAlg> cel{};           // not empty: write CEL (cel.h) with these digests
   uint64_t from = 1;                    // first record written, since cold boot
+  uint64_t count = UINT64_MAX;          // at most so many are written
   Progress progress{};                  // called with the records read
 };
 
 using ByteSink = std::function<Status(ByteView)>;
+
+// The number, since cold boot, of the first record with this template digest. kUsage if
+// there is none. Discarded records are not searched.
+Result<uint64_t> FindDigest(const std::vector<LogPart>& parts, HashAlg alg, const Digest& digest);
 
 // Writes the log of `parts` to `sink`, in the format of
 // (ascii|binary)_runtime_measurements_<alg>. Fails before it writes anything if a part

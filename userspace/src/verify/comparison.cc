@@ -13,13 +13,28 @@ bool ComparedPcrs::HasAllPcrs(const Replay& replay) const {
          std::ranges::all_of(ima_pcrs_, [&](uint32_t pcr) { return replay.Used(pcr); });
 }
 
+namespace {
+
+// What to do if the log extends other PCRs than expected.
+std::string OptionFor(const Replay& replay) {
+  std::string pcrs;
+  std::string options;
+  for (const uint32_t pcr : replay.UsedPcrs()) {
+    pcrs += fmt::format("{}{}", pcrs.empty() ? "" : ", ", pcr);
+    options += fmt::format(" --ima-pcr {}", pcr);
+  }
+  return fmt::format("it extends PCR {}: if the kernel is configured so, give{}", pcrs, options);
+}
+
+}  // namespace
+
 Error ComparedPcrs::MissingPcr(const Replay& replay) const {
   for (const uint32_t pcr : ima_pcrs_) {
     if (!replay.Used(pcr)) {
       Error error = MakeError(ErrorCode::kCannotCheck, Cause::kPcrNotExtended,
-                              fmt::format("the log does not extend PCR {}, to which IMA measures; "
-                                          "give --ima-pcr if IMA measures to others",
-                                          pcr));
+                              fmt::format("the log does not extend PCR {}, to which IMA measures "
+                                          "by default; {}",
+                                          pcr, OptionFor(replay)));
       error.pcr = pcr;
       return error;
     }

@@ -171,8 +171,24 @@ Result<const Record*> RecordChain::Next() {
   IMASNAP_ASSIGN(const Record* record, reader_->Next());
   if (record != nullptr) {
     IMASNAP_RETURN_IF_ERROR(CheckRecord(*record));
+    FollowKexec(*record);
   }
   return has_finding() ? nullptr : record;
+}
+
+// A kernel measures kexec_load when it reserves memory for its list, and kexec_execute
+// before it copies the list there for the next kernel (ima_kexec.c). If the list that
+// the next kernel got lacks the second, it did not fit, and records are missing.
+void RecordChain::FollowKexec(const Record& record) {
+  const std::string_view event = record.event_name();
+  if (record.template_name == "ima-buf" && event == "kexec_load") {
+    kexec_loaded_ = true;
+  } else if (record.template_name == "ima-buf" && event == "kexec_execute") {
+    kexec_loaded_ = false;
+  } else if (kexec_loaded_ && IsBootAggregate(record)) {
+    kexec_loaded_ = false;
+    lost_at_kexec_ = lost_at_kexec_.value_or(report_.records + 1);
+  }
 }
 
 // Staging closes no segment with an aggregate, so only PCRs prove what follows.
@@ -364,6 +380,7 @@ Status RecordChain::Add(const Record& record) {
     return {};
   }
   ++report_.records;
+  report_.undecoded += record.tmpl == nullptr ? 1 : 0;
   report_.live_records += part().segment == 0 ? 1 : 0;
   return {};
 }

@@ -54,6 +54,9 @@ class RecordChain {
   std::optional<size_t> FindBank(const std::string& name);
   const std::vector<Bank>& missing_banks() const { return missing_banks_; }
 
+  // The number of the first record of the kernel after a kexec that lost records.
+  const std::optional<uint64_t>& lost_at_kexec() const { return lost_at_kexec_; }
+
   // The first finding counts; later ones are dropped.
   void AddFinding(Finding finding);
   // The part cannot be parsed after the last record.
@@ -72,6 +75,7 @@ class RecordChain {
   bool CheckPresent();
   bool MustBeginWithAggregate() const;
   Status CheckRecord(const Record& record);
+  void FollowKexec(const Record& record);
   Status CheckAggregate(const Record& record, bool first_of_part);
   // The parts of CheckAggregate(); `hashed` is the SHA-256 of the bytes that the
   // aggregate closes.
@@ -92,7 +96,9 @@ class RecordChain {
   std::optional<Digest> sha256_;           // of the part, once its end was read
   std::optional<Digest> previous_sha256_;  // of the part before
   std::optional<uint64_t> last_attempt_;
-  uint64_t first_record_ = 0;         // of the part
+  uint64_t first_record_ = 0;  // of the part
+  bool kexec_loaded_ = false;  // and not executed
+  std::optional<uint64_t> lost_at_kexec_;
   std::optional<size_t> resumed_at_;  // the part that begins at the state's boundary
 };
 

@@ -36,6 +36,9 @@ struct Finding {
   std::string found;
   // PCRs of before this record cannot match: the verification began there, with a state.
   std::optional<uint64_t> state_end;
+  // PCRs after this record cannot match: a kexec lost records before it.
+  std::optional<uint64_t> lost_at_kexec;
+  bool tpm_restarted = false;  // since the log began, so the PCRs cannot match
   std::string message;
 
   Error ToError() const;
@@ -60,6 +63,7 @@ struct VerifyReport {
   uint64_t segments = 0;
   uint64_t aggregates = 0;
   uint64_t violations = 0;
+  uint64_t undecoded = 0;   // records of templates that are not known: replayed like others
   uint64_t pcr_checks = 0;  // values in aggregates that were compared
   // Segments that no aggregate follows, as with staging. A record that is missing
   // there is only detected by comparing with PCRs.
@@ -82,7 +86,8 @@ struct VerifyOptions {
   std::string state_file{};
   // The PCR that the kernel measures to if no rule names another, and those that
   // rules name. Nothing is proven if the log does not extend one of them, or if one
-  // is not compared.
+  // is not compared. If empty, those that the log extends: that is for the owner of
+  // the machine, because who can change the log chooses them.
   std::vector<uint32_t> ima_pcrs = {kImaPcr};
   LogIdentity identity{};  // of the log
   Progress progress{};

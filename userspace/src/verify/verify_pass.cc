@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "verify/verify_pass.h"
 
+#include <fmt/format.h>
+
+#include "store/completeness.h"
+
 namespace imasnap {
 namespace {
 
@@ -20,6 +24,9 @@ Result<VerifyReport> VerifyPass::Run() {
   for (size_t i = first; i < parts_.size() && !chain_.has_finding(); ++i) {
     IMASNAP_RETURN_IF_ERROR(ReadPart(i));
   }
+  if (chain_.report().records == 0 && !chain_.has_finding()) {
+    return EmptyLog(parts_.back().path);
+  }
   if (comparison_ != nullptr && !chain_.has_finding()) {
     IMASNAP_RETURN_IF_ERROR(comparison_->Finish(&chain_, [this] { return ReadNext(); }));
   }
@@ -31,10 +38,11 @@ Status VerifyPass::ReadPart(size_t index) {
   while (more) {
     auto read = ReadNext();
     if (!read.ok()) {
-      if (read.error().code != ErrorCode::kMalformed) {
-        return std::move(read.error());
+      Error error = ErrorOfPart(parts_[index], std::move(read.error()));
+      if (error.code != ErrorCode::kMalformed) {
+        return error;
       }
-      chain_.AddMalformed(read.error());
+      chain_.AddMalformed(error);
     }
     more = read.ok() && *read;
   }
@@ -80,6 +88,15 @@ VerifyReport VerifyPass::Report() {
   report.matched_record = match();
   report.banks = report.matched_record ? comparison_->match()->banks
                                        : ReportBanks(chain_.replay(), /*before=*/false);
+  const auto& lost = chain_.lost_at_kexec();
+  if (lost && report.finding &&
+      (report.finding->pcr || report.finding->cause == Cause::kPcrDigest)) {
+    report.finding->lost_at_kexec = lost;
+    report.finding->message += fmt::format(
+        "; records are missing before record {}, with which another kernel begins: the list did "
+        "not fit into the memory that was reserved when the kexec was loaded",
+        *lost);
+  }
   if (report.matched_record && !report.finding) {
     report.checkpoint = checkpoints_.LastMatched(*report.matched_record);
   }
