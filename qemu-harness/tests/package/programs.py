@@ -19,6 +19,7 @@ MANUALS = paths.ROOT / "userspace" / "man"
 _PAGES = {
     "ima-snapshot verify": "ima-snapshot-verify",
     "ima-snapshot ak": "ima-snapshot-quote",
+    "ima-snapshot evidence": "ima-snapshot-evidence",
     "ima-snapshot quote": "ima-snapshot-quote",
     "ima-snapshot mount": "ima-snapshot-mount",
 }

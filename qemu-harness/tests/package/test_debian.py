@@ -42,6 +42,7 @@ _FILES = {
     f"{_DOC}/changelog.gz": "-rw-r--r--",
     f"{_DOC}/copyright": "-rw-r--r--",
     f"{_MAN}/man1/ima-snapshot-mount.1.gz": "-rw-r--r--",
+    f"{_MAN}/man1/ima-snapshot-evidence.1.gz": "-rw-r--r--",
     f"{_MAN}/man1/ima-snapshot-quote.1.gz": "-rw-r--r--",
     f"{_MAN}/man1/ima-snapshot-verify.1.gz": "-rw-r--r--",
     f"{_MAN}/man1/ima-snapshot.1.gz": "-rw-r--r--",
@@ -59,6 +60,7 @@ _STAYS = re.compile(r"/etc/(group|gshadow|passwd|shadow)-?|/var/(lib/dpkg|log|ca
 # The libraries that each program links, besides the runtime of C and C++.
 _LIBRARIES = {
     "usr/bin/ima-snapshot": {
+        "libarchive",
         "libcrypto",
         "libfmt",
         "libfuse3",
@@ -241,6 +243,7 @@ class Installing(InChroot):
         for section, name in (
             ("1", "ima-snapshot"),
             ("1", "ima-snapshot-mount"),
+            ("1", "ima-snapshot-evidence"),
             ("1", "ima-snapshot-quote"),
             ("1", "ima-snapshot-verify"),
             ("5", "ima-snapshot.conf"),

@@ -22,6 +22,7 @@ _BELOW_PREFIX = _PROGRAMS | {
     "share/bash-completion/completions/ima-snapshot",
     "share/bash-completion/completions/ima-snapshotd",
     "share/man/man1/ima-snapshot-mount.1",
+    "share/man/man1/ima-snapshot-evidence.1",
     "share/man/man1/ima-snapshot-quote.1",
     "share/man/man1/ima-snapshot-verify.1",
     "share/man/man1/ima-snapshot.1",

@@ -15,7 +15,7 @@
 namespace imasnap {
 namespace {
 
-constexpr size_t kChunk = size_t{64} * 1024;
+constexpr size_t kReadChunk = size_t{64} * 1024;
 constexpr size_t kMaxQuote = size_t{64} * 1024;
 constexpr size_t kMaxPcrs = size_t{1024} * 1024;
 constexpr size_t kMaxManifest = size_t{1024} * 1024;
@@ -26,7 +26,10 @@ constexpr size_t kMaxManifest = size_t{1024} * 1024;
 class EvidenceReader::Archive {
  public:
   Archive(std::unique_ptr<ByteSource> source, const std::string& name)
-      : source_(std::move(source)), name_(name), buffer_(kChunk), archive_(archive_read_new()) {}
+      : source_(std::move(source)),
+        name_(name),
+        buffer_(kReadChunk),
+        archive_(archive_read_new()) {}
   Archive(const Archive&) = delete;
   Archive& operator=(const Archive&) = delete;
   ~Archive() { archive_read_free(archive_); }
@@ -133,7 +136,7 @@ Result<std::unique_ptr<EvidenceReader>> EvidenceReader::Open(OpenFile open, std:
 Result<std::string> EvidenceReader::ReadText(const std::string& name, size_t limit) {
   IMASNAP_RETURN_IF_ERROR(archive_->Next(name));
   std::string text;
-  Bytes buffer(kChunk);
+  Bytes buffer(kReadChunk);
   while (true) {
     IMASNAP_ASSIGN(const size_t got, archive_->Read(buffer));
     if (got == 0) {
@@ -214,7 +217,8 @@ Status EvidenceReader::AddSegment(const std::string& entry, bool discarded) {
     part.missing_before = parts_.back().segment + 1;
   }
   part.info = std::move(*info);
-  AddPart(std::move(part), fmt::format("{}.ima", SegmentName(part.info->number)));
+  std::string bytes = fmt::format("{}.ima", SegmentName(part.segment));
+  AddPart(std::move(part), std::move(bytes));
   return {};
 }
 
@@ -259,10 +263,10 @@ Result<size_t> EvidenceReader::ReadAt(size_t index, uint64_t offset, std::span<s
   Bytes skipped;
   while (true) {
     const bool reached = read_ == offset;
-    skipped.resize(reached ? 0 : std::min<uint64_t>(kChunk, offset - read_));
+    skipped.resize(reached ? 0 : std::min<uint64_t>(kReadChunk, offset - read_));
     const std::span<std::byte> into = reached ? out : std::span(skipped);
     IMASNAP_ASSIGN(const size_t got, archive_->Read(into));
-    if (beginning_.size() == read_ && read_ < kChunk) {
+    if (beginning_.size() == read_ && read_ < kReadChunk) {
       AppendBytes(ByteView(into).first(got), &beginning_);
     }
     read_ += got;

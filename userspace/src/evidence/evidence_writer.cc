@@ -15,7 +15,7 @@
 namespace imasnap {
 namespace {
 
-constexpr size_t kChunk = size_t{64} * 1024;
+constexpr size_t kCopyChunk = size_t{64} * 1024;
 constexpr uint32_t kMode = 0600;
 
 // Each entry has mode 0600 and no owner or time.
@@ -40,7 +40,7 @@ class ArchiveWriter {
     IMASNAP_ASSIGN(const std::unique_ptr<File> file, part.open());
     IMASNAP_ASSIGN(const FileInfo info, file->Stat());
     IMASNAP_RETURN_IF_ERROR(Begin(name, info.size));
-    Bytes buffer(kChunk);
+    Bytes buffer(kCopyChunk);
     for (uint64_t left = info.size; left > 0;) {
       const auto wanted = std::span(buffer).first(std::min<uint64_t>(left, buffer.size()));
       IMASNAP_ASSIGN(const size_t got, file->Read(wanted));
