@@ -391,7 +391,7 @@ static void __maybe_unused require_file(const char *path)
 }
 
 /*
- * Ends the program with KSFT_SKIP and the reason where nothing of it can run.
+ * Ends the program with KSFT_SKIP and the reason if none of it can run.
  * Else adds to the IMA policy what the tests need, once per boot.
  */
 static void __maybe_unused require_ima(void)

@@ -76,7 +76,7 @@ void log_free(struct ima_log *log);
 size_t log_offset(const struct ima_log *log, size_t n);
 bool log_is_prefix(const struct ima_log *head, const struct ima_log *whole);
 
-/* Field @n of the record's template data, NULL if there is none. */
+/* Field @n of the record's template data, NULL if it has none. */
 const __u8 *record_field(const struct ima_record *rec, unsigned int n,
 			 __u32 *len);
 bool record_has_name(const struct ima_record *rec, const char *event_name);

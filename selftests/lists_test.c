@@ -203,7 +203,7 @@ static void *read_and_check(void *arg)
 /*
  * A kernel that does not protect readers from a deletion by their own process
  * uses memory after it was freed there, and panics: 7.2 and 7.3 do. One that has
- * the snapshot protects them; of another the environment tells.
+ * the snapshot protects them. For another, set the environment variable.
  */
 static bool readers_are_protected(void)
 {
@@ -250,7 +250,7 @@ TEST_F_TIMEOUT(lists, deleted_under_a_thread_that_reads, LONG_TIMEOUT)
 	EXPECT_EQ(0, close(reader.fd));
 }
 
-/* Reads what is left, and is told once that records were missed. */
+/* Reads what is left, with one error for the records that were missed. */
 static void expect_hole(struct __test_metadata *_metadata, int fd,
 			struct ima_log *log)
 {

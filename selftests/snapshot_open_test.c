@@ -199,6 +199,7 @@ TEST_F(open, cap_sys_admin_of_user_namespace)
 {
 	struct state before = {};
 	pid_t child;
+	int status;
 
 	state_get(_metadata, &before);
 	child = fork_child();
@@ -210,8 +211,10 @@ TEST_F(open, cap_sys_admin_of_user_namespace)
 		EXPECT_EQ(EPERM, errno);
 		_exit(_metadata->exit_code);
 	}
-	if (exit_status(child) == KSFT_SKIP)
+	status = exit_status(child);
+	if (status == KSFT_SKIP)
 		SKIP(return, "no user namespaces");
+	EXPECT_EQ(0, status);
 	expect_unchanged(_metadata, &before);
 }
 

@@ -190,7 +190,7 @@ static long items_before_gap(const struct watch *w)
 	return n;
 }
 
-/* Reads to the end, and is told once that it missed records. */
+/* Reads to the end, with one error for the records that it missed. */
 static void read_rest_with_hole(struct __test_metadata *_metadata,
 				struct watch *w, size_t chunk)
 {
@@ -309,7 +309,7 @@ static bool has_one_gap(const struct watch *w)
 	return true;
 }
 
-TEST_F(reader, across_two_purges_is_told_once)
+TEST_F(reader, across_two_purges_gets_one_error)
 {
 	struct watch *w = &self->watch;
 
@@ -326,7 +326,7 @@ TEST_F(reader, across_two_purges_is_told_once)
 	EXPECT_TRUE(has_one_gap(w));
 }
 
-TEST_F(reader, that_was_told_goes_on_with_what_is_there)
+TEST_F(reader, that_got_the_error_goes_on_with_what_is_there)
 {
 	struct watch *w = &self->watch;
 
@@ -346,7 +346,7 @@ TEST_F(reader, that_was_told_goes_on_with_what_is_there)
 	EXPECT_TRUE(has_one_gap(w));
 }
 
-TEST_F(reader, is_told_of_each_hole)
+TEST_F(reader, gets_an_error_for_each_hole)
 {
 	struct watch *w = &self->watch;
 
@@ -474,7 +474,7 @@ static void seen_path(char *path, size_t size, int reader)
 /*
  * Follows the list as it grows until the pipe is closed, and keeps what it
  * saw. Each reader has a rhythm of its own. Its exit status is the number of
- * times that it was told of a hole, or more than there can be.
+ * times that a hole was reported to it, or more than there can be.
  */
 static void __noreturn follow(int fd, int reader, int stop)
 {

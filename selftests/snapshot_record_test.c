@@ -48,25 +48,25 @@ static void expect_replay(struct __test_metadata *_metadata,
 {
 	EXPECT_EQ(have_tpm(), snap->agg.nr_banks > 0);
 	for (size_t i = 0; i < snap->agg.nr_banks; i++) {
-		const struct pcr_bank *told = &snap->agg.bank[i];
+		const struct pcr_bank *said = &snap->agg.bank[i];
 		struct pcr_bank bank;
 
-		ASSERT_TRUE(bank_before_log(&bank, told->alg, &snap->segment));
+		ASSERT_TRUE(bank_before_log(&bank, said->alg, &snap->segment));
 		ASSERT_EQ(0, bank_replay(&bank, snap->segment.rec,
 					 snap->segment.count));
-		EXPECT_EQ(0, memcmp(told->pcr[snap->rec->pcr],
+		EXPECT_EQ(0, memcmp(said->pcr[snap->rec->pcr],
 				    bank.pcr[snap->rec->pcr],
 				    bank.digest_size)) {
-			TH_LOG("%s: not the replay of %zu records", told->alg,
+			TH_LOG("%s: not the replay of %zu records", said->alg,
 			       snap->segment.count);
 		}
 		for (size_t j = 0; j < ARRAY_SIZE(other_pcrs); j++) {
 			unsigned int pcr = other_pcrs[j].pcr;
 
-			EXPECT_EQ(0, memcmp(told->pcr[pcr], bank.pcr[pcr],
+			EXPECT_EQ(0, memcmp(said->pcr[pcr], bank.pcr[pcr],
 					    bank.digest_size)) {
 				TH_LOG("%s: PCR %u is not the replay",
-				       told->alg, pcr);
+				       said->alg, pcr);
 			}
 		}
 	}
@@ -218,7 +218,7 @@ TEST_F(record, names_all_banks_in_order_of_tpm)
 	snapshot_close(_metadata, snap);
 }
 
-TEST_F(record, tells_all_pcrs)
+TEST_F(record, lists_all_pcrs)
 {
 	__u8 value[NR_BANKS_MAX][NR_PCRS][DIGEST_MAX];
 	const char *alg[NR_BANKS_MAX];
@@ -305,7 +305,7 @@ TEST_F(record, leaves_out_reset_pcrs_only_when_too_long)
 	snapshot_close(_metadata, snap);
 }
 
-TEST_F(record, tells_hash_of_segment)
+TEST_F(record, has_hash_of_segment)
 {
 	struct snapshot *snap = &self->snap;
 	__u8 digest[DIGEST_MAX];
@@ -363,7 +363,7 @@ TEST_F(record, counts_attempts_without_gap)
 		snapshot_take(_metadata, snap);
 		EXPECT_EQ(attempts + i + 1, snap->agg.attempt);
 		EXPECT_EQ(attempts + i + 1, counter("snapshot_attempts"));
-		/* A refused opener is no attempt, a purge is no new one. */
+		/* A refused open does not count, nor does a purge. */
 		EXPECT_EQ(-1, snapshot_open());
 		if (i & 1)
 			EXPECT_EQ(1, write(snap->fd, "1", 1));

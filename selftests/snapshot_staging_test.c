@@ -269,7 +269,7 @@ TEST_F(staging, pending_refuses_snapshot)
 	EXPECT_EQ(staged.len, staged_after.len);
 	EXPECT_TRUE(log_is_prefix(&staged, &staged_after));
 
-	/* Nor does the refusal stand in the way of the deletion. */
+	/* The refusal does not prevent the deletion. */
 	ASSERT_EQ(0, list_write(BINARY_STAGED, "D\n"));
 	snapshot_take(_metadata, &self->snap);
 	EXPECT_EQ(before.attempts + 1, self->snap.agg.attempt);

@@ -23,7 +23,7 @@ static bool __maybe_unused have_tpm2(void)
 			 sizeof(text)) > 0 && text[0] == '2';
 }
 
-/* Value of a PCR as sysfs tells it. */
+/* Value of a PCR as sysfs shows it. */
 static bool __maybe_unused tpm_pcr(const char *alg, unsigned int pcr,
 				   __u8 *value)
 {
