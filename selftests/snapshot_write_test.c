@@ -446,8 +446,58 @@ TEST_F(hash_table, stays_after_close_without_write)
 	EXPECT_EQ(1, log_count_name(&log, 0, path[0]));
 }
 
+/* Whether a file that is measured again, as it was, brings another record. */
+static bool have_hash_table(struct __test_metadata *_metadata)
+{
+	static const char *const path[] = { WORK_DIR "/again" };
+	struct ima_log log = {};
+	size_t before, after;
+
+	ASSERT_EQ(0, measure_same(path, 1));
+	ASSERT_STREQ("", log_read(BINARY_LIST, &log));
+	before = log_count_name(&log, 0, path[0]);
+	ASSERT_EQ(0, measure_same(path, 1));
+	ASSERT_STREQ("", log_read(BINARY_LIST, &log));
+	after = log_count_name(&log, 0, path[0]);
+	log_free(&log);
+	ASSERT_LE(before, after);
+	ASSERT_GE(before + 1, after);
+	return before == after;
+}
+
+TEST_F(hash_table, without_one_all_is_measured_again)
+{
+	static const char *const path[] = { WORK_DIR "/1", WORK_DIR "/2" };
+	struct ima_log log = {};
+
+	if (have_hash_table(_metadata))
+		SKIP(return, "there is one (no CONFIG_IMA_DISABLE_HTABLE)");
+	purge_all(_metadata);
+	for (int i = 0; i < 3; i++)
+		ASSERT_EQ(0, measure_same(path, 2));
+	snapshot_take(_metadata, &self->snap);
+	ASSERT_EQ(0, measure_same(path, 2));
+	ASSERT_EQ(1, write(self->snap.fd, "1", 1));
+	ASSERT_EQ(0, measure_same(path, 2));
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(3, log_count_name(&self->snap.segment, 0, path[i]));
+	snapshot_close(_metadata, &self->snap);
+
+	ASSERT_STREQ("", log_read(BINARY_LIST, &log));
+	for (int i = 0; i < 2; i++)
+		EXPECT_EQ(2, log_count_name(&log, 0, path[i]));
+	for (size_t i = 0; i < log.count; i++)
+		EXPECT_TRUE(record_digest_is_right(&log.rec[i]));
+	log_free(&log);
+}
+
 /* Objects in use and pages taken in the caches of kmalloc(). */
-static bool slab_usage(long *objects, long *pages)
+struct slabs {
+	long objects;
+	long pages;
+};
+
+static bool slabs_get(struct slabs *now)
 {
 	unsigned long active, total, size, per_slab, pages_per_slab, slabs;
 	char line[512], name[64];
@@ -456,8 +506,7 @@ static bool slab_usage(long *objects, long *pages)
 	info = fopen("/proc/slabinfo", "re");
 	if (!info)
 		return false;
-	*objects = 0;
-	*pages = 0;
+	*now = (struct slabs) {};
 	while (fgets(line, sizeof(line), info)) {
 		if (sscanf(line,
 			   "%63s %lu %lu %lu %lu %lu : tunables %*u %*u %*u : slabdata %*u %lu",
@@ -466,11 +515,11 @@ static bool slab_usage(long *objects, long *pages)
 			continue;
 		if (strncmp(name, "kmalloc-", 8))
 			continue;
-		*objects += active;
-		*pages += slabs * pages_per_slab;
+		now->objects += active;
+		now->pages += slabs * pages_per_slab;
 	}
 	fclose(info);
-	return *objects > 0;
+	return now->objects > 0;
 }
 
 /* KASAN keeps what is freed for a while: nothing can be counted then. */
@@ -489,34 +538,70 @@ static bool have_kasan(void)
 	return found;
 }
 
-TEST_F_TIMEOUT(hash_table, memory_comes_back, LONG_TIMEOUT)
+#define MANY_RECORDS 4000
+
+/* The memory of so many records is back. */
+static void expect_freed(struct __test_metadata *_metadata,
+			 const struct slabs *before, const struct slabs *full,
+			 const struct slabs *after)
 {
-	const long records = 4000;
-	long objects[3], pages[3];
-
-	if (have_kasan())
-		SKIP(return, "KASAN holds back freed memory");
-	if (!slab_usage(&objects[0], &pages[0]))
-		SKIP(return, "no /proc/slabinfo");
-
-	purge_all(_metadata);
-	ASSERT_TRUE(slab_usage(&objects[0], &pages[0]));
-	ASSERT_EQ(0, measure_many(records));
-	ASSERT_TRUE(slab_usage(&objects[1], &pages[1]));
-	purge_all(_metadata);
-	ASSERT_TRUE(slab_usage(&objects[2], &pages[2]));
-	TH_LOG("kmalloc objects %ld, %ld with %ld records more, %ld after the purge",
-	       objects[0], objects[1], records, objects[2]);
-	TH_LOG("kmalloc pages %ld, %ld, %ld", pages[0], pages[1], pages[2]);
+	TH_LOG("kmalloc objects %ld, %ld with %d records more, %ld after the removal",
+	       before->objects, full->objects, MANY_RECORDS, after->objects);
+	TH_LOG("kmalloc pages %ld, %ld, %ld", before->pages, full->pages,
+	       after->pages);
 
 	/*
 	 * A record takes at least an entry, its place in the list, its digests
 	 * and two fields. What the caches of the CPUs hold counts as in use,
 	 * hence less than all of it is asked for.
 	 */
-	EXPECT_LE(objects[0] + 4 * records, objects[1]);
-	EXPECT_LE((objects[1] - objects[0]) * 9 / 10, objects[1] - objects[2]);
-	EXPECT_LE((pages[1] - pages[0]) * 3 / 4, pages[1] - pages[2]);
+	EXPECT_LE(before->objects + 4 * MANY_RECORDS, full->objects);
+	EXPECT_LE((full->objects - before->objects) * 9 / 10,
+		  full->objects - after->objects);
+	EXPECT_LE((full->pages - before->pages) * 3 / 4,
+		  full->pages - after->pages);
+}
+
+TEST_F_TIMEOUT(hash_table, memory_comes_back, LONG_TIMEOUT)
+{
+	struct slabs before, full, after;
+
+	if (have_kasan())
+		SKIP(return, "KASAN holds back freed memory");
+	if (!slabs_get(&before))
+		SKIP(return, "no /proc/slabinfo");
+
+	purge_all(_metadata);
+	ASSERT_TRUE(slabs_get(&before));
+	ASSERT_EQ(0, measure_many(MANY_RECORDS));
+	ASSERT_TRUE(slabs_get(&full));
+	purge_all(_metadata);
+	ASSERT_TRUE(slabs_get(&after));
+	expect_freed(_metadata, &before, &full, &after);
+}
+
+/* Staging keeps what the hash table refers to, and only that. */
+TEST_F_TIMEOUT(hash_table, staging_frees_what_is_not_hashed, LONG_TIMEOUT)
+{
+	struct slabs before, full, after;
+
+	if (access(BINARY_STAGED, F_OK))
+		SKIP(return, "this kernel has no %s", BINARY_STAGED);
+	if (have_kasan())
+		SKIP(return, "KASAN holds back freed memory");
+	if (!slabs_get(&before))
+		SKIP(return, "no /proc/slabinfo");
+	if (!on_command_line("ima_flush_htable") && have_hash_table(_metadata))
+		SKIP(return, "the hash table refers to all records");
+
+	purge_all(_metadata);
+	ASSERT_TRUE(slabs_get(&before));
+	ASSERT_EQ(0, measure_many(MANY_RECORDS));
+	ASSERT_TRUE(slabs_get(&full));
+	ASSERT_EQ(0, list_write(BINARY_STAGED, "A\n"));
+	ASSERT_EQ(0, list_write(BINARY_STAGED, "D\n"));
+	ASSERT_TRUE(slabs_get(&after));
+	expect_freed(_metadata, &before, &full, &after);
 }
 
 int main(int argc, char **argv)

@@ -53,6 +53,7 @@ FLAVOURS = {
         Flavour("nosnapshot", True, ("nosnapshot",), "the series with CONFIG_IMA_SNAPSHOT=n"),
         Flavour("nostaging", True, ("snapshot", "nostaging"), "the series with IMA_STAGING=n"),
         Flavour("late", True, ("snapshot", "late"), "the series with IMA_INIT_LATE_SYNC: boot_aggregate_late"),
+        Flavour("nohtable", True, ("snapshot", "nohtable"), "the series with IMA_DISABLE_HTABLE=y"),
         Flavour("stock-nostaging", False, ("nostaging",), "no series, IMA_STAGING=n"),
         Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak"),
         Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak"),

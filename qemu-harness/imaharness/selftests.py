@@ -50,6 +50,7 @@ SETTINGS = (
     # Deletion with ima_flush_htable, and a template without a name.
     Setting("flush", "patched", TpmSpec(), "lists|snapshot_(staging|write)", ("ima_flush_htable",)),
     Setting("template", "patched", TpmSpec(), "snapshot_(counters|record)", ("ima_template_fmt=d-ng|n-ng|iuid|imode",)),
+    Setting("nohtable", "nohtable", TpmSpec(), "lists|snapshot_(counters|open|staging|write)"),
     Setting("nostaging", "nostaging", TpmSpec(), "lists|snapshot_(counters|open|staging)"),
     Setting("nosnapshot", "nosnapshot", TpmSpec(), "lists|snapshot_(files|open)"),
     Setting("stock", "stock", TpmSpec(), "snapshot_.*", expect_skip=True),
