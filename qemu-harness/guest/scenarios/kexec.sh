@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A snapshot, kexec, another snapshot; then kexec with more records than its
 # buffer has room for; then kexec after snapshots without a purge; then with a
-# purge between load and execute. At last, the records that were carried over are
-# staged and deleted. Each part runs in its own kernel; the command line names it.
+# purge between load and execute; then after the records that were carried over
+# were staged and deleted, the aggregates among them; then with a snapshot open.
+# Each part runs in its own kernel; the command line names it.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -25,9 +26,13 @@ objects() {
 	done </proc/slabinfo
 }
 
-execute() {
+leave() {
 	sync
 	umount /disk
+}
+
+execute() {
+	leave
 	kexec -e
 	fail "kexec -e returned"
 }
@@ -81,6 +86,22 @@ case $(cat /proc/cmdline) in
 	echo A >"$ima/binary_runtime_measurements_staged"
 	echo D >"$ima/binary_runtime_measurements_staged"
 	objects >/out/part5.objects-after
+	measure unknown 1 20
+	load_part 6
+	copy_kernel /out/part5.end
+	execute
+	;;
+*e2e.part=6*)
+	copy_kernel /out/part6
+	measure read 1 20
+	load_part 7
+	copy_kernel /out/part6.end
+	leave
+	snapshot_amid_kexec "$ima/snapshot"
+	fail "snapshot_amid_kexec returned"
+	;;
+*e2e.part=7*)
+	copy_kernel /out/part7
 	;;
 *)
 	measure first 1 150

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import support  # noqa: F401  (puts the harness on the path)
-from imaharness import given, image, imalog, paths
+from imaharness import given, image, imalog, paths, process
 from imaharness.bases import DEFAULT_BASE
 from imaharness.guest import GuestResult, GuestSpec, Outcome, run_guest
 from imaharness.tpm import TpmSpec
@@ -22,6 +22,7 @@ from imaharness.tpm import TpmSpec
 SCENARIOS = paths.GUEST / "scenarios"
 GUEST_SCENARIOS = "/scenarios"
 MEASURED_PCR = 10
+_HERE = Path(__file__).resolve().parent
 NO_TPM = TpmSpec(version="none")
 
 
@@ -134,6 +135,15 @@ def need_tool(name: str) -> None:
     """Skip a test if this machine lacks a program that it needs."""
     if shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is None:
         raise unittest.SkipTest(f"{name} is not installed; run 'make deps'")
+
+
+def built(name: str, source: str, *options: str) -> Path:
+    """build/e2e/NAME, compiled from SOURCE."""
+    need_tool("gcc")
+    made = paths.BUILD / "e2e" / name
+    made.parent.mkdir(parents=True, exist_ok=True)
+    process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", made, _HERE / source, *options])
+    return made
 
 
 def setpriv() -> image.Copy:

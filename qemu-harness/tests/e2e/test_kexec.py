@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from e2e import guests
 from e2e.guests import MEASURED_PCR, Out
-from imaharness import imalog
+from imaharness import image, imalog
 from imaharness.tpm import TpmSpec
 
 BANKS = ("sha1", "sha256")
@@ -17,6 +17,7 @@ BANKS = ("sha1", "sha256")
 
 class Kexec(unittest.TestCase):
     out: ClassVar[Out]
+    console: ClassVar[str]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -24,8 +25,19 @@ class Kexec(unittest.TestCase):
         guests.need_tool("kexec")
         # One CPU: with two on a busy host, TCG has hung when a kexec'ed kernel
         # switched its clock source.
-        guest = guests.spec("kexec.sh", "kexec", tpm=TpmSpec(banks=BANKS), disk="64M", kexec=True, smp=1)
-        cls.out = Out(guests.boot(guest).out)
+        program = guests.built("snapshot_amid_kexec", "programs/snapshot_amid_kexec.c", "-static")
+        guest = guests.spec(
+            "kexec.sh",
+            "kexec",
+            tpm=TpmSpec(banks=BANKS),
+            copies=[image.Copy(program, f"{image.GUEST_BIN}/snapshot_amid_kexec")],
+            disk="64M",
+            kexec=True,
+            smp=1,
+        )
+        result = guests.boot(guest)
+        cls.out = Out(result.out)
+        cls.console = (result.directory / "console.log").read_text(errors="replace")
 
     def check_replay(self, log: bytes, pcrs: str) -> None:
         replay = imalog.Replay(BANKS)
@@ -116,3 +128,24 @@ class Kexec(unittest.TestCase):
         # An entry, its place on the list, its digests and two fields at least. The first three of
         # them used to leak. Objects of others come and go, hence less than all of it.
         self.assertGreater(before - after, 4 * self.out.kernel("part5").count)
+
+    def test_without_an_aggregate_the_counters_begin_anew(self) -> None:
+        end, carried = self.out.kernel("part5.end"), self.out.kernel("part6")
+        self.assertEqual([r for r in imalog.records(end.log) if r.is_aggregate], [])
+        # Staging does not make this kernel forget them, only the next one.
+        self.assertEqual(end.attempts, self.out.kernel("part5").attempts)
+        self.assertGreater(end.total, end.count)
+        self.assertTrue(carried.log.startswith(end.log))
+        self.assertEqual((carried.attempts, carried.total), (0, carried.count))
+        self.assertEqual(carried.count, end.count + 1)
+
+    def test_a_suspended_snapshot_can_neither_be_opened_nor_purged(self) -> None:
+        said = [line.partition("] ")[2].strip() for line in self.console.splitlines() if "snapshot_amid_kexec: " in line]
+        self.assertEqual(said, ["snapshot_amid_kexec: second ESHUTDOWN, write ESHUTDOWN, reopen ESHUTDOWN"])
+        end, carried = self.out.kernel("part6.end"), self.out.kernel("part7")
+        self.assertTrue(carried.log.startswith(end.log))
+        added = list(imalog.records(carried.log[len(end.log) :]))
+        self.assertEqual([r.event for r in added], [imalog.AGGREGATE, "boot_aggregate"])
+        self.assertEqual(imalog.aggregate(added[0]).attempt, 1)
+        self.assertEqual(imalog.aggregate(added[0]).record_count, end.count)
+        self.assertEqual((carried.attempts, carried.total), (1, end.total + 2))

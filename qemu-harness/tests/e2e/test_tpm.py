@@ -4,32 +4,21 @@
 from __future__ import annotations
 
 import unittest
-from pathlib import Path
 from typing import Any
 
 from e2e import guests
 from e2e.guests import MEASURED_PCR, Kernel, Out
-from imaharness import image, imalog, paths, process
+from imaharness import image, imalog
 from imaharness.tpm import TpmSpec
 
 BANKS = ("sha1", "sha256")
-_HERE = Path(__file__).resolve().parent
 # QEMU gives the TPM's interrupt only to a guest without ACPI.
 _INTERRUPTS = ("acpi=off", "tpm_tis.force=1", "tpm_tis.interrupts=1")
 
 
-def built(name: str, source: str, *options: str) -> Path:
-    """build/e2e/NAME, compiled from SOURCE."""
-    guests.need_tool("gcc")
-    made = paths.BUILD / "e2e" / name
-    made.parent.mkdir(parents=True, exist_ok=True)
-    process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", made, _HERE / source, *options])
-    return made
-
-
 def boot(faults: str, version: str, **options: Any) -> Out:
     """The results of tpm.sh with a TPM that has these FAULTS."""
-    library = built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl")
+    library = guests.built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl")
     banks = BANKS if version == "2.0" else ("sha1",)
     tpm = TpmSpec(version=version, banks=banks, preload=library, env={"IMA_FAULTS": faults})
     spec = guests.spec("tpm.sh", f"tpm-{faults.replace(',', '-')}", tpm=tpm, env={"FAULTS": faults}, **options)
@@ -112,7 +101,7 @@ class Exit(Aggregates):
     """The process that opens the snapshot ends during the extend, which tpm_tis must still complete."""
 
     def test_the_extend_goes_on_and_is_recorded(self) -> None:
-        program = built("exit_amid_open", "programs/exit_amid_open.c", "-static")
+        program = guests.built("exit_amid_open", "programs/exit_amid_open.c", "-static")
         copy = image.Copy(program, f"{image.GUEST_BIN}/exit_amid_open")
         self.out = boot("slow", "2.0", append=_INTERRUPTS, copies=[copy], kill_on="tpm.sh has ended")
         self.assertEqual(self.out.told("slow").status, 7)
