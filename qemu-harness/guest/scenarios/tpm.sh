@@ -19,6 +19,7 @@ for fault in $(echo "$FAULTS" | tr ',' ' ') none; do
 	slow) run "$fault" exit_amid_open "$ima/snapshot" 200 ;;
 	*) run "$fault" read_snapshot ;;
 	esac
+	dmesg -c >"/out/$fault.dmesg"
 	copy_kernel "/out/$fault"
 	# The kernel's files assume that there are 24 PCRs.
 	[ "$FAULTS" = pcrs16 ] || copy_pcrs "/out/$fault.pcrs"

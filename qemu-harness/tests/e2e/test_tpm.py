@@ -76,6 +76,11 @@ class Extend(Aggregates):
         self.check_aggregates(before, after, 1)
         self.check_replay("unread")
 
+    def test_what_was_not_recorded_is_audited(self) -> None:
+        wanted = {"executed": 0, "lost": 1, "unread": 1, "none": 0}
+        audited = {f: (self.out / f"{f}.dmesg").read_text().count("op=add_snapshot_aggregate cause=TPM_error") for f in wanted}
+        self.assertEqual(audited, wanted)
+
     def test_the_next_snapshot_is_as_any_other(self) -> None:
         told, before, after = self.out.told("none"), self.out.kernel("unread"), self.out.kernel("none")
         self.assertEqual(told.status, 0, told)
@@ -90,6 +95,19 @@ class Answer(Aggregates):
     def test_it_is_refused_and_nothing_is_recorded(self) -> None:
         self.out = boot("garbled", "2.0")  # boot() fails if the kernel warned
         told, before, after = self.out.told("garbled"), self.out.kernel("before"), self.out.kernel("garbled")
+        self.assertNotEqual(told.status, 0)
+        self.assertIn("Input/output error", told.stderr)
+        self.check_aggregates(before, after, 0)
+        self.check_aggregates(after, self.out.kernel("none"), 1)
+        self.check_replay("none")
+
+
+class Late(Aggregates):
+    """The TPM answers the read of the PCRs after three seconds. Programs whose files are measured wait for it."""
+
+    def test_the_read_is_given_up_before_and_nothing_is_recorded(self) -> None:
+        self.out = boot("late", "2.0")
+        told, before, after = self.out.told("late"), self.out.kernel("before"), self.out.kernel("late")
         self.assertNotEqual(told.status, 0)
         self.assertIn("Input/output error", told.stderr)
         self.check_aggregates(before, after, 0)

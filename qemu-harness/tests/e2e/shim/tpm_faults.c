@@ -13,6 +13,7 @@
  *     unread	as executed, and the read that follows fails, too
  *     slow	it takes a while, and is not executed if it is cancelled meanwhile
  *     garbled	the answer to the read before it is malformed
+ *     late	the read before it is answered after some seconds
  *
  * The extend of an aggregate is the one right after the kernel has read PCR 10 of
  * several banks, and nothing else, in one command.
@@ -36,6 +37,7 @@
 #define RC_FAILURE	0x101
 #define RC_CANCELED	0x909
 #define SLOW_US		500000
+#define LATE_US		3000000
 #define IMA_PCR		10
 /* In an answer to TPM2_PCR_Read, after the counter, the count and an algorithm */
 #define SELECT_SIZE_AT	(HEADER_SIZE + 4 + 4 + 2)
@@ -151,6 +153,8 @@ uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
 			error = RC_CANCELED;
 			memset(command + 6, 0, 4);
 		}
+	} else if (ima_pcr && take_fault("late")) {
+		usleep(LATE_US);
 	} else if (code == CC_PCR_EXTEND && after_ima_pcr && *faults) {
 		error = RC_FAILURE;
 		if (take_fault("lost"))
