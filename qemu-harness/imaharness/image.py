@@ -14,6 +14,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,6 +172,18 @@ def project_programs() -> dict[str, Path]:
     return found
 
 
+def _stripped(program: Path) -> Path:
+    """PROGRAM without its debug information, which would take most of the guest's memory."""
+    small = paths.BUILD / "stripped" / program.name
+    if not small.exists() or small.stat().st_mtime_ns < program.stat().st_mtime_ns:
+        small.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=small.parent, delete=False) as new:
+            process.output(["strip", "--strip-debug", "-o", new.name, program])
+        Path(new.name).chmod(0o755)
+        os.replace(new.name, small)
+    return small
+
+
 def _tree(source: Path, dest: str) -> Iterable[tuple[str, Path]]:
     if source.is_dir():
         for file in sorted(f for f in source.rglob("*") if f.is_file()):
@@ -182,7 +195,7 @@ def _tree(source: Path, dest: str) -> Iterable[tuple[str, Path]]:
 def _run_files(contents: Contents) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for name, program in project_programs().items():
-        files[f"{GUEST_BIN}/{name}"] = program
+        files[f"{GUEST_BIN}/{name}"] = _stripped(program)
     if paths.SELFTESTS_BUILD.is_dir():
         files.update(_tree(paths.SELFTESTS_BUILD, GUEST_SELFTESTS))
     for copy in contents.copies:
