@@ -55,6 +55,9 @@ FLAVOURS = {
         Flavour("late", True, ("snapshot", "late"), "the series with IMA_INIT_LATE_SYNC: boot_aggregate_late"),
         Flavour("nohtable", True, ("snapshot", "nohtable"), "the series with IMA_DISABLE_HTABLE=y"),
         Flavour("stock-nostaging", False, ("nostaging",), "no series, IMA_STAGING=n"),
+        Flavour("distro", True, ("snapshot", "distro"), "the series with Debian's options"),
+        Flavour("stock-distro", False, ("distro",), "Debian's options without the series"),
+        Flavour("hmac", True, ("snapshot", "distro", "hmac"), "the series with Debian's options and TCG_TPM2_HMAC"),
         Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak"),
         Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak"),
     )
