@@ -92,7 +92,7 @@ threads: deps ## run the unit tests that start threads under ThreadSanitizer
 fuzz: deps ## fuzz each parser for FUZZ_SECONDS; crashes stay in build/fuzz
 	$(harness)/fuzz --seconds $(FUZZ_SECONDS)
 
-kernel-check: ## check each patch: applies, builds, W=1, sparse, checkpatch, boots
+kernel-check: ## check each patch: applies, builds, W=1, sparse, checkpatch; the last: other architectures, boots
 	scripts/kernel-check
 
 kernel-tree: ## make a git tree with the series applied, in build/ktree

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,22 +129,27 @@ def _locked(base: Base, name: str) -> Iterator[None]:
         yield
 
 
-def compiler() -> list[str]:
+def compiler(cross: str = "") -> list[str]:
+    """Arguments of make: the compiler, or CROSS, a cross compiler, with the host's for the tools."""
     gcc = os.environ.get("KCC", "gcc")
-    return [f"CC=ccache {gcc}", f"HOSTCC=ccache {gcc}"] if shutil.which("ccache") else [f"CC={gcc}"]
+    ccache = "ccache " if shutil.which("ccache") else ""
+    return [f"CC={ccache}{cross or gcc}", f"HOSTCC={ccache}{gcc}"]
 
 
 def make_environment(obj: Path) -> dict[str, str]:
     return {**_REPRODUCIBLE, "CCACHE_BASEDIR": str(obj.parent)}
 
 
-def merge(tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:
-    """Merge the fragments with the kernel's own script and let allnoconfig complete them."""
+def merge(tree: Path, obj: Path, fragments: list[Path], log: Path, arguments: Sequence[str] = ()) -> None:
+    """Merge the fragments with the kernel's own script and let allnoconfig complete them.
+
+    ARGUMENTS are for make: ARCH, for example.
+    """
     obj.mkdir(parents=True, exist_ok=True)
     script = tree / "scripts/kconfig/merge_config.sh"
     process.logged([script, "-m", "-O", obj, *fragments], log=log, cwd=tree)
     merged = (obj / ".config").rename(obj / "merged.config")
-    make(tree, obj, [f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"], log)
+    make(tree, obj, [*arguments, f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"], log)
 
 
 def configure(tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:

@@ -3,7 +3,8 @@
 
 Each patch must apply without fuzz, and the whole kernel must link. W=1 and sparse
 must give no new warning in the folders that the series touches, and checkpatch
---strict none at all. In the last state Sphinx must give no warning about the
+--strict none at all. In the last state these folders must build without a warning
+for other architectures and configurations, Sphinx must give no warning about the
 documents that the series touches, and the kernel must boot. What passed is
 remembered under a digest of its inputs.
 """
@@ -19,10 +20,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import documents, kernel, paths, report, source, stepped, warnings_log
+from . import documents, kernel, kernel_variants, paths, report, source, stepped, warnings_log
 from .bases import DEFAULT_BASE, Base, find_base
 from .errors import HarnessError
 from .guest import GuestSpec, run_guest
+from .kernel_variants import Variant
 from .report import Status, Suite
 from .stepped import SteppedTree
 
@@ -77,7 +79,22 @@ class _Checker:
 
     def remember(self) -> None:
         self._memory[self._key.hexdigest()] = self.known
+        self._save()
+
+    def _save(self) -> None:
         self._memory_file.write_text(json.dumps(self._memory))
+
+    def variant(self, variant: Variant) -> list[str]:
+        """Build what the series touches as VARIANT, unless it passed before. Return the warnings."""
+        key = self._key.copy()
+        key.update(variant.identity())
+        if key.hexdigest() in self._memory:
+            return []
+        found = kernel_variants.build(variant, self.tree, self.targets())
+        if not found:
+            self._memory[key.hexdigest()] = {}
+            self._save()
+        return found
 
     def build(self, last: bool) -> None:
         """Link the whole kernel in this state; HarnessError has the compiler's output."""
@@ -179,10 +196,21 @@ def _check(tree: SteppedTree) -> Suite:
         else:
             suite.add(f"{name} builds", Status.PASS)
             suite.add(f"{name} W=1 and sparse", Status.PASS)
+    _variants(suite, checker)
     _documents(suite, tree)
     began = time.monotonic()
     _step(suite, "the last one boots", _boot(tree), began)
     return suite
+
+
+def _variants(suite: Suite, checker: _Checker) -> None:
+    for variant in kernel_variants.VARIANTS:
+        name = f"the last one builds for {variant.name}"
+        began = time.monotonic()
+        if missing := variant.missing():
+            suite.add(name, Status.SKIP, missing)
+        else:
+            _step(suite, name, _said(checker.variant, variant), began)
 
 
 def _documents(suite: Suite, tree: SteppedTree) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import support
-from imaharness import apt, bases, kernel, paths, process, source, warnings_log
+from imaharness import apt, bases, kernel, kernel_variants, paths, process, source, warnings_log
 from imaharness.errors import HarnessError
 
 BASE = bases.BASES["v7.3"]
@@ -212,6 +212,41 @@ class Configuring(support.TemporaryDirectory):
         for flavour in kernel.FLAVOURS.values():
             for fragment in kernel.fragment_files(flavour):
                 self.assertTrue(fragment.is_file(), fragment)
+
+
+class Variants(support.TemporaryDirectory):
+    """A build that is given a configuration and the output of make."""
+
+    def build(self, config: str, output: str = "") -> list[str]:
+        def make(tree: Path, obj: Path, targets: list[str], log: Path) -> None:
+            obj.mkdir(exist_ok=True)
+            (obj / ".config").write_text(config)
+            log.write_text(output)
+
+        tree = mock.Mock(src=self.tmp, top=self.tmp)
+        variant = kernel_variants.Variant("v", fragments=(), required=("CONFIG_A=n",))
+        with mock.patch.object(kernel, "make", make):
+            return kernel_variants.build(variant, tree, ["dir/", "one/file.o"])
+
+    def test_every_variant_has_its_fragments(self) -> None:
+        for variant in kernel_variants.VARIANTS:
+            for fragment in variant.files:
+                self.assertTrue(fragment.is_file(), fragment)
+
+    def test_warnings_are_those_about_what_the_series_touches(self) -> None:
+        log = "".join(
+            f"  CC      {name}.o\n../{name}.c:1:2: warning: unused x\n"
+            for name in ("dir/sub/a", "one/file", "one/other", "other/dir/b")
+        )
+        self.assertEqual(
+            self.build("CONFIG_IMA_SNAPSHOT=y\n", log),
+            ["dir/sub/a: dir/sub/a.c: warning: unused x", "one/file: one/file.c: warning: unused x"],
+        )
+
+    def test_another_configuration_than_the_one_that_is_meant_fails(self) -> None:
+        for config in ("", "CONFIG_IMA_SNAPSHOT=y\nCONFIG_A=y\n"):
+            with self.subTest(config), self.assertRaisesRegex(HarnessError, "refuses"):
+                self.build(config)
 
 
 class Copying(support.TemporaryDirectory):
