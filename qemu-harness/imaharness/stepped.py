@@ -57,6 +57,9 @@ class SteppedTree:
             source.link_tree(self.plain, self.src)
             left.unlink(missing_ok=True)
             stamp.write_text(identity)
+        if not self.objects.exists():  # before any patch is applied: objects must be older than its files
+            kernel.build(self.base, kernel.FLAVOURS["stock"], self.ksrc)
+            kernel.copy_objects(kernel.object_dir(self.base, kernel.FLAVOURS["stock"]), self.objects)
         before = json.loads(left.read_text()) if left.exists() else []
         for name in {*before, *self.touched}:
             target = self.src / name
@@ -96,9 +99,6 @@ class SteppedTree:
 
     def build(self, target: str, last: bool) -> None:
         """Make TARGET (vmlinux or bzImage) in this state; HarnessError has the compiler's output."""
-        if not self.objects.exists():
-            kernel.build(self.base, kernel.FLAVOURS["stock"], self.ksrc)
-            kernel.copy_objects(kernel.object_dir(self.base, kernel.FLAVOURS["stock"]), self.objects)
         self.log.unlink(missing_ok=True)
         self.configure(self.objects, last)
         kernel.make(self.src, self.objects, [target], self.log)
