@@ -18,7 +18,7 @@
 
 namespace imasnap::cli {
 
-// The bytes of --nonce; kUsage if they are none.
+// The bytes of --nonce; kUsage if it is not hexadecimal, or too long.
 Result<Bytes> NonceOf(const std::string& hex);
 
 // The PCRs that the records of the log extend: a verifier needs all of them.

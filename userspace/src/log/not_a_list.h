@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //
-// What a file is that was given as a measurement list and is none.
+// What a file looks like that is not the measurement list it should be.
 #ifndef IMASNAP_LOG_NOT_A_LIST_H_
 #define IMASNAP_LOG_NOT_A_LIST_H_
 

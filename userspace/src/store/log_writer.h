@@ -28,7 +28,7 @@ struct CatOptions {
 using ByteSink = std::function<Status(ByteView)>;
 
 // The number, since cold boot, of the first record with this template digest. kUsage if
-// there is none. Discarded records are not searched.
+// no record has it. Discarded records are not searched.
 Result<uint64_t> FindDigest(const std::vector<LogPart>& parts, HashAlg alg, const Digest& digest);
 
 // Writes the log of `parts` to `sink`, in the format of
