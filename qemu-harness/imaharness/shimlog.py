@@ -104,6 +104,7 @@ class Series:
     foreign_early: int  # extends by other records between the first read and IMA's
     foreign_late: int  # any command between IMA's first read and the aggregate's extend
     hold: int  # nanoseconds from the beginning of IMA's read to the end of the extend
+    busy: int  # of these, while the TPM executed a command
 
 
 def snapshots(commands: Sequence[Command], aggregates: Set[bytes], ima_pcr: int = 10) -> Iterator[Series]:
@@ -111,7 +112,7 @@ def snapshots(commands: Sequence[Command], aggregates: Set[bytes], ima_pcr: int 
 
     AGGREGATES holds the digests that snapshot_aggregate records extend.
     """
-    early = ima_reads = foreign_early = foreign_late = 0
+    early = ima_reads = foreign_early = foreign_late = busy = 0
     ima_start: int | None = None
     for c in commands:
         if c.code == PCR_READ and ima_pcr in c.pcrs:
@@ -120,8 +121,8 @@ def snapshots(commands: Sequence[Command], aggregates: Set[bytes], ima_pcr: int 
             # A read of IMA's PCR together with others also happens under the mutex.
         elif c.code == PCR_EXTEND and c.digest in aggregates:
             hold = 0 if ima_start is None else c.end - ima_start
-            yield Series(early, ima_reads, foreign_early, foreign_late, hold)
-            early = ima_reads = foreign_early = foreign_late = 0
+            yield Series(early, ima_reads, foreign_early, foreign_late, hold, busy + c.end - c.start)
+            early = ima_reads = foreign_early = foreign_late = busy = 0
             ima_start = None
         elif ima_start is not None:
             foreign_late += 1
@@ -129,6 +130,8 @@ def snapshots(commands: Sequence[Command], aggregates: Set[bytes], ima_pcr: int 
             early += 1
         elif c.code == PCR_EXTEND and early:
             foreign_early += 1
+        if ima_start is not None:
+            busy += c.end - c.start
 
 
 def build_shim() -> Path:
@@ -139,8 +142,8 @@ def build_shim() -> Path:
     return shim
 
 
-def shimmed_tpm(banks: Sequence[str], log: Path, delay_ms: int = 0) -> TpmSpec:
-    """A TPM whose commands are logged to LOG and take DELAY_MS longer."""
+def shimmed_tpm(banks: Sequence[str], log: Path, delay_ms: int = 0, hang_ms: int = 0) -> TpmSpec:
+    """A TPM whose commands are logged to LOG and take DELAY_MS longer; the first read of PCR 10 takes HANG_MS longer."""
     log.unlink(missing_ok=True)
-    env = {"IMA_SHIM_LOG": str(log), "IMA_SHIM_DELAY_MS": str(delay_ms)}
+    env = {"IMA_SHIM_LOG": str(log), "IMA_SHIM_DELAY_MS": str(delay_ms), "IMA_SHIM_HANG_MS": str(hang_ms)}
     return TpmSpec(banks=banks, preload=build_shim(), env=env)

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Preloaded into swtpm: logs each command that the TPM executes, and can delay
- * each one.
+ * Preloaded into swtpm: logs each command that the TPM executes, can delay each
+ * one, and can hang once.
  *
  * IMA_SHIM_LOG       the file that gets a line for each command (required)
  * IMA_SHIM_DELAY_MS  how much longer each command takes, in milliseconds
+ * IMA_SHIM_HANG_MS   how much longer the first TPM2_PCR_Read of PCR 10 takes if it is
+ *                    not cancelled
  *
  * A line is
  *
@@ -25,11 +27,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +44,8 @@
 #define CC_PCR_READ	0x17e
 #define CC_PCR_EXTEND	0x182
 #define LINE_SIZE	1024
+#define IMA_PCR		10
+#define MAX_FDS		64
 
 /* As libtpms/tpm_library.h declares it */
 typedef uint32_t process_fn(unsigned char **response, uint32_t *response_size,
@@ -47,6 +54,7 @@ typedef uint32_t process_fn(unsigned char **response, uint32_t *response_size,
 
 static int log_fd = -1;
 static long delay_ms;
+static int hang_ms;
 static process_fn *real_process;
 
 /* A big-endian command that is read from front to end; behind it are zeros. */
@@ -83,9 +91,11 @@ append(struct line *line, const char *format, ...)
 		line->len += (size_t)n < room ? (size_t)n : room - 1;
 }
 
-static void append_pcr_read(struct line *line, struct cursor *c)
+/* Returns the PCRs that the command selects in any bank. */
+static uint32_t append_pcr_read(struct line *line, struct cursor *c)
 {
 	uint32_t banks = take(c, 4);
+	uint32_t all = 0;
 
 	for (uint32_t i = 0; i < banks && c->at < c->end; i++) {
 		uint32_t alg = take(c, 2);
@@ -95,7 +105,9 @@ static void append_pcr_read(struct line *line, struct cursor *c)
 		for (uint32_t octet = 0; octet < size && octet < 4; octet++)
 			pcrs |= take(c, 1) << (8 * octet);
 		append(line, " select=%x:%x", alg, pcrs);
+		all |= pcrs;
 	}
+	return all;
 }
 
 static size_t digest_size(uint32_t alg)
@@ -136,7 +148,7 @@ static void append_pcr_extend(struct line *line, struct cursor *c, uint32_t tag)
 }
 
 static uint32_t append_command(struct line *line, const unsigned char *command,
-			       uint32_t size)
+			       uint32_t size, uint32_t *read_pcrs)
 {
 	struct cursor c = { command, command + size };
 	struct line details = { .len = 0 };
@@ -145,8 +157,9 @@ static uint32_t append_command(struct line *line, const unsigned char *command,
 
 	take(&c, 4);
 	code = take(&c, 4);
+	*read_pcrs = 0;
 	if (code == CC_PCR_READ)
-		append_pcr_read(&details, &c);
+		*read_pcrs = append_pcr_read(&details, &c);
 	else if (code == CC_PCR_EXTEND)
 		append_pcr_extend(&details, &c, tag);
 	else if (code == CC_GET_RANDOM)
@@ -185,18 +198,52 @@ static void delay(void)
 		;
 }
 
+/*
+ * Until QEMU sends something to a socket of swtpm: that is the wish to cancel the
+ * command. QEMU stops the guest until it is answered, so a hang that went on would
+ * stop the guest's driver as well.
+ */
+static void hang(void)
+{
+	struct pollfd fds[MAX_FDS];
+	struct stat st;
+
+	for (int fd = 0; fd < MAX_FDS; fd++) {
+		fds[fd].fd = !fstat(fd, &st) && S_ISSOCK(st.st_mode) ? fd : -1;
+		fds[fd].events = POLLIN;
+	}
+	poll(fds, MAX_FDS, hang_ms);
+	hang_ms = 0;
+}
+
 static void __attribute__((noreturn)) fail(const char *what)
 {
 	fprintf(stderr, "tpm_shim: %s\n", what);
 	_exit(1);
 }
 
+static long milliseconds(const char *name)
+{
+	const char *text = getenv(name);
+	char *end;
+	long ms;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	ms = strtol(text, &end, 10);
+	if (errno || end == text || *end || ms < 0 || ms > INT_MAX) {
+		fprintf(stderr, "tpm_shim: %s is not a number of milliseconds\n",
+			name);
+		_exit(1);
+	}
+	return ms;
+}
+
 /* Not in a constructor: swtpm's helper programs load the library, too. */
 static void prepare(void)
 {
 	const char *name = getenv("IMA_SHIM_LOG");
-	const char *text = getenv("IMA_SHIM_DELAY_MS");
-	char *end;
 
 	real_process = (process_fn *)dlsym(RTLD_NEXT, "TPMLIB_Process");
 	if (!real_process)
@@ -206,12 +253,8 @@ static void prepare(void)
 	log_fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 	if (log_fd < 0)
 		fail("IMA_SHIM_LOG cannot be opened");
-	if (text) {
-		errno = 0;
-		delay_ms = strtol(text, &end, 10);
-		if (errno || end == text || *end || delay_ms < 0)
-			fail("IMA_SHIM_DELAY_MS is not a number of milliseconds");
-	}
+	delay_ms = milliseconds("IMA_SHIM_DELAY_MS");
+	hang_ms = milliseconds("IMA_SHIM_HANG_MS");
 }
 
 uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
@@ -219,17 +262,19 @@ uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
 			uint32_t command_size)
 {
 	struct line details = { .len = 0 }, line = { .len = 0 };
-	uint32_t code, result;
+	uint32_t code, result, read_pcrs;
 	int64_t start;
 
 	if (!real_process)
 		prepare();
 
 	/* Before the command is executed: that may change its buffer. */
-	code = append_command(&details, command, command_size);
+	code = append_command(&details, command, command_size, &read_pcrs);
 	start = now();
 	if (delay_ms)
 		delay();
+	if (hang_ms && read_pcrs & 1u << IMA_PCR)
+		hang();
 	result = real_process(response, response_size, response_room, command,
 			      command_size);
 

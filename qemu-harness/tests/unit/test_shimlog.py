@@ -92,6 +92,10 @@ class Series(unittest.TestCase):
         self.assertEqual([s.early_reads for s in found], [1, 2])
         self.assertEqual([s.foreign_early for s in found], [0, 0])
 
+    def test_the_tpm_is_busy_with_all_commands_from_the_read_to_the_extend(self) -> None:
+        log = [read(0), read(10, start=100), extend(_OTHER, start=110), extend(_AGGREGATE, start=130)] * 2
+        self.assertEqual([(s.hold, s.busy) for s in snapshots(log, self.AGGREGATES)], [(31, 3), (31, 3)])
+
     def test_a_snapshot_that_recorded_nothing_is_none(self) -> None:
         self.assertEqual(list(snapshots([read(0), read(10)], self.AGGREGATES)), [])
 
@@ -144,13 +148,14 @@ class Shim(support.TemporaryDirectory):
         subprocess.run(["gcc", file, *options, "-o", self.tmp / name], check=True)
         return self.tmp / name
 
-    def run_commands(self, *commands: bytes, delay: str = "0") -> subprocess.CompletedProcess[str]:
-        env = {"LD_PRELOAD": str(self.shim), "IMA_SHIM_LOG": str(self.log), "IMA_SHIM_DELAY_MS": delay}
+    def run_commands(self, *commands: bytes, delay: str = "0", hang: str = "0") -> subprocess.CompletedProcess[str]:
+        env = {"LD_PRELOAD": str(self.shim), "IMA_SHIM_LOG": str(self.log), "IMA_SHIM_DELAY_MS": delay,
+               "IMA_SHIM_HANG_MS": hang}  # fmt: skip
         argv = [str(self.caller), *(c.hex() for c in commands)]
         return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
 
-    def logged(self, *commands: bytes, delay: str = "0") -> list[Command]:
-        done = self.run_commands(*commands, delay=delay)
+    def logged(self, *commands: bytes, delay: str = "0", hang: str = "0") -> list[Command]:
+        done = self.run_commands(*commands, delay=delay, hang=hang)
         self.assertEqual(done.returncode, 0, done.stderr)
         return parse(self.log.read_text().splitlines())
 
@@ -177,6 +182,11 @@ class Shim(support.TemporaryDirectory):
     def test_a_delay_is_part_of_a_command(self) -> None:
         (command,) = self.logged(self.READ, delay="30")
         self.assertGreaterEqual(command.end - command.start, 30_000_000)
+
+    def test_only_the_first_read_of_pcr_10_hangs(self) -> None:
+        lengths = [c.end - c.start for c in self.logged(self.EXTEND, self.READ, self.READ, hang="300")]
+        self.assertGreaterEqual(lengths[1], 300_000_000)
+        self.assertEqual(max(lengths), lengths[1])
 
     def test_a_delay_that_is_no_number_is_refused(self) -> None:
         for delay in ("", "x", "-1", "1s"):
