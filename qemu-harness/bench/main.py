@@ -34,7 +34,7 @@ PARTS = {
     "reading": Part(reading.measure, ("patched", "stock")),
     "slab": Part(slab.measure, ("patched", "stock")),
     "tpm": Part(tpm.measure, ("patched",)),
-    "latency": Part(latency.measure, ("patched",)),
+    "latency": Part(latency.measure, tuple(latency.CONFIGURATIONS)),
     "host": Part(host.measure),
     "view": Part(view.measure),
 }

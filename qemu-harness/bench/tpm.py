@@ -20,7 +20,7 @@ _LOAD_MARK = 1000
 _MOST_READS = 10
 
 
-def _aggregates(listed: Path, algorithm: str) -> set[bytes]:
+def aggregates(listed: Path, algorithm: str) -> set[bytes]:
     """The digests that snapshot_aggregate records extend."""
     return {imalog.template_digest(r, algorithm) for r in imalog.records(listed.read_bytes()) if r.is_aggregate}
 
@@ -42,7 +42,7 @@ def _loaded(commands: list[shimlog.Command], listed: Path) -> dict[str, Any]:
     algorithms = {c.algorithm for c in load if c.code == PCR_EXTEND}
     if len(algorithms) != 1:
         raise ValueError(f"extends of {len(algorithms)} algorithms")
-    series = list(shimlog.snapshots(load, _aggregates(listed, algorithms.pop())))
+    series = list(shimlog.snapshots(load, aggregates(listed, algorithms.pop())))
     if len(series) != _OPENINGS:
         raise ValueError(f"{len(series)} aggregates were extended by {_OPENINGS} openings")
     return {

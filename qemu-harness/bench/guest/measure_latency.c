@@ -8,7 +8,9 @@
  * of the snapshot began and ended:
  *
  *	{"what":"record","by":N,"start":S,"end":E}
- *	{"what":"opening","start":S,"end":E}
+ *	{"what":"opening","start":S,"end":E,"errno":N}
+ *
+ * The errno of an opening is 0 if it succeeded.
  *
  * The pause between two openings is as long as the opening was, and at least
  * MIN_GAP_MS. It gives ordinary records to compare with.
@@ -25,10 +27,17 @@
 
 #define MAX_RECORDS	200000
 #define MAX_MEASURERS	16
+/* For the measurers to start */
+#define START_NS	INT64_C(500000000)
 
 struct span {
 	int64_t start;
 	int64_t end;
+};
+
+struct opening {
+	struct span span;
+	int error;
 };
 
 struct measurer {
@@ -93,14 +102,15 @@ static void pause_ns(int64_t ns)
 	nanosleep(&t, NULL);
 }
 
-static void open_snapshot(struct span *span)
+static void open_snapshot(struct opening *opening)
 {
 	int fd;
 
-	span->start = now_ns();
+	opening->span.start = now_ns();
 	fd = open(IMA_DIR "snapshot", O_RDWR | O_CLOEXEC);
-	span->end = now_ns();
-	if (fd < 0 || close(fd))
+	opening->error = fd < 0 ? errno : 0;
+	opening->span.end = now_ns();
+	if (fd >= 0 && close(fd))
 		err(1, "snapshot");
 }
 
@@ -108,7 +118,7 @@ int main(int argc, char **argv)
 {
 	unsigned long measurers, openings;
 	struct measurer *m;
-	struct span *opened;
+	struct opening *opened;
 	int64_t min_gap;
 
 	if (argc != 4)
@@ -127,12 +137,12 @@ int main(int argc, char **argv)
 	for (unsigned long i = 0; i < measurers; i++)
 		start_measurer(&m[i], i + 1);
 
-	pause_ns(4 * min_gap);
+	pause_ns(START_NS);
 	for (unsigned long i = 0; i < openings; i++) {
 		int64_t took;
 
 		open_snapshot(&opened[i]);
-		took = opened[i].end - opened[i].start;
+		took = opened[i].span.end - opened[i].span.start;
 		pause_ns(took > min_gap ? took : min_gap);
 	}
 	atomic_store(finished, true);
@@ -149,7 +159,8 @@ int main(int argc, char **argv)
 	}
 	for (unsigned long i = 0; i < openings; i++)
 		printf("{\"what\":\"opening\",\"start\":%" PRId64
-		       ",\"end\":%" PRId64 "}\n",
-		       opened[i].start, opened[i].end);
+		       ",\"end\":%" PRId64 ",\"errno\":%d}\n",
+		       opened[i].span.start, opened[i].span.end,
+		       opened[i].error);
 	return 0;
 }

@@ -4,20 +4,26 @@
  *                                  a place in a log of all commands
  * tpm_command read BANKS TIMES     time TPM2_PCR_Read of PCR 10
  * tpm_command extend BANKS TIMES   time TPM2_PCR_Extend of PCR 23
+ * tpm_command loop                 send TPM2_GetRandom to the resource manager,
+ *                                  one after the other, until it is killed
  *
  * BANKS is a list of bank names, for example sha1,sha256. The kernel sends the same
  * commands for IMA, through the same functions.
  */
 
+#include <stdbool.h>
+
 #include "bench.h"
 
 #define DEVICE		"/dev/tpm0"
+#define MANAGED_DEVICE	"/dev/tpmrm0"
 #define ST_NO_SESSIONS	0x8001
 #define ST_SESSIONS	0x8002
 #define CC_GET_RANDOM	0x17b
 #define CC_PCR_READ	0x17e
 #define CC_PCR_EXTEND	0x182
 #define RS_PW		0x40000009
+#define LOOP_BYTES	16
 #define IMA_PCR		10
 #define FREE_PCR	23
 #define HEADER_SIZE	10
@@ -115,6 +121,13 @@ static void make_extend(struct command *c, const struct bank *banks,
 	end(c);
 }
 
+static void make_random(struct command *c, unsigned int bytes)
+{
+	begin(c, ST_NO_SESSIONS, CC_GET_RANDOM);
+	put(c, bytes, 2);
+	end(c);
+}
+
 static int64_t execute(int fd, const struct command *c)
 {
 	unsigned char response[4096];
@@ -123,11 +136,11 @@ static int64_t execute(int fd, const struct command *c)
 
 	start = now_ns();
 	if (write(fd, c->bytes, c->size) != (ssize_t)c->size)
-		err(1, "writing " DEVICE);
+		err(1, "writing to the TPM");
 	size = read(fd, response, sizeof(response));
 	took = now_ns() - start;
 	if (size < HEADER_SIZE)
-		err(1, "reading " DEVICE);
+		err(1, "reading from the TPM");
 	if (response[6] | response[7] | response[8] | response[9])
 		errx(1, "the TPM answers %02x%02x%02x%02x", response[6],
 		     response[7], response[8], response[9]);
@@ -136,16 +149,19 @@ static int64_t execute(int fd, const struct command *c)
 
 int main(int argc, char **argv)
 {
+	const char *device;
 	struct bank banks[KNOWN_BANKS];
 	unsigned long times = 1;
+	bool loop = false;
 	struct command c;
 	unsigned int n;
 	int fd;
 
 	if (argc == 3 && !strcmp(argv[1], "mark")) {
-		begin(&c, ST_NO_SESSIONS, CC_GET_RANDOM);
-		put(&c, number(argv[2]), 2);
-		end(&c);
+		make_random(&c, number(argv[2]));
+	} else if (argc == 2 && !strcmp(argv[1], "loop")) {
+		make_random(&c, LOOP_BYTES);
+		loop = true;
 	} else if (argc == 4 && !strcmp(argv[1], "read")) {
 		n = parse_banks(argv[2], banks);
 		make_read(&c, banks, n);
@@ -155,12 +171,15 @@ int main(int argc, char **argv)
 		make_extend(&c, banks, n);
 		times = number(argv[3]);
 	} else {
-		errx(2, "usage: tpm_command mark N | {read|extend} BANKS TIMES");
+		errx(2, "usage: tpm_command mark N | {read|extend} BANKS TIMES | loop");
 	}
 
-	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+	device = loop ? MANAGED_DEVICE : DEVICE;
+	fd = open(device, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		err(1, DEVICE);
+		err(1, "%s", device);
+	while (loop)
+		execute(fd, &c);
 	while (times--) {
 		int64_t took = execute(fd, &c);
 
