@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # reading.sh {snapshot|staging} RECORDS:TIMES...: make RECORDS records and read
-# them TIMES times through the files of this kernel; so for each argument.
+# them TIMES times through the files of this kernel; so for each argument. With
+# snapshot, hash them as often, too.
 set -eu
 
 cd /bench
@@ -17,6 +18,7 @@ for size in "$@"; do
 	./read_list "$records:list" $ima/binary_runtime_measurements "$times"
 	case $how in
 	snapshot)
+		./hash_list "$records:list" $ima/binary_runtime_measurements "$times"
 		./read_list -p "$records:snapshot" $ima/snapshot "$times"
 		;;
 	staging)

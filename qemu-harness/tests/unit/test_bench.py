@@ -7,7 +7,7 @@ import json
 import unittest
 
 import support  # noqa: F401  (puts the harness on the path)
-from bench.figures import Span, latency, rounds
+from bench.figures import Span, latency, rounds, split
 from bench.tables import Outcome, Target, closing_table
 
 
@@ -48,6 +48,11 @@ class Figures(unittest.TestCase):
         found = latency(rounds(during + ordinary, openings, 1))
         self.assertEqual((found.ordinary, found.worst_ordinary, found.worst_during), (12, 31, 60))
         self.assertEqual((found.worst_ordinary_ever, found.worst_during_ever, found.added), (32, 90, 48))
+
+
+    def test_both_the_open_and_the_read_walk_the_list(self) -> None:
+        found = split(opening=90, reading=60, size=20, hash_per_byte=2)
+        self.assertEqual((found.walk, found.hash, found.copy, found.total), (50, 40, 10, 150))
 
 
 class Tables(unittest.TestCase):
