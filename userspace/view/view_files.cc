@@ -31,16 +31,11 @@ constexpr Passed kPassed[] = {
     {"snapshot_purges", 0440},
 };
 
-std::string KernelPath(const Environment& env, std::string_view name) {
-  return fmt::format("{}/ima/{}", env.securityfs, name);
-}
-
 // Whether the kernel shows the padded SHA-1 digest for a hash that it lacks. Its own
 // file shows this.
-Result<bool> ShowsPaddedSha1(const Environment& env, const std::string& name, HashAlg alg) {
-  const std::string path = KernelPath(env, name);
-  IMASNAP_ASSIGN(const std::unique_ptr<File> file, env.fs.OpenFile(path, OpenMode::kRead));
-  LogReader reader(*file, {.header_alg = alg}, path, LogReader::Check::kFraming);
+Result<bool> ShowsPaddedSha1(const Environment& env, const std::string& suffix, HashAlg alg) {
+  IMASNAP_ASSIGN(const std::unique_ptr<File> file, env.kernel().OpenLive(suffix));
+  LogReader reader(*file, {.header_alg = alg}, file->path(), LogReader::Check::kFraming);
   Hasher sha1(HashAlg::kSha1);
   while (true) {
     IMASNAP_ASSIGN(const Record* const record, reader.Next());
@@ -87,7 +82,7 @@ Result<std::vector<ViewFile>> ListViewFiles(const Environment& env,
     }
     ViewFormat format{.alg = bank->alg, .padded_sha1 = bank->padded_sha1};
     if (!format.padded_sha1 && format.alg != HashAlg::kSha1) {
-      IMASNAP_ASSIGN(format.padded_sha1, ShowsPaddedSha1(env, name, format.alg));
+      IMASNAP_ASSIGN(format.padded_sha1, ShowsPaddedSha1(env, "_" + suffix, format.alg));
     }
     AddLogs("_" + suffix, format, &files);
   }

@@ -103,8 +103,8 @@ Result<std::unique_ptr<File>> KernelFiles::OpenPatiently(const std::string& path
   }
 }
 
-Result<std::unique_ptr<File>> KernelFiles::OpenLive() const {
-  return OpenPatiently(live_path(), OpenMode::kRead);
+Result<std::unique_ptr<File>> KernelFiles::OpenLive(const std::string& suffix) const {
+  return OpenPatiently(live_path() + suffix, OpenMode::kRead);
 }
 
 Result<std::unique_ptr<File>> KernelFiles::OpenStaged() const {

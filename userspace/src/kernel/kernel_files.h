@@ -70,10 +70,10 @@ class KernelFiles {
   Result<BackendChoice> ChooseBackend() const;
   // A file of one decimal number; nothing when the kernel has no such file.
   Result<std::optional<uint64_t>> Counter(const std::string& name) const;
-  // The list in memory, from its beginning, with SHA-1 headers. On a kernel with
-  // staging, readers of a list and a writer to one exclude each other, so this and the
-  // next two functions retry for about a second.
-  Result<std::unique_ptr<File>> OpenLive() const;
+  // The list in memory, from its beginning, with SHA-1 headers, or in the file with this
+  // suffix. On a kernel with staging, readers of a list and a writer to one exclude each
+  // other, so this and the next two functions retry for about a second.
+  Result<std::unique_ptr<File>> OpenLive(const std::string& suffix = "") const;
   // The staged records, for reading; null if the kernel has no staging.
   Result<std::unique_ptr<File>> OpenStaged() const;
   // The same for staging, reading and deleting. While it is open, no other program can
