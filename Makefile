@@ -13,8 +13,9 @@ PREFIX ?= /usr/local
 SUITES ?=
 SIGNOFF ?=
 FUZZ_SECONDS ?= 60
+ROUNDS ?= 20
 IMA_FOREIGN_LOGS ?=
-export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF
+export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF ROUNDS
 export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
@@ -22,7 +23,7 @@ vm      := $(harness)/vm
 build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts bench lint tidy sanitizers threads fuzz \
+.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts bench lint tidy sanitizers threads stress mutations fuzz \
 	series kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## show this list
@@ -39,6 +40,7 @@ help: ## show this list
 	@echo '  SUITES="..."    what make check runs: lint userspace sanitizers fuzz tidy package'
 	@echo '                  harness kernel kunit selftests e2e; default: all'
 	@echo '  SIGNOFF="Name <address>"  who certifies what make series writes'
+	@echo '  ROUNDS=$(ROUNDS)       how often make stress runs the selftests'
 	@echo '  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long make fuzz runs each target'
 	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists of other machines, for the parser'"'"'s tests'
 	@echo '  PREFIX=$(PREFIX)  where make install puts the programs, below DESTDIR'
@@ -88,6 +90,12 @@ sanitizers: deps ## run the unit tests under AddressSanitizer and UBSan
 
 threads: deps ## run the unit tests that start threads under ThreadSanitizer
 	$(harness)/check threads
+
+stress: deps ## run the selftests ROUNDS times while files are measured, then on a debug kernel
+	$(harness)/check stress
+
+mutations: deps ## break one promise of the series at a time and check that the tests notice; MUTATION= runs one
+	$(harness)/mutations $(MUTATION)
 
 fuzz: deps ## fuzz each parser for FUZZ_SECONDS; crashes stay in build/fuzz
 	$(harness)/fuzz --seconds $(FUZZ_SECONDS)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import fuzz, given, kernel_check, kunit, lint, paths, pyunit, report, sanitizers, selftests, source, tidy, userspace
 from .bases import BASES, DEFAULT_BASE, Base, find_base
-from .errors import HarnessError
+from .errors import HarnessError, UsageError
 from .guest import new_run_directory
 from .report import Status, Suite
 
@@ -64,6 +64,13 @@ def _kunit(base: Base, ksrc: Path | None) -> list[Suite]:
     return [kunit.run(base, ksrc)]
 
 
+def _stress(base: Base, ksrc: Path | None) -> list[Suite]:
+    rounds = os.environ.get("ROUNDS") or "20"
+    if not rounds.isdigit() or int(rounds) < 1:
+        raise UsageError(f"ROUNDS={rounds}: it must be a positive number")
+    return selftests.stress(base, ksrc, int(rounds))
+
+
 def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
     if userspace.present():
         userspace.build()
@@ -85,11 +92,12 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "selftests": (selftests.run_all, True),
     "e2e": (_e2e, True),
     "threads": (_threads, False),
+    "stress": (_stress, True),
 }
-# Repeats tests of the suite userspace, in a separate build that takes minutes.
-ON_DEMAND = ("threads",)
+# These repeat tests of the suites userspace and selftests, and take long.
+ON_DEMAND = ("threads", "stress")
 # The suites that boot the image of KERNEL=.
-_BOOT = ("kunit", "selftests", "e2e")
+_BOOT = ("kunit", "selftests", "e2e", "stress")
 
 
 def _skipped(name: str, reason: str) -> list[Suite]:

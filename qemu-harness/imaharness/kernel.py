@@ -58,8 +58,8 @@ FLAVOURS = {
         Flavour("distro", True, ("snapshot", "distro"), "the series with Debian's options"),
         Flavour("stock-distro", False, ("distro",), "Debian's options without the series"),
         Flavour("hmac", True, ("snapshot", "distro", "hmac"), "the series with Debian's options and TCG_TPM2_HMAC"),
-        Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak"),
-        Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak"),
+        Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak, fault injection"),
+        Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak, fault injection"),
     )
 }
 

@@ -77,13 +77,18 @@ class _Collector(unittest.TestResult):
 
 def run(name: str, directory: Path, top: Path, pattern: str = "test_*.py") -> Suite:
     """Run the tests of DIRECTORY's files that match PATTERN; they import from TOP."""
-    suite = Suite(name)
-    began = time.monotonic()
     if not any(directory.glob(pattern)):
+        suite = Suite(name)
         suite.add(name, Status.SKIP, f"{directory.name}/ has no tests")
         return suite
     tests = unittest.TestLoader().discover(str(directory), pattern, str(top))
-    prefix = ".".join(directory.relative_to(top).parts) + "."
+    return collect(name, tests, ".".join(directory.relative_to(top).parts) + ".")
+
+
+def collect(name: str, tests: unittest.TestSuite, prefix: str) -> Suite:
+    """Run TESTS; PREFIX is removed from their names."""
+    suite = Suite(name)
+    began = time.monotonic()
     tests.run(_Collector(suite, prefix))
     suite.seconds = time.monotonic() - began
     return suite

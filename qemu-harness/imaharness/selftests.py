@@ -7,10 +7,10 @@ import re
 import shlex
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import given, paths, process, source
+from . import given, kernel, paths, process, source
 from .bases import Base
 from .errors import HarnessError
 from .guest import GuestSpec, Outcome, run_guest
@@ -19,6 +19,7 @@ from .ktap import Document
 from .report import Status, Suite
 from .tpm import TpmSpec
 
+LEAKS = "kmemleak finds nothing"
 _SKIP = 4  # KSFT_SKIP
 _SOURCE = paths.ROOT / "selftests"
 
@@ -34,9 +35,21 @@ class Setting:
     append: tuple[str, ...] = ()
     expect_skip: bool = False  # the kernel lacks the feature
     noise: bool = False  # another process is measured all the time
+    rounds: int = 1  # how often the programs run, one round after the other
+    tests: tuple[str, ...] = ()  # only these, as program.fixture.test or program.fixture.variant.test
+
+    @property
+    def finds_leaks(self) -> bool:
+        return "debug" in kernel.FLAVOURS[self.flavour].fragments
 
     def of(self, programs: Sequence[str]) -> list[str]:
-        return [p for p in programs if re.fullmatch(f"(?:{self.only})_test", p)]
+        """Those of the PROGRAMS that run."""
+        return [p for p in programs if re.fullmatch(f"(?:{self.only})_test", p) and (not self.tests or self.options(p))]
+
+    def options(self, program: str) -> list[str]:
+        """The options that make PROGRAM run only the tests of this setting."""
+        names = (test.removeprefix(f"{program}.") for test in self.tests if test.startswith(f"{program}."))
+        return [option for name in names for option in ("-r", name)]
 
 
 SETTINGS = (
@@ -53,6 +66,8 @@ SETTINGS = (
     Setting("nohtable", "nohtable", TpmSpec(), "lists|snapshot_(counters|open|staging|write)"),
     Setting("nostaging", "nostaging", TpmSpec(), "lists|snapshot_(counters|open|staging)"),
     Setting("nosnapshot", "nosnapshot", TpmSpec(), "lists|snapshot_(files|open)"),
+    # Without memory, and with reports of what leaks, locks wrongly or is used after it was freed.
+    Setting("debug", "debug", TpmSpec(banks=("sha1", "sha256"))),
     Setting("stock", "stock", TpmSpec(), "snapshot_.*", expect_skip=True),
 )
 
@@ -145,50 +160,86 @@ mount -t tmpfs noise /noise
 """
 
 
-def _script(programs: Sequence[str], seconds: int, noise: bool = False) -> list[str]:
+# kmemleak reports nothing that is younger than five seconds. The second scan finds what the
+# first one took for used. The kernel's own message is on the console if there is a leak.
+_LEAKS = """
+sleep 6
+echo scan >/sys/kernel/debug/kmemleak || exit 1
+echo scan >/sys/kernel/debug/kmemleak || exit 1
+cat /sys/kernel/debug/kmemleak >/out/kmemleak
+"""
+
+
+def _place(program: str, number: int) -> str:
+    """Where the output of a program goes, below /out."""
+    return f"{number}/{program}"
+
+
+def _script(programs: Sequence[str], seconds: int, setting: Setting) -> list[str]:
     """Run each program on its own; /out gets its output and exit status under its name."""
     lines = [f"cd {GUEST_SELFTESTS}"]
-    if noise:
+    if setting.noise:
         lines.append(_NOISE)
     if given.image() is None:
         lines.append("export IMA_READERS_PROTECTED=1")  # every setting that deletes has the series
-    for program in programs:
-        quoted = shlex.quote(program)
-        lines.append(f"timeout {seconds} ./{quoted} >/out/{quoted}.ktap 2>&1; echo $? >/out/{quoted}.status")
+    for number in range(1, setting.rounds + 1):
+        lines.append(f"mkdir -p /out/{number}")
+        for program in programs:
+            run, out = shlex.join([f"./{program}", *setting.options(program)]), shlex.quote(f"/out/{_place(program, number)}")
+            lines.append(f"timeout {seconds} {run} >{out}.ktap 2>&1; echo $? >{out}.status")
+    if setting.finds_leaks:
+        lines.append(_LEAKS)
     return ["sh", "-c", "\n".join(lines)]
 
 
-def run(base: Base, programs: Sequence[str], setting: Setting, ksrc: Path | None) -> Suite:
-    """Run the PROGRAMS of SETTING in one guest; each of their tests is a case."""
+def run(
+    base: Base, programs: Sequence[str], setting: Setting, ksrc: Path | None, kernel_image: Path | None = None
+) -> Suite:
+    """Run the PROGRAMS of SETTING in one guest; each of their tests is a case.
+
+    KERNEL_IMAGE is a kernel of the setting's flavour that was built before.
+    """
     suite = Suite(f"selftests-{setting.name}")
     needed = ["ima", "policy"] + (["tpm"] if setting.tpm.version != "none" else [])
-    if (reason := given.reason_against(setting.flavour, needed)) is not None:
+    if kernel_image is None and (reason := given.reason_against(setting.flavour, needed)) is not None:
         suite.add(suite.name, Status.SKIP, reason)
         return suite
     programs = setting.of(programs)
     seconds = timeout()
     spec = GuestSpec(
-        command=_script(programs, seconds, setting.noise),
+        command=_script(programs, seconds, setting),
         base=base.name,
         flavour=setting.flavour,
-        kernel=given.image(),
+        kernel=kernel_image or given.image(),
         ksrc=ksrc,
         tpm=setting.tpm,
         append=setting.append,
-        timeout=float(seconds * len(programs) + 60),
+        timeout=float(seconds * len(programs) * setting.rounds + 60),
         name=f"selftests-{setting.name}",
     )
     result = run_guest(spec)
     suite.seconds = result.seconds
-    for program in programs:
-        _collect(suite, program, result.out, setting.expect_skip)
+    for number in range(1, setting.rounds + 1):
+        prefix = f"round {number}: " if setting.rounds > 1 else ""
+        for program in programs:
+            _collect(suite, prefix + program, result.out / _place(program, number), setting.expect_skip)
+    if setting.finds_leaks:
+        _collect_leaks(suite, result.out / "kmemleak")
     if result.outcome is not Outcome.EXITED:
         suite.add("guest", Status.FAIL, result.explain())
     return suite
 
 
-def _collect(suite: Suite, program: str, out: Path, expect_skip: bool) -> None:
-    output, told = out / f"{program}.ktap", out / f"{program}.status"
+def _collect_leaks(suite: Suite, file: Path) -> None:
+    if not file.exists():
+        suite.add("kmemleak", Status.FAIL, "it could not scan")
+        return
+    found = file.read_text(errors="replace")
+    suite.add(LEAKS, Status.FAIL if found else Status.PASS, found)
+
+
+def _collect(suite: Suite, program: str, place: Path, expect_skip: bool) -> None:
+    output, told = place.with_name(f"{place.name}.ktap"), place.with_name(f"{place.name}.status")
     text = output.read_text(errors="replace") if output.exists() else ""
     status = int(told.read_text()) if told.exists() else None
     if expect_skip:
@@ -205,8 +256,7 @@ def _collect(suite: Suite, program: str, out: Path, expect_skip: bool) -> None:
         suite.add(program, Status.FAIL, f"exit {status}, though no test failed")
 
 
-def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
-    """Run the programs of each setting."""
+def _run_settings(base: Base, settings: Sequence[Setting], ksrc: Path | None) -> list[Suite]:
     programs = build(base, ksrc)
     if not programs:
         suite = Suite("selftests")
@@ -214,4 +264,20 @@ def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
         return [suite]
     if not source.patches(base):
         raise HarnessError(f"selftests need the series of {base.name}")
-    return [compile_as_mailed(base, ksrc), *(run(base, programs, setting, ksrc) for setting in SETTINGS)]
+    return [run(base, programs, setting, ksrc) for setting in settings]
+
+
+def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
+    """Compile the programs as the kernel does, and run those of each setting but the debug kernel's."""
+    suites = _run_settings(base, [setting for setting in SETTINGS if not setting.finds_leaks], ksrc)
+    return [compile_as_mailed(base, ksrc), *suites] if len(suites) > 1 else suites
+
+
+def stress(base: Base, ksrc: Path | None, rounds: int) -> list[Suite]:
+    """Run all programs ROUNDS times in one guest, while another process is measured all the time.
+
+    Then run them on the debug kernel, whose build takes long.
+    """
+    noise = next(setting for setting in SETTINGS if setting.noise)
+    debug = [setting for setting in SETTINGS if setting.finds_leaks]
+    return _run_settings(base, [replace(noise, name="stress", rounds=rounds), *debug], ksrc)
