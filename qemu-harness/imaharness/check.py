@@ -93,9 +93,10 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "e2e": (_e2e, True),
     "threads": (_threads, False),
     "stress": (_stress, True),
+    "debug": (selftests.debug, True),
 }
 # These repeat tests of the suites userspace and selftests, and take long.
-ON_DEMAND = ("threads", "stress")
+ON_DEMAND = ("threads", "stress", "debug")
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
 

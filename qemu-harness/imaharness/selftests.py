@@ -274,10 +274,11 @@ def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
 
 
 def stress(base: Base, ksrc: Path | None, rounds: int) -> list[Suite]:
-    """Run all programs ROUNDS times in one guest, while another process is measured all the time.
-
-    Then run them on the debug kernel, whose build takes long.
-    """
+    """Run all programs ROUNDS times in one guest, while another process is measured all the time."""
     noise = next(setting for setting in SETTINGS if setting.noise)
-    debug = [setting for setting in SETTINGS if setting.finds_leaks]
-    return _run_settings(base, [replace(noise, name="stress", rounds=rounds), *debug], ksrc)
+    return _run_settings(base, [replace(noise, name="stress", rounds=rounds)], ksrc)
+
+
+def debug(base: Base, ksrc: Path | None = None) -> list[Suite]:
+    """Run all programs on the debug kernel, whose build takes long."""
+    return _run_settings(base, [setting for setting in SETTINGS if setting.finds_leaks], ksrc)

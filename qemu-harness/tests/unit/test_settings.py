@@ -94,9 +94,18 @@ class Settings(unittest.TestCase):
     def test_stress_repeats_the_setting_with_noise(self) -> None:
         with mock.patch.object(selftests, "_run_settings", return_value=[Suite("x")]) as run:
             selftests.stress(BASE, None, 7)
-        setting, debug = run.call_args.args[1]
-        self.assertEqual(debug.name, "debug")
+        (setting,) = run.call_args.args[1]
         self.assertEqual((setting.rounds, setting.noise, setting.only), (7, True, ".*"))
+
+    def test_the_debug_kernel_runs_on_demand(self) -> None:
+        with mock.patch.object(selftests, "_run_settings", return_value=[Suite("x")]) as run:
+            selftests.debug(BASE)
+            (setting,) = run.call_args.args[1]
+            self.assertTrue(setting.finds_leaks)
+            with mock.patch.object(selftests, "compile_as_mailed"):
+                selftests.run_all(BASE)
+            self.assertNotIn(setting, run.call_args.args[1])
+        self.assertIn("debug", check.ON_DEMAND)
 
     def test_the_number_of_rounds_must_be_one(self) -> None:
         for rounds in ("0", "many", "-1"):
