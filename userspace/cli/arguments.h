@@ -89,6 +89,7 @@ struct QuoteArguments {
   std::string message;
   std::string signature;
   std::string pcrs_out;
+  bool then_take = false;
 };
 
 }  // namespace imasnap::cli

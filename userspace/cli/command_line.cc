@@ -365,8 +365,11 @@ void AddQuote(Commands* commands) {
                    "Write the PCR values here for tpm2_checkquote, and as text to FILE.txt")
       ->type_name("FILE")
       ->excludes(out);
+  quote->add_flag("--then-take", args->then_take,
+                  "Take a snapshot at once, so that the segments have all that was quoted");
   quote->footer(R"(Examples:
   ima-snapshot quote --nonce 0123456789abcdef --out DIR
+  ima-snapshot quote --nonce 0123456789abcdef --out DIR --then-take
   ima-snapshot quote --nonce 0123456789abcdef --json)");
 }
 

@@ -9,6 +9,7 @@
 
 #include "cli/app.h"
 #include "cli/arguments.h"
+#include "snapshot/snapshot.h"
 #include "store/environment.h"
 
 namespace imasnap::cli {
@@ -36,6 +37,8 @@ Result<int> AkCreateCommand(const Context& context, const AkArguments& arguments
 Result<int> EvidenceCommand(const Context& context, const EvidenceArguments& arguments);
 Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments);
 
+// What was taken, in one line without its end.
+std::string TakenText(const TakeResult& taken, bool only_mark);
 // "1-1021" or "none": the records of a segment.
 std::string RecordRange(const SegmentInfo& info);
 std::string RecordsText(const SegmentInfo& info);  // "records 1-1021", "no records"

@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <set>
 
 #include "cli/commands.h"
 #include "cli/json.h"
 #include "cli/quote_json.h"
 #include "cli/quoting.h"
+#include "snapshot/snapshot.h"
 #include "store/boot_log.h"
 #include "store/log_parts.h"
 #include "tpm/quote.h"
@@ -69,6 +72,20 @@ Result<Destinations> DestinationsOf(const Context& context, const QuoteArguments
   return out;
 }
 
+// Renaming would replace a device or a link with a file.
+Status CheckRegular(FileSystem& fs, const Destinations& to) {
+  for (const std::string& path : {to.message, to.signature, to.pcrs, to.pcr_text}) {
+    if (path.empty()) {
+      continue;
+    }
+    const auto info = fs.Stat(path);
+    if (info.ok() && info->type != FileType::kRegular) {
+      return FileError(ErrorCode::kUsage, Cause::kNotRegularFile, path, "is not a regular file");
+    }
+  }
+  return {};
+}
+
 Status WriteFiles(FileSystem& fs, const Destinations& to, const Quote& quote) {
   const std::string pcr_text = ToPcrText(quote.values);
   const Bytes pcrs = ToCheckquoteFormat(quote.attestation.selection, quote.values);
@@ -77,16 +94,6 @@ Status WriteFiles(FileSystem& fs, const Destinations& to, const Quote& quote) {
       {to.signature, AsText(quote.signature)},
       {to.pcrs, AsText(pcrs)},
       {to.pcr_text, pcr_text}};
-  for (const auto& [path, text] : files) {
-    if (path.empty()) {
-      continue;
-    }
-    // Renaming would replace a device or a link with a file.
-    const auto info = fs.Stat(path);
-    if (info.ok() && info->type != FileType::kRegular) {
-      return FileError(ErrorCode::kUsage, Cause::kNotRegularFile, path, "is not a regular file");
-    }
-  }
   for (const auto& [path, text] : files) {
     if (!path.empty()) {
       IMASNAP_RETURN_IF_ERROR(fs.WriteDurably(path, text));
@@ -100,7 +107,35 @@ Result<std::set<uint32_t>> ImaPcrs(const Environment& env) {
   return PcrsOfLog(PartsOf(env, boot_log));
 }
 
-Json QuoteJson(const QuoteArguments& arguments, const AttestationKey& key, const Quote& quote) {
+// A quote and, with --then-take, the snapshot after it.
+struct Quoted {
+  Quote quote;
+  std::optional<TakeResult> taken;
+};
+
+// Quotes first: then all records that were quoted are in the segments, and perhaps
+// some that were measured in the meantime.
+Result<Quoted> QuoteThenTake(const Context& context,
+                             const std::function<Result<Quote>()>& make_quote) {
+  if (context.env.config.mode == SnapshotMode::kMark) {
+    return MakeError(ErrorCode::kUsage,
+                     "--then-take stores records, but mode = \"mark\" in the configuration");
+  }
+  Quoted quoted;
+  Notes notes;
+  auto taken = TakeSnapshot(context.env, false, &notes, [&]() -> Status {
+    IMASNAP_ASSIGN(quoted.quote, make_quote());
+    return {};
+  });
+  for (const Note& note : notes) {
+    context.Diagnose("note: " + note.text);
+  }
+  IMASNAP_ASSIGN(quoted.taken, std::move(taken));
+  return quoted;
+}
+
+Json QuoteJson(const QuoteArguments& arguments, const AttestationKey& key, const Quoted& quoted) {
+  const Quote& quote = quoted.quote;
   Json json;
   json["nonce"] = ToHex(quote.attestation.nonce);
   json["message"] = ToHex(quote.message);
@@ -118,6 +153,10 @@ Json QuoteJson(const QuoteArguments& arguments, const AttestationKey& key, const
   }
   json["pcrs"] = std::move(banks);
   json["clock"] = ToJson(quote.attestation.clock);
+  if (quoted.taken) {
+    json["session"] = quoted.taken->session;
+    json["segment"] = quoted.taken->segment ? ToJson(*quoted.taken->segment) : Json(nullptr);
+  }
   return json;
 }
 
@@ -136,22 +175,38 @@ Result<int> QuoteCommand(const Context& context, const QuoteArguments& arguments
   IMASNAP_ASSIGN(const std::unique_ptr<Tpm> tpm, Tpm::Open(context.options.tcti));
   IMASNAP_ASSIGN(const PcrSelection selection,
                  SelectionOf(arguments.pcrs, tpm.get(), [&] { return ImaPcrs(context.env); }));
-  IMASNAP_ASSIGN(const Quote quote, MakeQuote(*tpm, ak, nonce, selection));
+  IMASNAP_RETURN_IF_ERROR(CheckRegular(fs, to));
   if (!arguments.directory.empty()) {
     IMASNAP_RETURN_IF_ERROR(fs.MakeDirectories(arguments.directory));
   }
-  IMASNAP_RETURN_IF_ERROR(WriteFiles(fs, to, quote));
+  const auto make_quote = [&] { return MakeQuote(*tpm, ak, nonce, selection); };
+  Quoted quoted;
+  if (arguments.then_take) {
+    IMASNAP_ASSIGN(quoted, QuoteThenTake(context, make_quote));
+  } else {
+    IMASNAP_ASSIGN(quoted.quote, make_quote());
+  }
+  if (const Status written = WriteFiles(fs, to, quoted.quote); !written.ok()) {
+    Error error = written.error();
+    if (quoted.taken) {
+      error.message += "; what was done anyway: " + TakenText(*quoted.taken, false);
+    }
+    return error;
+  }
   if (context.options.json) {
-    context.host.out << Dump(QuoteJson(arguments, *key, quote));
+    context.host.out << Dump(QuoteJson(arguments, *key, quoted));
     return kExitOk;
   }
   context.host.out << fmt::format(
       "AK          {} (TPM name {})\nPCRs        {}\n{}message     {}\n"
       "signature   {}\n",
-      files.public_area, key->tpm_name(), ToText(selection), ClockLine(quote.attestation.clock),
-      to.message, to.signature);
+      files.public_area, key->tpm_name(), ToText(selection),
+      ClockLine(quoted.quote.attestation.clock), to.message, to.signature);
   if (!to.pcrs.empty()) {
     context.host.out << fmt::format("PCR values  {}, {}\n", to.pcrs, to.pcr_text);
+  }
+  if (quoted.taken) {
+    context.host.out << "snapshot    " << TakenText(*quoted.taken, false) << "\n";
   }
   return kExitOk;
 }

@@ -14,7 +14,9 @@ std::string HowTaken(const SegmentInfo& segment) {
                                        : fmt::format("attempt {}", segment.attempt);
 }
 
-std::string WhatWasDone(const TakeResult& taken, bool only_mark) {
+}  // namespace
+
+std::string TakenText(const TakeResult& taken, bool only_mark) {
   if (taken.segment) {
     const SegmentInfo& segment = *taken.segment;
     return fmt::format("segment {}: {}, {}, {}, purged from the kernel",
@@ -24,8 +26,6 @@ std::string WhatWasDone(const TakeResult& taken, bool only_mark) {
   return only_mark ? fmt::format("attempt {}: aggregate recorded, nothing purged", taken.attempt)
                    : "there was no record to take";
 }
-
-}  // namespace
 
 Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) {
   const bool only_mark = arguments.mark || context.env.config.mode == SnapshotMode::kMark;
@@ -46,13 +46,13 @@ Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) 
     json["notes"] = ToJson(notes);
     context.host.out << Dump(json);
   } else {
-    context.host.out << WhatWasDone(*result, only_mark) << "\n";
+    context.host.out << TakenText(*result, only_mark) << "\n";
   }
   context.host.out.flush();
   if (!context.host.out) {
     return FileError(
         ErrorCode::kFailed, Cause::kNotWritten, "standard output",
-        "could not be written; what was done anyway: " + WhatWasDone(*result, only_mark));
+        "could not be written; what was done anyway: " + TakenText(*result, only_mark));
   }
   return kExitOk;
 }

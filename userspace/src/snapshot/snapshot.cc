@@ -45,7 +45,7 @@ class Snapshotter {
       : env_(env), backend_(backend), kernel_(env.kernel()), store_(env.store()), notes_(notes) {}
 
   Result<TakeResult> Mark();
-  Result<TakeResult> Take();
+  Result<TakeResult> Take(const std::function<Status()>& prepare);
   Status Repair();
   const Session& session() const { return at_.session; }
 
@@ -364,7 +364,7 @@ Status Snapshotter::Repair() {
   return StoreStaged();
 }
 
-Result<TakeResult> Snapshotter::Take() {
+Result<TakeResult> Snapshotter::Take(const std::function<Status()>& prepare) {
   IMASNAP_RETURN_IF_ERROR(Repair());
   // Not known if there is only staging: then the copy fails if it does not fit, and the
   // records stay staged.
@@ -381,6 +381,9 @@ Result<TakeResult> Snapshotter::Take() {
   } else {
     IMASNAP_ASSIGN(const uint64_t before, RecordsBefore(env_.fs, at_.session, at_.to_supersede));
     source = std::make_unique<StagingSource>(kernel_, StagingSource::What::kNew, before);
+  }
+  if (prepare) {
+    IMASNAP_RETURN_IF_ERROR(prepare());
   }
   TakeResult result;
   result.session = at_.session.id;
@@ -403,14 +406,15 @@ Result<BackendChoice> NeedBackend(const Environment& env) {
 
 }  // namespace
 
-Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes) {
+Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes,
+                                const std::function<Status()>& prepare) {
   IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
   if (mark && choice.backend != Backend::kSnapshot) {
     return MakeError(ErrorCode::kRefused, Cause::kNoMark,
                      "no mark can be recorded: staging has none, and " + choice.why);
   }
   Snapshotter snapshotter(env, choice.backend, notes);
-  return mark ? snapshotter.Mark() : snapshotter.Take();
+  return mark ? snapshotter.Mark() : snapshotter.Take(prepare);
 }
 
 Result<Session> RepairStore(const Environment& env, Notes* notes) {

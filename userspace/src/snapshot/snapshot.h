@@ -6,6 +6,7 @@
 #ifndef IMASNAP_SNAPSHOT_SNAPSHOT_H_
 #define IMASNAP_SNAPSHOT_SNAPSHOT_H_
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,13 +33,17 @@ struct TakeResult {
 // If a process that died, or another program, left records staged, they are first
 // stored as a separate segment, with a note.
 //
+// `prepare` is called under the lock, before an aggregate is recorded or a record is
+// copied. If it fails, its error is returned, and no snapshot is taken.
+//
 // env.on_progress is called while the records are copied. If it returns false before
 // the segment is durable, the snapshot is cancelled.
 //
 // Errors: kLocked; kMismatch if the bytes do not have the aggregate's Segment_Hash
 // (they are kept beside the segments); kRefused if the kernel has neither interface, or
 // if others can write the store or it is in memory; kFailed.
-Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes);
+Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes,
+                                const std::function<Status()>& prepare = {});
 
 // The first part of TakeSnapshot(), for a service that starts: repairs the store,
 // closes the sessions of earlier boots, removes the oldest ones, and stores records
