@@ -48,6 +48,7 @@ _FILES = {
     f"{_MAN}/man1/ima-snapshot.1.gz": "-rw-r--r--",
     f"{_MAN}/man5/ima-snapshot-store.5.gz": "-rw-r--r--",
     f"{_MAN}/man5/ima-snapshot.conf.5.gz": "-rw-r--r--",
+    f"{_MAN}/man7/ima-snapshot-verifiers.7.gz": "-rw-r--r--",
     f"{_MAN}/man8/ima-snapshotd.8.gz": "-rw-r--r--",
     "./usr/share/lintian/overrides/ima-snapshot": "-rw-r--r--",
 }

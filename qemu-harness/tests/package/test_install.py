@@ -28,6 +28,7 @@ _BELOW_PREFIX = _PROGRAMS | {
     "share/man/man1/ima-snapshot.1",
     "share/man/man5/ima-snapshot-store.5",
     "share/man/man5/ima-snapshot.conf.5",
+    "share/man/man7/ima-snapshot-verifiers.7",
     "share/man/man8/ima-snapshotd.8",
 }
 _CONFIG = "etc/ima-snapshot.conf"
