@@ -29,6 +29,13 @@
 #include "kselftest_harness.h"
 #include "ima_log.h"
 
+/*
+ * Seconds for one test. A busy host that emulates the machine, or a debug
+ * kernel, needs far more than the 30 of the harness.
+ */
+#undef TEST_TIMEOUT_DEFAULT
+#define TEST_TIMEOUT_DEFAULT	600
+
 #define IMA_DIR		"/sys/kernel/security/ima/"
 #define SNAPSHOT	IMA_DIR "snapshot"
 #define BINARY_LIST	IMA_DIR "binary_runtime_measurements"
@@ -57,9 +64,6 @@ static const struct {
 	"measure func=FILE_CHECK mask=MAY_READ fowner=61235 pcr=11\n" \
 	"measure func=FILE_CHECK mask=MAY_READ fowner=61236 pcr=12\n" \
 	"measure func=FILE_CHECK mask=MAY_READ fowner=61237 pcr=13\n"
-
-/* For tests that measure much: emulated machines and debug kernels are slow. */
-#define LONG_TIMEOUT	600
 
 static ssize_t __maybe_unused read_text(const char *path, char *text,
 					size_t size)

@@ -210,7 +210,7 @@ static bool readers_are_protected(void)
 	return !access(SNAPSHOT, F_OK) || getenv("IMA_READERS_PROTECTED");
 }
 
-TEST_F_TIMEOUT(lists, deleted_under_a_thread_that_reads, LONG_TIMEOUT)
+TEST_F(lists, deleted_under_a_thread_that_reads)
 {
 	struct reader reader = { .error = "" };
 	pthread_t thread;

@@ -69,7 +69,7 @@ static void expect_message(struct __test_metadata *_metadata, int sock,
 	}
 }
 
-TEST_F_TIMEOUT(audit, purges_and_refusals, LONG_TIMEOUT)
+TEST_F(audit, purges_and_refusals)
 {
 	struct snapshot *snap = &self->snap;
 	char refused[64], purged[64];

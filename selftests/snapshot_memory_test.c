@@ -173,7 +173,7 @@ static long next_point(bool all, long point)
 	return point + (point < 8192 ? 256 : 2048);
 }
 
-TEST_F_TIMEOUT(memory, open_records_whole_or_not_at_all, LONG_TIMEOUT)
+TEST_F(memory, open_records_whole_or_not_at_all)
 {
 	struct snapshot *snap = &self->snap;
 	unsigned int refused = 0, recorded = 0;
@@ -220,7 +220,7 @@ TEST_F_TIMEOUT(memory, open_records_whole_or_not_at_all, LONG_TIMEOUT)
 	EXPECT_LT(4, refused);
 }
 
-TEST_F_TIMEOUT(memory, read_loses_nothing, LONG_TIMEOUT)
+TEST_F(memory, read_loses_nothing)
 {
 	struct snapshot *snap = &self->snap;
 	unsigned int points = 0;
@@ -261,7 +261,7 @@ TEST_F_TIMEOUT(memory, read_loses_nothing, LONG_TIMEOUT)
 	free(buf);
 }
 
-TEST_F_TIMEOUT(memory, purge_needs_none, LONG_TIMEOUT)
+TEST_F(memory, purge_needs_none)
 {
 	struct snapshot *snap = &self->snap;
 	struct ima_log after = {};

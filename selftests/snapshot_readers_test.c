@@ -352,9 +352,10 @@ TEST_F(reader, gets_an_error_for_each_hole)
 
 	for (int i = 0; i < 3; i++) {
 		reader_go(_metadata, w, 2000);
-		ASSERT_EQ(0, measure_many(200));
+		/* These come after its last read, so it misses them all. */
+		ASSERT_EQ(0, measure_many(50));
 		purge_all(_metadata);
-		ASSERT_EQ(0, measure_many(200));
+		ASSERT_EQ(0, measure_many(50));
 		/* What is in its buffer comes first. */
 		EXPECT_EQ(-1, read_rest(w->fd, 4096, &w->seen));
 		EXPECT_EQ(ESTALE, errno);
@@ -506,7 +507,7 @@ static void __noreturn follow(int fd, int reader, int stop)
 	_exit(holes);
 }
 
-TEST_F_TIMEOUT(crowd, sees_everything_once, LONG_TIMEOUT)
+TEST_F(crowd, sees_everything_once)
 {
 	struct snapshot *snap = &self->snap;
 	struct ima_log list = {};

@@ -328,7 +328,7 @@ FIXTURE_TEARDOWN(load)
 {
 }
 
-TEST_F_TIMEOUT(load, record_is_true, LONG_TIMEOUT)
+TEST_F(load, record_is_true)
 {
 	struct snapshot *snap = &self->snap;
 	unsigned long records;

@@ -562,7 +562,7 @@ static void expect_freed(struct __test_metadata *_metadata,
 		  full->pages - after->pages);
 }
 
-TEST_F_TIMEOUT(hash_table, memory_comes_back, LONG_TIMEOUT)
+TEST_F(hash_table, memory_comes_back)
 {
 	struct slabs before, full, after;
 
@@ -581,7 +581,7 @@ TEST_F_TIMEOUT(hash_table, memory_comes_back, LONG_TIMEOUT)
 }
 
 /* Staging keeps what the hash table refers to, and only that. */
-TEST_F_TIMEOUT(hash_table, staging_frees_what_is_not_hashed, LONG_TIMEOUT)
+TEST_F(hash_table, staging_frees_what_is_not_hashed)
 {
 	struct slabs before, full, after;
 
