@@ -76,7 +76,7 @@ vm: deps-demo kernel userspace ## open a shell in the guest
 hosts: ## run demo and check in chroots of HOSTS (bookworm trixie sid); needs root, takes hours
 	$(harness)/hosts $(HOSTS)
 
-bench: deps $(if $(filter host view,$(PART)),,kernel stock) ## measure size and speed; PART= runs one of reading slab tpm latency (guest) host view
+bench: deps $(if $(filter host view evidence,$(PART)),,kernel stock) ## measure size and speed; PART= runs one of reading slab tpm latency (guest) host view evidence
 	$(harness)/bench/run $(PART)
 
 lint: ## check the source text

@@ -17,7 +17,7 @@ from imaharness.bases import BASES, DEFAULT_BASE
 from imaharness.errors import HarnessError
 from imaharness.guest import new_run_directory
 
-from . import host, latency, reading, slab, tpm, view
+from . import evidence, host, latency, reading, slab, tpm, view
 from .guests import Setup
 from .tables import Outcome, closing_table
 
@@ -37,6 +37,7 @@ PARTS = {
     "latency": Part(latency.measure, tuple(latency.CONFIGURATIONS)),
     "host": Part(host.measure),
     "view": Part(view.measure),
+    "evidence": Part(evidence.measure),
 }
 
 _EPILOG = """
@@ -64,7 +65,7 @@ def _build(parts: Sequence[str], setup: Setup) -> None:
     """Build everything before the first measurement: later builds would have real-time priority."""
     for flavour in sorted({flavour for name in parts for flavour in PARTS[name].flavours}):
         setup.image(flavour)
-    if {"host", "view"} & set(parts):
+    if {"host", "view", "evidence"} & set(parts):
         host.build()
 
 
