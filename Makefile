@@ -92,7 +92,7 @@ threads: deps ## run the unit tests that start threads under ThreadSanitizer
 	$(harness)/check threads
 
 stress: deps ## run the selftests ROUNDS times while files are measured, then on a debug kernel
-	$(harness)/check stress
+	$(harness)/check stress debug
 
 mutations: deps ## break one promise of the series at a time and check that the tests notice; MUTATION= runs one
 	$(harness)/mutations $(MUTATION)
