@@ -16,6 +16,7 @@ namespace imasnap::cli {
 
 struct TakeArguments {
   bool mark = false;
+  bool final = false;
 };
 
 struct ShowArguments {

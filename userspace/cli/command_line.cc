@@ -157,7 +157,10 @@ class Commands {
 void AddTake(Commands* commands) {
   auto args = std::make_shared<TakeArguments>();
   CLI::App* take = commands->Add("take", "Take a snapshot now", TakeCommand, args);
-  take->add_flag("--mark", args->mark, "Record the aggregate only; store and purge nothing");
+  auto* mark =
+      take->add_flag("--mark", args->mark, "Record the aggregate only; store and purge nothing");
+  take->add_flag("--final", args->final, "The last snapshot before the machine goes down")
+      ->excludes(mark);
   take->footer(R"(Examples:
   ima-snapshot take           store the kernel's records as a segment, and purge them there
   ima-snapshot take --mark    record the PCRs in the log, and keep everything in the kernel)");

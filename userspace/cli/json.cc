@@ -90,6 +90,14 @@ Json ToJson(const Notes& notes) {
   return json;
 }
 
+Json EventsJson(const Notes& notes) {
+  Json json = Json::array();
+  for (const Note& note : notes) {
+    json.push_back({{"event", NoteName(note.kind)}, {"number", note.number}});
+  }
+  return json;
+}
+
 Json ToJson(const SegmentInfo& info) {
   Json json;
   json["segment"] = info.number;

@@ -18,6 +18,8 @@ using own_json::OrNull;
 
 Json ToJson(const Error& error);
 Json ToJson(const Notes& notes);
+// What a program needs of them: the kind as `event`, and the number.
+Json EventsJson(const Notes& notes);
 Json ToJson(const SegmentInfo& info);
 Json ToJson(const Segment& segment);
 // `number` is the record's since cold boot.

@@ -27,10 +27,43 @@ std::string TakenText(const TakeResult& taken, bool only_mark) {
                    : "there was no record to take";
 }
 
+namespace {
+
+Json TakenJson(const TakeResult& taken, bool only_mark, const Notes& notes) {
+  Json json;
+  json["attempt"] = taken.attempt == kNoAttempt ? Json(nullptr) : Json(taken.attempt);
+  json["marked_only"] = only_mark;
+  json["session"] = taken.session == 0 ? Json(nullptr) : Json(taken.session);
+  json["segment"] = taken.segment ? ToJson(*taken.segment) : Json(nullptr);
+  json["notes"] = ToJson(notes);
+  json["events"] = EventsJson(notes);
+  return json;
+}
+
+// No final snapshot is wanted.
+int ReportNone(const Context& context) {
+  context.host.out << (context.options.json
+                           ? Dump(TakenJson(TakeResult(), /*only_mark=*/false, {}))
+                           : "the configuration wants no final snapshot; nothing was done\n");
+  return kExitOk;
+}
+
+// What `take` or `take --final` does.
+Result<TakeResult> Take(const Context& context, bool final, bool only_mark, Notes* notes) {
+  return final ? TakeFinalSnapshot(context.env, notes)
+               : TakeSnapshot(context.env, only_mark, notes);
+}
+
+}  // namespace
+
 Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) {
-  const bool only_mark = arguments.mark || context.env.config.mode == SnapshotMode::kMark;
+  const Config& config = context.env.config;
+  const bool only_mark = arguments.mark || config.mode == SnapshotMode::kMark;
+  if (arguments.final && (only_mark || !config.final_snapshot)) {
+    return ReportNone(context);
+  }
   Notes notes;
-  auto result = TakeSnapshot(context.env, only_mark, &notes);
+  auto result = Take(context, arguments.final, only_mark, &notes);
   for (const Note& note : notes) {
     context.Diagnose("note: " + note.text);
   }
@@ -38,13 +71,7 @@ Result<int> TakeCommand(const Context& context, const TakeArguments& arguments) 
     return std::move(result.error());
   }
   if (context.options.json) {
-    Json json;
-    json["attempt"] = result->attempt == kNoAttempt ? Json(nullptr) : Json(result->attempt);
-    json["marked_only"] = only_mark;
-    json["session"] = only_mark ? Json(nullptr) : Json(result->session);
-    json["segment"] = result->segment ? ToJson(*result->segment) : Json(nullptr);
-    json["notes"] = ToJson(notes);
-    context.host.out << Dump(json);
+    context.host.out << Dump(TakenJson(*result, only_mark, notes));
   } else {
     context.host.out << TakenText(*result, only_mark) << "\n";
   }

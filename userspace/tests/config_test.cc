@@ -28,6 +28,7 @@ TEST(ConfigTest, AbsentFileGivesTheDefaultsUnlessItWasNamed) {
   EXPECT_EQ(config->check_interval_seconds, 5U);
   EXPECT_EQ(config->mount, "");
   EXPECT_EQ(config->discard, Discard::kNever);
+  EXPECT_TRUE(config->final_snapshot);
   EXPECT_FALSE(config->allow_volatile);
   EXPECT_FALSE(config->allow_gap);
   EXPECT_FALSE(LoadConfig(fs, kFile, true).ok());
@@ -56,6 +57,7 @@ mount = "/run/ima-snapshot/view"
 min_free_space = 4096
 keep_boots = 7
 discard = "verified"
+final_snapshot = false
 allow_volatile = true
 allow_gap = true
 )");
@@ -72,6 +74,7 @@ allow_gap = true
   EXPECT_EQ(config->min_free_space, 4096U);
   EXPECT_EQ(config->keep_boots, 7U);
   EXPECT_EQ(config->discard, Discard::kVerified);
+  EXPECT_FALSE(config->final_snapshot);
   EXPECT_TRUE(config->allow_volatile);
   EXPECT_TRUE(config->allow_gap);
 }
@@ -101,7 +104,7 @@ TEST(ConfigTest, InstalledFileNamesEveryKeyWithItsDefault) {
       ++keys;
     }
   }
-  EXPECT_EQ(keys, 13);
+  EXPECT_EQ(keys, 14);
   for (const std::string& text : {commented, values}) {
     FakeFileSystem fs(nullptr);
     fs.Write(kFile, text);

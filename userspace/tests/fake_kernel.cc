@@ -186,8 +186,9 @@ void FakeKernel::Boot() {
   Measure(NgRecord(boot_event, ima_pcr));
 }
 
-void FakeKernel::Kexec() {
+void FakeKernel::Kexec(size_t lost) {
   staged_ = 0;
+  all_.resize(all_.size() - lost);
   Measure(NgRecord(boot_event, ima_pcr));
 }
 

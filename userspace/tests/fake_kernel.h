@@ -28,8 +28,9 @@ class FakeKernel {
   // A boot: empties everything and measures boot_aggregate.
   void Boot();
   // Into a kernel of the same kind: what is staged comes before the list again,
-  // and the new kernel measures its boot_aggregate.
-  void Kexec();
+  // and the new kernel measures its boot_aggregate. `lost`: so many of the last records
+  // did not fit the buffer.
+  void Kexec(size_t lost = 0);
   void Measure(const BuiltRecord& record);
   void MeasureFiles(int count);  // new names each time
 

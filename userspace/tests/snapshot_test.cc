@@ -382,13 +382,16 @@ class FaultTest : public ::testing::TestWithParam<std::tuple<Kind, FaultCase>> {
   // Between the restart and the next snapshot.
   using Meanwhile = void (*)(World*);
 
+  using TakeOnce = Result<TakeResult> (*)(World*);
+
   // Every call of a snapshot fails, or is the last before a crash. Afterwards,
   // with nothing repaired: the log is whole. After one more snapshot: whole too.
   static void StrikeEveryCall(
-      Prepare prepare, Meanwhile meanwhile = [](World*) {});
+      Prepare prepare, Meanwhile meanwhile = [](World*) {},
+      TakeOnce take = [](World* world) { return world->Take(); });
 };
 
-void FaultTest::StrikeEveryCall(Prepare prepare, Meanwhile meanwhile) {
+void FaultTest::StrikeEveryCall(Prepare prepare, Meanwhile meanwhile, TakeOnce take) {
   const FaultCase& param = std::get<1>(GetParam());
   int call = testing::FirstCall();
   for (bool hit = true; hit; call += testing::kCallStep) {
@@ -397,7 +400,7 @@ void FaultTest::StrikeEveryCall(Prepare prepare, Meanwhile meanwhile) {
     Fault fault = param.fault;
     fault.call = call;
     world.fs.Arm(fault);
-    auto taken = world.Take();
+    auto taken = take(&world);
     hit = world.fs.fault_hit();
     const bool crashed = world.fs.crashed();
     const std::string where = "call " + std::to_string(call) + ": " + world.fs.fault_call();
@@ -453,6 +456,22 @@ TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhenAKexecFollows) {
 TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhereAKexecCarriedThemOver) {
   StrikeEveryCall([](World* world) {
     RefusedPurge(world);
+    world->Kexec();
+  });
+}
+
+// The machine goes down amid the final snapshot, or executes another kernel.
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceInTheFinalSnapshot) {
+  StrikeEveryCall(
+      TakeOne, [](World* world) { world->Kexec(); },
+      [](World* world) { return world->TakeFinal(); });
+}
+
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceAfterAFinalSnapshotAndAKexec) {
+  StrikeEveryCall([](World* world) {
+    TakeOne(world);
+    ASSERT_TRUE(world->TakeFinal().ok());
+    world->kernel.MeasureFiles(2);
     world->Kexec();
   });
 }

@@ -22,8 +22,8 @@ void World::ColdBoot(std::optional<uint32_t> count) {
   NewRun();
 }
 
-void World::Kexec() {
-  kernel.Kexec();
+void World::Kexec(size_t lost) {
+  kernel.Kexec(lost);
   NewRun();
 }
 
@@ -43,6 +43,12 @@ Result<TakeResult> World::Take(bool mark) {
   notes.clear();
   const Environment env = Env();
   return TakeSnapshot(env, mark, &notes);
+}
+
+Result<TakeResult> World::TakeFinal() {
+  notes.clear();
+  const Environment env = Env();
+  return TakeFinalSnapshot(env, &notes);
 }
 
 void World::TakeUnpurged(int errno_value) {

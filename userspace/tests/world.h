@@ -94,9 +94,10 @@ struct World {
   // A cold boot of the machine; the TPM then reports `count`.
   void ColdBoot(std::optional<uint32_t> count);
   // As FakeKernel::Kexec().
-  void Kexec();
+  void Kexec(size_t lost = 0);
   Environment Env();
   Result<TakeResult> Take(bool mark = false);
+  Result<TakeResult> TakeFinal();
   // A snapshot that is stored, and whose purge the kernel refuses.
   void TakeUnpurged(int errno_value);
   // A process that dies in a snapshot, before the first call of this name after `skip`.

@@ -39,6 +39,10 @@ const char* NoteName(NoteKind kind) {
       return "removal_finished";
     case NoteKind::kRemovalFailed:
       return "removal_failed";
+    case NoteKind::kNoFinalSnapshot:
+      return "no_final_snapshot";
+    case NoteKind::kRecordsLost:
+      return "records_lost";
     case NoteKind::kCloseFailed:
       return "close_failed";
     case NoteKind::kPurgeNotRecorded:

@@ -34,6 +34,10 @@ enum class NoteKind {
   kRemovalFinished,
   kRemovalFailed,
 
+  // The end of an earlier run of the kernel.
+  kNoFinalSnapshot,  // was taken, so the store may lack its last records
+  kRecordsLost,      // at a kexec; the final list has them
+
   // The segment is complete, but a step after the purge failed.
   kCloseFailed,
   kPurgeNotRecorded,

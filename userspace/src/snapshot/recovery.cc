@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "snapshot/final_list.h"
 #include "snapshot/staging.h"
 #include "store/continuity.h"
 
@@ -356,11 +357,13 @@ Result<Recovered> Recover(const Environment& env, Backend backend, Notes* notes)
     notes->push_back({NoteKind::kSessionClosed, session.id,
                       fmt::format("session {} is of an earlier boot; began session {}",
                                   SegmentName(session.id), SegmentName(session.id + 1))});
+    IMASNAP_RETURN_IF_ERROR(NoteMissingEnd(env, session, notes));
     IMASNAP_ASSIGN(out.session, NewSession(env, session.id + 1, notes));
     return out;
   }
   out.session = std::move(session);
   const bool carried_over = !clues.same_run && found == Continuation::kContains;
+  IMASNAP_RETURN_IF_ERROR(CheckFinalList(env, out.session, carried_over, notes));
   IMASNAP_RETURN_IF_ERROR(ContinueSession(env, &out.session, carried_over));
   IMASNAP_ASSIGN(const std::vector<Error> failed, RemoveOldSessions(env, notes));
   static_cast<void>(failed);  // noted; the next recovery tries again

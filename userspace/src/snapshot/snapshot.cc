@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "log/log_reader.h"
+#include "snapshot/final_list.h"
 #include "snapshot/recovery.h"
 #include "snapshot/snapshot_source.h"
 #include "snapshot/staging.h"
@@ -46,6 +47,7 @@ class Snapshotter {
 
   Result<TakeResult> Mark();
   Result<TakeResult> Take(const std::function<Status()>& prepare);
+  Result<TakeResult> TakeFinal();
   Status Repair();
   const Session& session() const { return at_.session; }
 
@@ -56,6 +58,7 @@ class Snapshotter {
   Status CheckCounts(const std::vector<Segment>& segments);
   Status CheckSuperseded(const std::string& temporary);
   Status StoreStaged();
+  Status KeepRest();
   Result<bool> TakeFrom(Source* source);
   Status Copy(Source* source, File* out);
   Status CheckCancelled(uint64_t records) const;
@@ -355,7 +358,9 @@ Status Snapshotter::StoreStaged() {
 }
 
 Status Snapshotter::Repair() {
-  IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
+  if (!lock_) {
+    IMASNAP_ASSIGN(lock_, AcquireLock(env_, LockMode::kExclusive));
+  }
   IMASNAP_RETURN_IF_ERROR(CheckStore());
   IMASNAP_ASSIGN(at_, Recover(env_, backend_, notes_));
   if (at_.staged) {
@@ -395,6 +400,23 @@ Result<TakeResult> Snapshotter::Take(const std::function<Status()>& prepare) {
   return result;
 }
 
+Result<TakeResult> Snapshotter::TakeFinal() {
+  IMASNAP_ASSIGN(lock_, AcquireLockPatiently(env_, LockMode::kExclusive));
+  auto taken = Take({});
+  if (at_.session.id == 0) {
+    return taken;  // an error: the store could not be repaired
+  }
+  // If the snapshot failed, this is a copy of everything that the kernel has.
+  const Status kept = KeepRest();
+  return taken.ok() && !kept.ok() ? Result<TakeResult>(kept.error()) : std::move(taken);
+}
+
+Status Snapshotter::KeepRest() {
+  IMASNAP_ASSIGN(const std::optional<uint64_t> size, kernel_.Counter("runtime_measurements_size"));
+  IMASNAP_RETURN_IF_ERROR(CheckSpace(size.value_or(0)));
+  return KeepFinalList(env_, at_.session.id);
+}
+
 Result<BackendChoice> NeedBackend(const Environment& env) {
   IMASNAP_ASSIGN(BackendChoice choice, env.kernel().ChooseBackend());
   if (choice.backend == Backend::kNone) {
@@ -415,6 +437,11 @@ Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes,
   }
   Snapshotter snapshotter(env, choice.backend, notes);
   return mark ? snapshotter.Mark() : snapshotter.Take(prepare);
+}
+
+Result<TakeResult> TakeFinalSnapshot(const Environment& env, Notes* notes) {
+  IMASNAP_ASSIGN(const BackendChoice choice, NeedBackend(env));
+  return Snapshotter(env, choice.backend, notes).TakeFinal();
 }
 
 Result<Session> RepairStore(const Environment& env, Notes* notes) {

@@ -45,6 +45,11 @@ struct TakeResult {
 Result<TakeResult> TakeSnapshot(const Environment& env, bool mark, Notes* notes,
                                 const std::function<Status()>& prepare = {});
 
+// The last snapshot before the machine goes down or executes another kernel. Waits up to
+// ten seconds for the lock. Afterwards, or if the snapshot fails, it keeps a copy of what
+// is left in the kernel (STORE.md, "The final snapshot").
+Result<TakeResult> TakeFinalSnapshot(const Environment& env, Notes* notes);
+
 // The first part of TakeSnapshot(), for a service that starts: repairs the store,
 // closes the sessions of earlier boots, removes the oldest ones, and stores records
 // that were left staged. `notes` as above. Returns the resulting session of this boot.

@@ -200,6 +200,7 @@ constexpr Key kKeys[] = {
      [](const Value& v, Config* c) {
        return v.Word("never", Discard::kNever, "verified", Discard::kVerified, &c->discard);
      }},
+    {"final_snapshot", [](const Value& v, Config* c) { return v.Bool(&c->final_snapshot); }},
     {"allow_volatile", [](const Value& v, Config* c) { return v.Bool(&c->allow_volatile); }},
     {"allow_gap", [](const Value& v, Config* c) { return v.Bool(&c->allow_gap); }},
 };

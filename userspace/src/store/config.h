@@ -35,6 +35,8 @@ struct Config {
   // The number of sessions that are kept, including the current one.
   uint64_t keep_boots = 2;
   Discard discard = Discard::kNever;
+  // Whether `take --final` takes a snapshot.
+  bool final_snapshot = true;
   bool allow_volatile = false;
   // Whether a store may begin after records that were purged elsewhere.
   bool allow_gap = false;

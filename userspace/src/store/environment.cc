@@ -4,9 +4,13 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <chrono>
 
 namespace imasnap {
 namespace {
+
+constexpr int kLockTries = 40;
+constexpr std::chrono::milliseconds kLockPause{250};
 
 // Anyone who can open the file can block snapshots, and its owner can let others open
 // it.
@@ -50,6 +54,16 @@ Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode)
   IMASNAP_RETURN_IF_ERROR(CheckOwner(env, file->get(), made));
   IMASNAP_RETURN_IF_ERROR((*file)->TryLock(mode));
   return file;
+}
+
+Result<std::unique_ptr<File>> AcquireLockPatiently(const Environment& env, LockMode mode) {
+  for (int tries = 1;; ++tries) {
+    auto lock = AcquireLock(env, mode);
+    if (lock.ok() || lock.error().code != ErrorCode::kLocked || tries == kLockTries) {
+      return lock;
+    }
+    env.pause(kLockPause);
+  }
 }
 
 }  // namespace imasnap

@@ -42,6 +42,8 @@ struct Environment {
 // until the file is closed. kLocked if another process holds it; kFailed if another
 // user owns the lock file, who could then block snapshots.
 Result<std::unique_ptr<File>> AcquireLock(const Environment& env, LockMode mode);
+// The same, but tries for ten seconds.
+Result<std::unique_ptr<File>> AcquireLockPatiently(const Environment& env, LockMode mode);
 
 }  // namespace imasnap
 

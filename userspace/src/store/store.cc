@@ -39,6 +39,10 @@ uint64_t Session::NextNumber() const {
   return last + 1;
 }
 
+std::string Session::NextListPath() const {
+  return fmt::format("{}/{}.list", directory, SegmentName(NextNumber()));
+}
+
 std::string Store::SessionDirectory(uint64_t id) const {
   return fmt::format("{}/boots/{}", root_, SegmentName(id));
 }
@@ -75,8 +79,8 @@ Result<Session> LoadSession(FileSystem& fs, const std::string& directory) {
   };
   for (const std::string& name : names) {
     const std::string path = session.directory + "/" + name;
-    const bool is_read =
-        name == "session.json" || NumberFromName(name, ".ima") || NumberFromName(name, ".json");
+    const bool is_read = name == "session.json" || NumberFromName(name, ".ima") ||
+                         NumberFromName(name, ".json") || NumberFromName(name, ".list");
     if (is_read) {
       IMASNAP_ASSIGN(const FileInfo info, fs.Stat(path));
       if (info.type != FileType::kRegular) {
@@ -121,6 +125,10 @@ Result<Session> LoadSession(FileSystem& fs, const std::string& directory) {
   for (auto& [number, segment] : found) {
     (superseded.contains(number) ? session.superseded : session.segments)
         .push_back(std::move(segment));
+  }
+  const std::string list = session.NextListPath();
+  if (std::ranges::find(names, list.substr(directory.size() + 1)) != names.end()) {
+    session.final_list = list;
   }
   return session;
 }

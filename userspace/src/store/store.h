@@ -34,8 +34,12 @@ struct Session {
   std::vector<Segment> superseded;
   std::vector<std::string> temporaries;  // left by a process that died
   std::vector<std::string> rejected;     // copies that did not match their hash
+  // The list that a final snapshot kept, if no segment was stored since.
+  std::optional<std::string> final_list;
 
   uint64_t NextNumber() const;
+  // The name of a final list that follows these segments.
+  std::string NextListPath() const;
 };
 
 std::string SegmentName(uint64_t number);  // "00000001"

@@ -85,16 +85,17 @@ Result<CopiedLog> OpenCopiedLog(FileSystem& fs, const std::string& directory,
   BootLog boot_log;
   IMASNAP_ASSIGN(boot_log.session, FindSession(fs, directory, session));
   boot_log.segments = boot_log.session->segments;
-  if (boot_log.segments.empty() && !live) {
+  const std::optional<std::string> list = live ? live : boot_log.session->final_list;
+  if (boot_log.segments.empty() && !list) {
     return FileError(ErrorCode::kCannotCheck, Cause::kSegmentMissing, boot_log.session->directory,
                      "has no segment: it is neither a store nor a session");
   }
   CopiedLog log;
-  if (live) {
-    IMASNAP_RETURN_IF_ERROR(MeetLive(fs, *live, &boot_log));
+  if (list) {
+    IMASNAP_RETURN_IF_ERROR(MeetLive(fs, *list, &boot_log));
   }
   log.parts = PartsOf({.fs = fs}, boot_log);
-  if (!live) {
+  if (!list) {
     log.parts.pop_back();
   }
   if (boot_log.session->info) {

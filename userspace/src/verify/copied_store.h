@@ -23,8 +23,8 @@ struct CopiedLog {
 
 // `directory` is a session, or a store (it has a directory boots), of which the newest
 // session is read unless another is named. `live` is a copy of the kernel's
-// binary_runtime_measurements, made after that of the store; without it the log ends
-// with the last segment.
+// binary_runtime_measurements, made after that of the store. Without it the log ends
+// with the list that a final snapshot kept, or else with the last segment.
 Result<CopiedLog> OpenCopiedLog(FileSystem& fs, const std::string& directory,
                                 std::optional<uint64_t> session,
                                 const std::optional<std::string>& live);
