@@ -28,6 +28,7 @@ _COMPLETIONS = "./usr/share/bash-completion/completions"
 # All files, with their modes. Debian 12 has the units in /lib, which is the same directory.
 _FILES = {
     "./etc/ima-snapshot.conf": "-rw-r--r--",
+    "./usr/lib/systemd/system/ima-snapshot-final.service": "-rw-r--r--",
     "./usr/lib/systemd/system/ima-snapshot-view.service": "-rw-r--r--",
     "./usr/lib/systemd/system/ima-snapshotd.service": "-rw-r--r--",
     "./usr/bin/ima-snapshot": "-rwxr-xr-x",
@@ -213,9 +214,10 @@ class Installing(InChroot):
         self.assertFalse(self.path(_ENABLED).is_symlink())
         self.run_in(0, "systemctl", "--root=/", "enable", "ima-snapshotd.service")
         self.assertTrue(self.path(_ENABLED).is_symlink())
-        # It starts with the daemon, and at boot.
+        # These start with the daemon, and at boot.
         for target in ("ima-snapshotd.service", "multi-user.target"):
-            self.assertTrue(self.path(f"/etc/systemd/system/{target}.wants/ima-snapshot-view.service").is_symlink())
+            for unit in ("ima-snapshot-view.service", "ima-snapshot-final.service"):
+                self.assertTrue(self.path(f"/etc/systemd/system/{target}.wants/{unit}").is_symlink(), unit)
 
     def test_the_programs_run(self) -> None:
         number = package.version()
@@ -232,9 +234,9 @@ class Installing(InChroot):
 
     def test_units_start_the_programs_that_are_there(self) -> None:
         units = list(self.path("/lib/systemd/system").glob("ima-snapshot*.service"))
-        self.assertEqual(len(units), 2)
+        self.assertEqual(len(units), 3)
         for unit in units:
-            (program,) = re.findall(r"^ExecStart=(\S+)", unit.read_text(), re.M)
+            (program,) = re.findall(r"^ExecSt(?:art|op)=(\S+)", unit.read_text(), re.M)
             self.assertTrue(os.access(self.path(program), os.X_OK), f"{unit.name} starts {program}")
 
     def test_man_finds_the_manuals(self) -> None:

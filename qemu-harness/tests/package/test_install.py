@@ -15,6 +15,7 @@ from . import programs
 
 _PROGRAMS = {"bin/ima-snapshot", "sbin/ima-snapshotd"}
 _BELOW_PREFIX = _PROGRAMS | {
+    "lib/systemd/system/ima-snapshot-final.service",
     "lib/systemd/system/ima-snapshot-view.service",
     "lib/systemd/system/ima-snapshotd.service",
     "lib/sysusers.d/ima-snapshot.conf",
@@ -59,8 +60,13 @@ class MakeInstall(support.TemporaryDirectory):
                     program = name.removeprefix(f"{prefix[1:]}/") in _PROGRAMS
                     self.assertEqual(mode, 0o755 if program else 0o644, name)
                 for unit in into.rglob("*.service"):
-                    (program_path,) = re.findall(r"^ExecStart=(\S+)", unit.read_text(), re.M)
+                    (program_path,) = re.findall(r"^ExecSt(?:art|op)=(\S+)", unit.read_text(), re.M)
                     self.assertTrue((into / program_path[1:]).is_file(), f"{unit.name} starts {program_path}")
+
+    def test_a_kernel_that_saves_a_crash_dump_takes_no_final_snapshot(self) -> None:
+        self.install("/usr", self.tmp)
+        unit = (self.tmp / "usr/lib/systemd/system/ima-snapshot-final.service").read_text()
+        self.assertIn("ConditionPathExists=!/proc/vmcore", unit.splitlines())
 
     def test_a_configuration_that_is_there_stays(self) -> None:
         (self.tmp / "etc").mkdir()
