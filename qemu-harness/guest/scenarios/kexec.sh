@@ -9,11 +9,6 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 
-load_part() {
-	read -r command_line </proc/cmdline
-	kexec -s -l /boot/bzImage --initrd=/boot/initrd --command-line="${command_line%% e2e.part=*} e2e.part=$1"
-}
-
 # How many objects of kmalloc() are in use, once its caches gave back the others.
 objects() {
 	for cache in /sys/kernel/slab/kmalloc-*; do

@@ -107,6 +107,12 @@ grow() {
 	done
 }
 
+# load_part PART: load this kernel again, with PART on its command line.
+load_part() {
+	read -r command_line </proc/cmdline
+	kexec -s -l /boot/bzImage --initrd=/boot/initrd --command-line="${command_line%% e2e.part=*} e2e.part=$1"
+}
+
 # The time since boot, in hundredths of a second.
 now() {
 	read -r up rest </proc/uptime

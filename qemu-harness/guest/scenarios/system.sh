@@ -42,20 +42,31 @@ tell() {
 	inside systemctl --failed --no-legend --plain >"/out/failed.$1"
 }
 
-# Start systemd, and wait until it has started everything that is enabled. From here
-# on ima-snapshot is the package's.
-start_systemd() {
-	# This shows why a scenario failed. systemd may not have started at all.
-	trap 'tell end || true' EXIT
-	printf '#!/bin/sh\nexec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot %s ima-snapshot "$@"\n' \
-		"$root" >/usr/local/bin/ima-snapshot
+# Let systemd take over, and wait until it has started everything that is enabled.
+hand_over() {
 	kill -USR1 1
 	until [ -S "$root/run/systemd/private" ]; do
 		usleep 100000
 	done
 	# A unit of the Debian system itself may fail; /out/running shows that.
 	inside systemctl is-system-running --wait >/out/running || true
+}
+
+# Start systemd. From here on ima-snapshot is the package's.
+start_systemd() {
+	# This shows why a scenario failed. systemd may not have started at all.
+	trap 'tell end || true' EXIT
+	printf '#!/bin/sh\nexec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot %s ima-snapshot "$@"\n' \
+		"$root" >/usr/local/bin/ima-snapshot
+	hand_over
 	tell booted
+}
+
+start_services() {
+	inside systemctl start ima-snapshotd
+	until [ "$(property ima-snapshot-view ActiveState)" = active ]; do
+		usleep 100000
+	done
 }
 
 stop_services() {

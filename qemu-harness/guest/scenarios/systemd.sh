@@ -89,7 +89,7 @@ copy_view "$view/violations"
 stop_services
 inside systemctl list-units --no-legend --plain --type mount >/out/mounts
 run status ima-snapshot status --json
-for unit in ima-snapshotd ima-snapshot-view; do
+for unit in $services ima-snapshot-final; do
 	run "exposure.$unit" inside systemd-analyze security --no-pager --offline=true "$unit.service"
 done
 gather
@@ -101,10 +101,7 @@ inside systemctl show ima-snapshotd >/out/ima-snapshotd.refused
 limit 20
 
 # Shut down while they work; reboot.sh continues from there. The view starts with the daemon.
-inside systemctl start ima-snapshotd
-until [ "$(property ima-snapshot-view ActiveState)" = active ]; do
-	usleep 100000
-done
+start_services
 load=/load/shutdown
 mkdir "$load"
 # The harness's output ends with this script, but the load continues.

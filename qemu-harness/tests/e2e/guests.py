@@ -177,7 +177,7 @@ def spec(scenario: str, name: str, *features: str, **options: Any) -> GuestSpec:
         accel=os.environ.get("ACCEL") or "auto",
         policy=SCENARIOS / "ramfs.policy",
         copies=copies,
-        timeout=600.0,
+        timeout=options.pop("timeout", 600.0),
         name=f"e2e-{name}",
         **options,
     )

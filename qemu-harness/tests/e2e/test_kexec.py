@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import unittest
 from typing import ClassVar
@@ -149,3 +150,38 @@ class Kexec(unittest.TestCase):
         self.assertEqual(imalog.aggregate(added[0]).attempt, 1)
         self.assertEqual(imalog.aggregate(added[0]).record_count, end.count)
         self.assertEqual((carried.attempts, carried.total), (1, end.total + 2))
+
+
+class FinalSnapshot(unittest.TestCase):
+    """The TPM fails during the final snapshot: the store gets a copy of the list, and the next kernel counts the loss."""
+
+    out: ClassVar[Out]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        guests.need_program()
+        guests.need_tool("kexec")
+        library = guests.built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl")
+        tpm = TpmSpec(banks=BANKS, preload=library, env={"IMA_FAULTS": "lost"})
+        guest = guests.spec("final.sh", "final", tpm=tpm, disk="64M", kexec=True, smp=1)
+        cls.out = Out(guests.boot(guest).out)
+
+    def test_it_fails_and_leaves_a_copy_of_the_list(self) -> None:
+        told, end = self.out.told("final"), self.out.kernel("end")
+        self.assertEqual((told.status, told.error["errno"]), (1, errno.EIO), told)
+        self.assertEqual((end.attempts, end.purges), (0, 0))
+        self.assertEqual((self.out / "store/boots/00000001/00000001.list").read_bytes(), end.log)
+
+    def test_the_next_kernel_counts_what_was_lost(self) -> None:
+        end, carried = self.out.kernel("end"), self.out.kernel("carried")
+        lost = end.count - (carried.count - 1)  # without its boot_aggregate
+        self.assertGreater(lost, 0)
+        taken = self.out.told("take")
+        self.assertEqual(taken.status, 0, taken)
+        self.assertEqual(taken.json["events"], [{"event": "records_lost", "number": lost}])
+        self.assertEqual(self.out.told("again").json["events"], [])
+
+    def test_verification_reports_the_loss(self) -> None:
+        told = self.out.told("verify-json")
+        self.assertEqual(told.status, 3, told)
+        self.assertEqual(told.json["mismatch"]["cause"], "aggregate_pcr")

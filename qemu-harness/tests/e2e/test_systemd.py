@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
 import unittest
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from e2e import earlier_boot, guests
 from e2e.guests import Out
@@ -22,6 +23,8 @@ SERVICES = ("ima-snapshotd", "ima-snapshot-view")
 DISK_SIZE = "1G"
 # No logins, so that nothing waits for the devices of terminals.
 _NO_CONSOLES = ("systemd.getty_auto=no",)
+# One CPU, as in test_kexec.py. The guest boots up to four kernels.
+_SCENARIOS: dict[str, dict[str, Any]] = {"systemd": {}, "reboot": {"kexec": True, "smp": 1, "timeout": 1500.0}}
 
 
 @cache
@@ -37,12 +40,14 @@ def installed() -> Path:
     deb = package.built()
     system = chroot.Chroot(into / "root", chroot.tarball(package.dependencies(deb)))
     system.install(deb)
+    # The one of kexec-tools brings services that load a kernel on their own.
+    shutil.copy(guests.built("kexec", "programs/kexec_execute.c", "-static"), system.path("/usr/sbin/kexec"))
     return disk.holding(system.root, into / "disk.img", DISK_SIZE)
 
 
 @cache
 def boots(flavour: str) -> tuple[Out, Out]:
-    """The results of two boots of that disk. The first was shut down while the services worked."""
+    """The results of two boots of that disk. The first is shut down while the services work, the second executes kernels."""
     guests.need_program()
     guests.need_kernel(flavour, "fuse", "cgroups")
     with tempfile.TemporaryDirectory(prefix="ima-test-") as directory:
@@ -50,8 +55,8 @@ def boots(flavour: str) -> tuple[Out, Out]:
         process.output(["cp", "--sparse=always", installed(), copy])
         machine = {"flavour": flavour, "disk": str(copy), "tpm": TpmSpec(banks=BANKS, state=Path(directory) / "tpm")}
         first, second = (
-            Out(guests.boot(guests.spec(f"{name}.sh", f"{name}-{flavour}", append=_NO_CONSOLES, **machine)).out)
-            for name in ("systemd", "reboot")
+            Out(guests.boot(guests.spec(f"{name}.sh", f"{name}-{flavour}", append=_NO_CONSOLES, **machine, **more)).out)
+            for name, more in _SCENARIOS.items()
         )
     return first, second
 
@@ -140,7 +145,7 @@ class Systemd(_Boot.Tests):
         self.assertEqual((unit["ActiveState"], unit["ExecMainStatus"], unit["NRestarts"]), ("failed", "78", "0"))
 
     def test_they_are_exposed_by_little(self) -> None:
-        for service in SERVICES:
+        for service in (*SERVICES, "ima-snapshot-final"):
             told = self.out.told(f"exposure.{service}")
             found = re.search(rf"Overall exposure level for {service}\.service: ([\d.]+)", told.stdout.decode())
             assert found, told
@@ -176,6 +181,58 @@ class AfterShutdown(earlier_boot.EarlierBoot, _Boot.Tests):
 
     def test_no_record_stored_before_is_lost_or_there_twice(self) -> None:
         self.assertGreater(min(self.check_workers("/load/shutdown")), 0)
+
+    def final_list(self) -> Path:
+        """The list that the final snapshot kept: it follows the last segment."""
+        last = self.old_segments()[-1]
+        return last.with_name(f"{int(last.stem) + 1:08d}.list")
+
+    def test_nothing_is_left_over(self) -> None:
+        self.assertEqual(self.out.leftovers(), [self.final_list().name])
+
+    def test_the_final_snapshot_stored_the_end_of_the_log(self) -> None:
+        journal = (self.out / "ima-snapshot-final.before").read_text()
+        self.assertIn("ima-snapshot-final.service: Deactivated successfully.", journal)
+        self.assertNotRegex(journal, r"(?i)not permitted|denied|read-only|failed to")
+        last = json.loads(self.old_segments()[-1].with_suffix(".json").read_text())
+        rest = list(imalog.records(self.final_list().read_bytes()))
+        if self.FLAVOUR == "patched":
+            aggregate = imalog.aggregate(rest[0])
+            self.assertEqual((aggregate.attempt, aggregate.segment_hash), (last["attempt"], last["sha256"]))
+        self.assertEqual(last["state"], "purged")
+        # The next boot closes the session, and misses nothing.
+        self.assertEqual((self.out / "closing").read_text().splitlines(), ["session_closed"])
+
+    def test_a_kexec_by_systemd_loses_nothing(self) -> None:
+        carried = int((self.out / "kexec/runtime_measurements_count").read_text())
+        self.assertGreater(int((self.out / "end/runtime_measurements_count").read_text()), 5000)
+        self.assertLess(carried, 100)
+        verified = self.out.told("kexec.verify")
+        self.assertEqual(verified.status, 0, verified)
+        log = list(imalog.records(self.out.told("kexec.cat").stdout))
+        self.check_files(log, {"after": 100, "carried": 5000})
+        replay = imalog.Replay(BANKS)
+        for record in log:
+            replay.add(record)
+        for bank, values in self.out.pcrs("kexec.pcrs").values.items():
+            self.assertEqual(replay.banks[bank][guests.MEASURED_PCR], values[guests.MEASURED_PCR], bank)
+
+    def test_after_it_the_session_continues(self) -> None:
+        taken = self.out.told("kexec.take")
+        self.assertEqual((taken.status, taken.json["session"]), (0, 2), taken)
+        self.assertEqual(taken.json["events"], [])
+
+    def test_with_a_full_store_the_machine_goes_down_and_the_next_kernel_reports_it(self) -> None:
+        if self.FLAVOUR != "patched":
+            self.skipTest("the scenario has this part for one flavour")
+        self.assertLess(self.out.kernel("full").count, self.out.kernel("full.end").count)
+        self.assertIn("code=exited, status=1/FAILURE", (self.out / "full.journal").read_text())
+        taken = self.out.told("full.take")
+        self.assertEqual(taken.status, 0, taken)
+        self.assertIn({"event": "no_final_snapshot", "number": 2}, taken.json["events"])
+        verified = self.out.told("full.verify")
+        self.assertEqual(verified.status, 3, verified)
+        self.assertEqual(verified.json["mismatch"]["cause"], "aggregate_pcr")
 
     def test_the_new_session_is_whole(self) -> None:
         self.check_files(self.whole_log(), {"after": 100})
