@@ -10,9 +10,10 @@ from pathlib import Path
 from unittest import mock
 
 import support
-from imaharness import paths, process, selftests
+from imaharness import given, paths, process, selftests
 from imaharness.bases import DEFAULT_BASE, find_base
 from imaharness.errors import HarnessError
+from imaharness.guest import GuestResult, Outcome
 from imaharness.report import Status, Suite
 
 WARNS = "  CC       lists_test\nlists_test.c:9:2: warning: ignoring return value of 'write'\n1 warning generated.\n"
@@ -35,6 +36,7 @@ class BuiltAsMailed(support.TemporaryDirectory):
         base = find_base(DEFAULT_BASE)
         with (
             mock.patch.object(paths, "KERNELS", self.tmp),
+            mock.patch.object(selftests, "_INSTALLED", self.tmp / "kselftest"),
             mock.patch.object(selftests, "_placed", lambda base, ksrc: self.tmp / "selftests" / "ima"),
             mock.patch.object(process, "logged", make),
             mock.patch.object(shutil, "which", lambda name: name if name in installed else None),
@@ -60,6 +62,43 @@ class BuiltAsMailed(support.TemporaryDirectory):
         suite = self.judge({"gcc": CLEAN}, installed=["gcc"])
         self.assertEqual(self.statuses(suite), [Status.PASS, Status.SKIP])
         self.assertEqual(suite.cases[1].detail, "clang is not installed")
+
+
+class RunAsInstalled(support.TemporaryDirectory):
+    """The guest is a stand-in that leaves what the runner printed."""
+
+    def result(self, status: int, printed: str) -> list[tuple[str, Status]]:
+        (self.tmp / "kselftest.ktap").write_text(printed)
+        ended = GuestResult(Outcome.EXITED, status, [], b"", b"", self.tmp, self.tmp, 1.0)
+        with (
+            mock.patch.object(selftests, "_INSTALLED", self.tmp),
+            mock.patch.object(given, "image", return_value=None),
+            mock.patch.object(selftests, "run_guest", return_value=ended) as self.guest,
+        ):
+            suite = selftests.run_installed(find_base(DEFAULT_BASE))
+        return [(case.name, case.status) for case in suite.cases]
+
+    def install(self) -> None:
+        (self.tmp / "gcc").mkdir()
+        (self.tmp / "gcc/kselftest-list.txt").write_text("ima:a_test\nima:b_test\n")
+
+    def test_the_tests_and_the_status_count(self) -> None:
+        self.install()
+        printed = "TAP version 13\n1..1\n# TAP version 13\n# 1..1\n# {} 1 f.works\n{} 1 selftests: ima: a_test\n"
+        name = "selftests: ima: a_test.f.works"
+        for status, word in ((0, "ok"), (1, "not ok")):
+            expected = Status.FAIL if status else Status.PASS
+            found = self.result(status, printed.format(word, word))
+            self.assertEqual(found, [(name, expected), ("run_kselftest.sh", expected)])
+        spec = self.guest.call_args.args[0]
+        self.assertEqual([(c.source, c.dest) for c in spec.copies], [(self.tmp / "gcc", "/kselftest")])
+
+    def test_a_runner_that_prints_nothing_fails(self) -> None:
+        self.install()
+        self.assertIn(("complete-1", Status.FAIL), self.result(0, ""))
+
+    def test_nothing_installed_fails(self) -> None:
+        self.assertEqual([status for _, status in self.result(0, "")], [Status.FAIL])
 
 
 if __name__ == "__main__":
