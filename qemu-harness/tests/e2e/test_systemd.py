@@ -205,7 +205,7 @@ class AfterShutdown(earlier_boot.EarlierBoot, _Boot.Tests):
 
     def test_a_kexec_by_systemd_loses_nothing(self) -> None:
         carried = int((self.out / "kexec/runtime_measurements_count").read_text())
-        self.assertGreater(int((self.out / "end/runtime_measurements_count").read_text()), 5000)
+        self.assertGreaterEqual(int((self.out / "end/runtime_measurements_count").read_text()), 5000)
         self.assertLess(carried, 100)
         verified = self.out.told("kexec.verify")
         self.assertEqual(verified.status, 0, verified)
