@@ -34,6 +34,7 @@ FEATURES: Mapping[str, Feature] = {
     "snapshot": Feature(f"[ -e {_IMA}/snapshot ]", "snapshot file", ("IMA_SNAPSHOT",)),
     "tpm": Feature("[ -e /dev/tpm0 ]", "driver of the guest's TPM", ("TCG_TIS", "TCG_CRB")),
     "kunit": Feature("[ -d /sys/kernel/debug/kunit ]", "KUnit results in debugfs", ("KUNIT", "KUNIT_DEBUGFS")),
+    "kmemleak": Feature("[ -e /sys/kernel/debug/kmemleak ]", "kmemleak", ("DEBUG_KMEMLEAK",)),
     "disk": Feature(
         "grep -qw ext4 /proc/filesystems && [ -d /sys/bus/virtio/drivers/virtio_blk ]",
         "disk with ext4",

@@ -18,7 +18,7 @@ from . import paths, process, source
 from .bases import Base
 from .errors import HarnessError, UsageError
 
-_BASE_FRAGMENTS = ("base", "ima", "kunit")
+_BASE_FRAGMENTS = ("base", "ima", "kunit", "faults")
 _IMAGE = Path("arch/x86/boot/bzImage")
 OBJECTS = source.OBJECTS
 # The same source gives the same bytes, and ccache can share objects between flavours.
@@ -58,8 +58,8 @@ FLAVOURS = {
         Flavour("distro", True, ("snapshot", "distro"), "the series with Debian's options"),
         Flavour("stock-distro", False, ("distro",), "Debian's options without the series"),
         Flavour("hmac", True, ("snapshot", "distro", "hmac"), "the series with Debian's options and TCG_TPM2_HMAC"),
-        Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak, fault injection"),
-        Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak, fault injection"),
+        Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak"),
+        Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak"),
     )
 }
 

@@ -20,6 +20,7 @@ from .report import Status, Suite
 from .tpm import TpmSpec
 
 LEAKS = "kmemleak finds nothing"
+_KMEMLEAK = "kmemleak=on"
 _SKIP = 4  # KSFT_SKIP
 _SOURCE = paths.ROOT / "selftests"
 _INSTALLED = paths.BUILD / "kselftest"  # a folder for each compiler
@@ -40,8 +41,13 @@ class Setting:
     tests: tuple[str, ...] = ()  # only these, as program.fixture.test or program.fixture.variant.test
 
     @property
-    def finds_leaks(self) -> bool:
+    def on_demand(self) -> bool:
+        """Whether its kernel takes long to build."""
         return "debug" in kernel.FLAVOURS[self.flavour].fragments
+
+    @property
+    def finds_leaks(self) -> bool:
+        return self.on_demand or _KMEMLEAK in self.append
 
     def of(self, programs: Sequence[str]) -> list[str]:
         """Those of the PROGRAMS that run."""
@@ -74,7 +80,15 @@ SETTINGS = (
     Setting("nohtable", "nohtable", TpmSpec(), "lists|snapshot_(counters|open|staging|write)"),
     Setting("nostaging", "nostaging", TpmSpec(), "lists|snapshot_(counters|open|staging)"),
     Setting("nosnapshot", "nosnapshot", TpmSpec(), "lists|snapshot_(files|open)"),
-    # Without memory, and with reports of what leaks, locks wrongly or is used after it was freed.
+    # Allocations fail, records are deleted, and nothing may leak.
+    Setting(
+        "memory",
+        "patched",
+        TpmSpec(banks=("sha1", "sha256")),
+        "lists|snapshot_(memory|open|staging|write)",
+        (_KMEMLEAK,),
+    ),
+    # With reports of what locks wrongly or is used after it was freed, too.
     Setting("debug", "debug", TpmSpec(banks=("sha1", "sha256"))),
     Setting("stock", "stock", TpmSpec(), "snapshot_.*", expect_skip=True),
 )
@@ -210,7 +224,9 @@ def run(
     KERNEL_IMAGE is a kernel of the setting's flavour that was built before.
     """
     suite = Suite(f"selftests-{setting.name}")
-    needed = ["ima", "policy"] + (["tpm"] if setting.tpm.version != "none" else [])
+    needed = ["ima", "policy"]
+    needed += ["tpm"] if setting.tpm.version != "none" else []
+    needed += ["kmemleak"] if setting.finds_leaks else []
     if kernel_image is None and (reason := given.reason_against(setting.flavour, needed)) is not None:
         suite.add(suite.name, Status.SKIP, reason)
         return suite
@@ -320,7 +336,7 @@ def _run_settings(base: Base, settings: Sequence[Setting], ksrc: Path | None) ->
 
 def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
     """Compile the programs as the kernel does, and run those of each setting but the debug kernel's."""
-    suites = _run_settings(base, [setting for setting in SETTINGS if not setting.finds_leaks], ksrc)
+    suites = _run_settings(base, [setting for setting in SETTINGS if not setting.on_demand], ksrc)
     return [compile_as_mailed(base, ksrc), *suites, run_installed(base, ksrc)] if len(suites) > 1 else suites
 
 
@@ -332,4 +348,4 @@ def stress(base: Base, ksrc: Path | None, rounds: int) -> list[Suite]:
 
 def debug(base: Base, ksrc: Path | None = None) -> list[Suite]:
     """Run all programs on the debug kernel, whose build takes long."""
-    return _run_settings(base, [setting for setting in SETTINGS if setting.finds_leaks], ksrc)
+    return _run_settings(base, [setting for setting in SETTINGS if setting.on_demand], ksrc)

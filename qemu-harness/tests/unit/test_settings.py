@@ -82,7 +82,8 @@ class Run(support.TemporaryDirectory):
         del self.left["kmemleak"]
         self.assertIn(("kmemleak", Status.FAIL), self.run_setting(debug))
         self.assertIn("echo scan", self.script())
-        self.assertFalse(any(s.finds_leaks for s in selftests.SETTINGS if s.flavour == "patched"))
+        (found,) = (s for s in selftests.SETTINGS if s.finds_leaks and not s.on_demand)
+        self.assertEqual((found.flavour, found.append), ("patched", ("kmemleak=on",)))
 
 
 class Settings(unittest.TestCase):
@@ -101,7 +102,7 @@ class Settings(unittest.TestCase):
         with mock.patch.object(selftests, "_run_settings", return_value=[Suite("x")]) as run:
             selftests.debug(BASE)
             (setting,) = run.call_args.args[1]
-            self.assertTrue(setting.finds_leaks)
+            self.assertTrue(setting.on_demand)
             selftests.run_all(BASE)
             self.assertNotIn(setting, run.call_args.args[1])
         self.assertIn("debug", check.ON_DEMAND)
