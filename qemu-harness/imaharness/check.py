@@ -74,7 +74,7 @@ def _stress(base: Base, ksrc: Path | None) -> list[Suite]:
 def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
     if userspace.present():
         userspace.build()
-    return [pyunit.run("e2e", _TESTS / "e2e", _TESTS)]
+    return [pyunit.run_files("e2e", _TESTS / "e2e", _TESTS)]
 
 
 # In the order that finds mistakes soonest. The second item is whether the suite

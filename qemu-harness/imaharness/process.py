@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from .errors import HarnessError
@@ -18,6 +20,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def _die_with_parent() -> None:
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def guest_pool() -> ProcessPoolExecutor:
+    """Processes that run guests, one for each CPU but at most four. They die with this one."""
+    workers = max(1, min(4, len(os.sched_getaffinity(0))))
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=_die_with_parent)
 
 
 def start(

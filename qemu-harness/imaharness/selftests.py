@@ -8,6 +8,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 
 from . import given, kernel, paths, process, source
@@ -331,7 +332,8 @@ def _run_settings(base: Base, settings: Sequence[Setting], ksrc: Path | None) ->
         return [suite]
     if not source.patches(base):
         raise HarnessError(f"selftests need the series of {base.name}")
-    return [run(base, programs, setting, ksrc) for setting in settings]
+    with process.guest_pool() as pool:
+        return list(pool.map(run, repeat(base), repeat(programs), settings, repeat(ksrc)))
 
 
 def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:

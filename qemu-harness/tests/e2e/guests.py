@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import unittest
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,8 +143,11 @@ def built(name: str, source: str, *options: str) -> Path:
     need_tool("gcc")
     made = paths.BUILD / "e2e" / name
     made.parent.mkdir(parents=True, exist_ok=True)
-    process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", made, _HERE / source, *options])
-    return made
+    # Under a name of its own first: another file's tests may build or use it now.
+    with tempfile.TemporaryDirectory(dir=made.parent) as directory:
+        new = Path(directory) / name
+        process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", new, _HERE / source, *options])
+        return new.rename(made)
 
 
 def setpriv() -> image.Copy:
