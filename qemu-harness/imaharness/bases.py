@@ -15,6 +15,8 @@ class Base:
     name: str
     version: str  # the release that the series is based on
     debian_suites: tuple[str, ...]  # suites that may hold linux-source-<series>
+    minimum: str = ""  # the first point release to which the series applies
+    lacks: tuple[str, ...] = ()  # options that the harness asks for and this kernel does not have
 
     @property
     def series(self) -> str:
@@ -38,7 +40,20 @@ BASES = {
     base.name: base
     for base in (
         Base("v7.3", "7.3.4", ("trixie-backports",)),
-        Base("v6.12", "6.12.100", ("trixie", "bookworm-backports")),
+        Base(
+            "v6.12",
+            "6.12.117",
+            ("trixie", "bookworm-backports"),
+            # The first one that copies the list for the next kernel at kexec execute, not at load.
+            minimum="6.12.94",
+            lacks=(
+                "CRYPTO_LIB_SHA256_ARCH",
+                "IMA_INIT_LATE_SYNC",
+                "IMA_STAGING",
+                "KUNIT_AUTORUN_ENABLED",
+                "PREEMPT_LAZY",
+            ),
+        ),
     )
 }
 DEFAULT_BASE = "v7.3"

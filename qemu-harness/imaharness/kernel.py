@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,10 +113,27 @@ def requested(fragments: list[Path]) -> dict[str, str]:
     return wanted
 
 
-def unmet(fragments: list[Path], config: Path) -> list[str]:
-    """The settings of the fragments that CONFIG, the final configuration, does not have."""
+def unmet(base: Base, fragments: list[Path], config: Path) -> list[str]:
+    """The settings of the fragments that CONFIG, the final configuration, does not have.
+
+    Options that the base lacks are left out.
+    """
     final = requested([config])
-    return [f"{k}={v}" for k, v in requested(fragments).items() if final.get(k, "n") != v]
+    wanted = requested(fragments)
+    lacking = {f"CONFIG_{name}" for name in base.lacks}
+    return [f"{k}={v}" for k, v in wanted.items() if k not in lacking and final.get(k, "n") != v]
+
+
+def reason_against(base: Base, options: Iterable[str]) -> str | None:
+    """Why what needs these options cannot run on BASE, or None."""
+    lacking = [f"CONFIG_{name}" for name in options if name in base.lacks]
+    return f"Linux {base.series} has no {', '.join(lacking)}" if lacking else None
+
+
+def flavour_reason(base: Base, flavour: Flavour) -> str | None:
+    """Why BASE does not have FLAVOUR, or None."""
+    own = requested([paths.CONFIGS / f"{name}.config" for name in flavour.fragments])
+    return reason_against(base, (name.removeprefix("CONFIG_") for name in own))
 
 
 @contextmanager
@@ -152,10 +169,10 @@ def merge(tree: Path, obj: Path, fragments: list[Path], log: Path, arguments: Se
     make(tree, obj, [*arguments, f"KCONFIG_ALLCONFIG={merged}", "allnoconfig"], log)
 
 
-def configure(tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:
+def configure(base: Base, tree: Path, obj: Path, fragments: list[Path], log: Path) -> None:
     """Configure OBJ; HarnessError names the settings that the kernel refuses."""
     merge(tree, obj, fragments, log)
-    if missing := unmet(fragments, obj / ".config"):
+    if missing := unmet(base, fragments, obj / ".config"):
         raise HarnessError(f"the kernel's configuration refuses {', '.join(missing)}; see {log}")
 
 
@@ -239,7 +256,7 @@ def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool 
         log.unlink(missing_ok=True)
         print(f"kernel: building {base.name} {flavour.name} ({flavour.purpose}), log in {log}", flush=True)
         began = time.monotonic()
-        configure(tree, obj, fragment_files(flavour), log)
+        configure(base, tree, obj, fragment_files(flavour), log)
         make(tree, obj, ["bzImage"], log, verbose)
         stamp.write_text(wanted)
         print(f"kernel: built in {time.monotonic() - began:.0f} s: {image}", flush=True)

@@ -228,7 +228,10 @@ def run(
     needed = ["ima", "policy"]
     needed += ["tpm"] if setting.tpm.version != "none" else []
     needed += ["kmemleak"] if setting.finds_leaks else []
-    if kernel_image is None and (reason := given.reason_against(setting.flavour, needed)) is not None:
+    reason = kernel.flavour_reason(base, kernel.find_flavour(setting.flavour))
+    if kernel_image is None:
+        reason = reason or given.reason_against(setting.flavour, needed)
+    if reason is not None:
         suite.add(suite.name, Status.SKIP, reason)
         return suite
     programs = setting.of(programs)

@@ -232,8 +232,19 @@ def plain_tree(base: Base, source: Source) -> Path:
     source.unpack(tree)
     if not (tree / "security" / "integrity" / "ima").is_dir():
         raise HarnessError(f"{source.description} is not a Linux source tree")
+    _check_version(base, version(tree))
     stamp.write_text(source.identity)
     return tree
+
+
+def _check_version(base: Base, found: str) -> None:
+    """HarnessError if the tree is too old for the series of BASE."""
+
+    def numbers(text: str) -> list[int]:
+        return [int(n) for n in re.findall(r"\d+", text)[:3]]
+
+    if base.minimum and numbers(found) < numbers(base.minimum):
+        raise HarnessError(f"this is Linux {found}; the series of {base.name} needs {base.minimum} or later")
 
 
 def link_tree(plain: Path, tree: Path) -> None:

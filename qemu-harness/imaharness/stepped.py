@@ -94,7 +94,7 @@ class SteppedTree:
             stamp.unlink(missing_ok=True)
             kernel.merge(self.src, obj, fragments, self.log)
             stamp.write_text(settings.hexdigest())
-        if last and (missing := kernel.unmet(fragments, obj / ".config")):
+        if last and (missing := kernel.unmet(self.base, fragments, obj / ".config")):
             raise HarnessError(f"with the whole series the configuration refuses {', '.join(missing)}")
 
     def build(self, target: str, last: bool) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import support  # noqa: F401  (puts the harness on the path)
-from imaharness import given, image, imalog, paths, process
-from imaharness.bases import DEFAULT_BASE
+from imaharness import given, image, imalog, kernel, paths, process
+from imaharness.bases import DEFAULT_BASE, Base, find_base
 from imaharness.guest import GuestResult, GuestSpec, Outcome, run_guest
 from imaharness.tpm import TpmSpec
 
@@ -156,9 +156,17 @@ def setpriv() -> image.Copy:
     return image.Copy(Path(shutil.which("setpriv") or "setpriv"), f"{image.GUEST_BIN}/setpriv")
 
 
+def base() -> Base:
+    return find_base(os.environ.get("BASE") or DEFAULT_BASE)
+
+
 def need_kernel(flavour: str, *features: str) -> None:
-    """Skip a test if KERNEL= names an image that cannot run it."""
-    if (reason := given.reason_against(flavour, features)) is not None:
+    """Skip a test if the base, or the image that KERNEL= names, cannot run it."""
+    reason = kernel.flavour_reason(base(), kernel.find_flavour(flavour))
+    if not kernel.find_flavour(flavour).series:  # such a kernel has staging alone
+        reason = reason or kernel.reason_against(base(), ["IMA_STAGING"])
+    reason = reason or given.reason_against(flavour, features)
+    if reason is not None:
         raise unittest.SkipTest(reason)
 
 
@@ -175,7 +183,7 @@ def spec(scenario: str, name: str, *features: str, **options: Any) -> GuestSpec:
     copies = [image.Copy(SCENARIOS, GUEST_SCENARIOS), *options.pop("copies", ())]
     return GuestSpec(
         command=["sh", f"{GUEST_SCENARIOS}/{scenario}"],
-        base=os.environ.get("BASE") or DEFAULT_BASE,
+        base=base().name,
         kernel=given.image(),
         ksrc=Path(tree) if (tree := os.environ.get("KSRC")) else None,
         accel=os.environ.get("ACCEL") or "auto",

@@ -201,17 +201,42 @@ class Configuring(support.TemporaryDirectory):
     def test_what_the_kernel_refused_is_named(self) -> None:
         asked = self.fragment("a", "CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\nCONFIG_D=12\n")
         final = self.fragment("f", "CONFIG_A=y\nCONFIG_C=y\nCONFIG_D=12\n")
-        self.assertEqual(kernel.unmet([asked], final), ["CONFIG_B=y", "CONFIG_C=n"])
+        self.assertEqual(kernel.unmet(BASE, [asked], final), ["CONFIG_B=y", "CONFIG_C=n"])
+
+    def test_what_the_base_lacks_is_not_missed(self) -> None:
+        asked = self.fragment("a", "CONFIG_IMA_STAGING=y\nCONFIG_B=y\n")
+        final = self.fragment("f", "")
+        self.assertEqual(kernel.unmet(bases.BASES["v6.12"], [asked], final), ["CONFIG_B=y"])
+        self.assertEqual(kernel.unmet(BASE, [asked], final), ["CONFIG_IMA_STAGING=y", "CONFIG_B=y"])
+
+    def test_a_flavour_is_none_of_a_base_that_lacks_its_option(self) -> None:
+        lts = bases.BASES["v6.12"]
+        for name in ("nostaging", "late", "stock-nostaging", "distro"):
+            self.assertIsNotNone(kernel.flavour_reason(lts, kernel.find_flavour(name)), name)
+            self.assertIsNone(kernel.flavour_reason(BASE, kernel.find_flavour(name)), name)
+        for name in ("patched", "stock", "nohtable", "debug"):
+            self.assertIsNone(kernel.flavour_reason(lts, kernel.find_flavour(name)), name)
 
     def test_the_last_fragment_wins(self) -> None:
         first = self.fragment("a", "CONFIG_A=y\n")
         second = self.fragment("b", "# CONFIG_A is not set\n")
-        self.assertEqual(kernel.unmet([first, second], self.fragment("f", "")), [])
+        self.assertEqual(kernel.unmet(BASE, [first, second], self.fragment("f", "")), [])
 
     def test_every_flavour_has_its_fragments(self) -> None:
         for flavour in kernel.FLAVOURS.values():
             for fragment in kernel.fragment_files(flavour):
                 self.assertTrue(fragment.is_file(), fragment)
+
+
+class PointRelease(unittest.TestCase):
+    def test_one_that_is_too_old_is_refused(self) -> None:
+        lts = bases.BASES["v6.12"]
+        for found in ("6.12.94", "6.12.117", "6.12.117-rc1", "6.13.0", "7.0"):
+            source._check_version(lts, found)
+            source._check_version(BASE, found)
+        for found in ("6.12.93", "6.12", "6.11.200"):
+            with self.assertRaises(HarnessError):
+                source._check_version(lts, found)
 
 
 class Variants(support.TemporaryDirectory):
