@@ -77,6 +77,40 @@ def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
     return [pyunit.run_files("e2e", _TESTS / "e2e", _TESTS)]
 
 
+def _other_bases(base: Base, ksrc: Path | None) -> list[Suite]:
+    """On each other base, the selftests and an end-to-end cycle over kexec."""
+    if base.name != DEFAULT_BASE or ksrc is not None or given.image() is not None:
+        return _skipped("other-bases", "BASE=, KSRC= or KERNEL= names the only kernel to be tested")
+    suites: list[Suite] = []
+    for other in BASES.values():
+        if other is base or not source.patches(other):
+            continue
+        if (reason := source.reason_without(other)) is not None:
+            suites += _skipped(other.name, reason)
+            continue
+        found = selftests.run_some(other)
+        os.environ["BASE"] = other.name  # the end-to-end tests read it there
+        found.append(pyunit.run("e2e", _TESTS / "e2e", _TESTS, "test_kexec.py"))
+        os.environ["BASE"] = base.name
+        for suite in found:
+            suite.name = f"{other.name}-{suite.name}"
+        suites += found
+    return suites or _skipped("other-bases", "there is no other base")
+
+
+def _sources(base: Base, ksrc: Path | None) -> Suite:
+    """Fail if no base has a source: then nothing of the kernel was tested."""
+    suite = Suite("sources")
+    reasons = [source.reason_without(base, ksrc)]
+    if reasons[0] is not None:
+        reasons += [source.reason_without(other) for other in BASES.values() if other is not base]
+    if all(reasons):
+        suite.add("a base can be tested", Status.FAIL, "\n".join(reason for reason in reasons if reason))
+    else:
+        suite.add("a base can be tested", Status.PASS)
+    return suite
+
+
 # In the order that finds mistakes soonest. The second item is whether the suite
 # needs the series.
 SUITES: dict[str, tuple[Runner, bool]] = {
@@ -91,6 +125,7 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "kunit": (_kunit, True),
     "selftests": (selftests.run_all, True),
     "e2e": (_e2e, True),
+    "other-bases": (_other_bases, False),
     "threads": (_threads, False),
     "stress": (_stress, True),
     "debug": (selftests.debug, True),
@@ -112,6 +147,8 @@ def run_one(name: str, base: Base, ksrc: Path | None) -> list[Suite]:
     runner, needs_series = SUITES[name]
     if needs_series and not source.patches(base):
         return _skipped(name, f"kernel-patches/{base.name} has no patches")
+    if needs_series and given.image() is None and (reason := source.reason_without(base, ksrc)) is not None:
+        return _skipped(name, reason)
     began = time.monotonic()
     try:
         suites = runner(base, ksrc)
@@ -164,6 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         image = given.image()
     except HarnessError as e:
         parser.error(str(e))
+    os.environ["BASE"] = base.name
     results = new_run_directory("check")
     done: list[Suite] = []
     names = args.suites or [s for s in SUITES if s not in ON_DEMAND]
@@ -179,6 +217,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         for suite in run_one(name, base, args.ksrc) if runs else _skipped(name, "the image of KERNEL= cannot run a guest"):
             done.append(suite)
             _tell(suite)
+        report.write(done, results)
+    if image is None and any(SUITES[name][1] for name in names):
+        done.append(_sources(base, args.ksrc))
+        _tell(done[-1])
         report.write(done, results)
     print(f"results: {results}/junit.xml, {results}/results.ktap")
     sys.stderr.flush()

@@ -345,6 +345,11 @@ def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
     return [compile_as_mailed(base, ksrc), *suites, run_installed(base, ksrc)] if len(suites) > 1 else suites
 
 
+def run_some(base: Base) -> list[Suite]:
+    """Run the settings of the kernel with the series, without the noise: with each kind of TPM."""
+    return _run_settings(base, [s for s in SETTINGS if s.flavour == "patched" and not s.noise], None)
+
+
 def stress(base: Base, ksrc: Path | None, rounds: int) -> list[Suite]:
     """Run all programs ROUNDS times in one guest, while another process is measured all the time."""
     noise = next(setting for setting in SETTINGS if setting.noise)

@@ -26,11 +26,16 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from . import apt, ksrc, paths, process
 from .bases import Base
 from .errors import HarnessError
+
+
+class NoSourceError(HarnessError):
+    """Nothing that this machine can reach has the source of a base."""
 
 
 OBJECTS = "obj-"  # prefix of the object directories in a source tree
@@ -160,11 +165,21 @@ def find(base: Base, tree: Path | None) -> Source:
             complaints.append(str(e))
     for complaint in complaints:
         _say(complaint)
-    raise HarnessError(
+    raise NoSourceError(
         f"no source of Linux {base.series}: set KSRC to a kernel git tree, put"
         f" {base.upstream_tarball} into {paths.DOWNLOADS}, or configure apt with a Debian"
         f" mirror that has {base.debian_package} ({', '.join(base.debian_suites)})"
     )
+
+
+@cache
+def reason_without(base: Base, tree: Path | None = None) -> str | None:
+    """Why the suites that need the source of BASE cannot run, or None."""
+    try:
+        find(base, tree)
+    except NoSourceError as e:
+        return str(e)
+    return None
 
 
 def patches(base: Base) -> list[Path]:

@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 import support
-from imaharness import given, paths
+from imaharness import bases, given, paths, source
 from imaharness.errors import EXIT_HARNESS, EXIT_TIMEOUT
 from imaharness.guest import GuestResult, GuestSpec, Outcome, run_guest
 from imaharness.image import Copy
@@ -30,7 +30,8 @@ def sh(script: str, **options: object) -> GuestResult:
 
 
 def setUpModule() -> None:
-    if (reason := given.flavour_reason("stock")) is not None:
+    reason = given.flavour_reason("stock") or source.reason_without(bases.find_base(bases.DEFAULT_BASE))
+    if reason is not None:
         raise unittest.SkipTest(reason)
 
 

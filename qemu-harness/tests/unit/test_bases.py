@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A base whose source nothing has: its suites are skipped, and those of another base run."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from pathlib import Path
+from unittest import mock
+
+import support
+from imaharness import bases, check, given, paths, pyunit, selftests, source
+from imaharness.errors import HarnessError
+from imaharness.report import Status, Suite
+
+GONE = bases.Base("v7.3", "9.9.1", ("no-such-suite",))
+LTS = bases.BASES["v6.12"]
+
+
+class Vanished(support.TemporaryDirectory):
+    def setUp(self) -> None:
+        super().setUp()
+        clean = {k: v for k, v in os.environ.items() if k not in ("BASE", "KSRC", "KERNEL")}
+        self.enterContext(mock.patch.dict(os.environ, clean, clear=True))
+        source.reason_without.cache_clear()
+        self.addCleanup(source.reason_without.cache_clear)
+        self.enterContext(mock.patch.object(paths, "RESULTS", self.tmp))
+        self.enterContext(mock.patch.object(source, "_in_downloads", side_effect=self.kept))
+        for fetch in ("_from_debian", "_from_kernel_org"):
+            self.enterContext(mock.patch.object(source, fetch, side_effect=HarnessError("404")))
+        self.enterContext(mock.patch.object(check, "find_base", return_value=GONE))
+        self.enterContext(mock.patch.object(given, "image", return_value=None))
+        self.ran: list[str] = []
+        self.enterContext(mock.patch.object(selftests, "run_some", side_effect=self.selftests))
+        self.enterContext(mock.patch.object(pyunit, "run", side_effect=self.e2e))
+        self.file = self.tmp / "linux-6.12.117.tar.xz"
+
+    def kept(self, base: bases.Base) -> Path | None:
+        return self.file if base is LTS and self.file.exists() else None
+
+    def selftests(self, base: bases.Base) -> list[Suite]:
+        self.ran.append(base.name)
+        return [self.passed("selftests-tpm2")]
+
+    def e2e(self, name: str, *_: object) -> Suite:
+        self.ran.append(os.environ["BASE"])
+        return self.passed(name)
+
+    def passed(self, name: str) -> Suite:
+        suite = Suite(name)
+        suite.add("a test", Status.PASS)
+        return suite
+
+    def check(self) -> tuple[int, str]:
+        with mock.patch.object(check, "BASES", {"v7.3": GONE, "v6.12": LTS}), contextlib.redirect_stdout(io.StringIO()) as out:
+            status = check.main(["kernel", "kunit", "selftests", "e2e", "other-bases"])
+        return status, out.getvalue()
+
+    def test_the_other_base_is_tested(self) -> None:
+        self.file.touch()
+        status, text = self.check()
+        self.assertEqual(status, 0, text)
+        self.assertEqual(self.ran, ["v6.12", "v6.12"])
+        for suite in ("kernel", "kunit", "selftests", "e2e"):
+            self.assertIn(f"\n{suite}: 0 passed, 0 failed, 1 skipped", text)
+        self.assertIn("\nv6.12-e2e: 1 passed, 0 failed, 0 skipped", text)
+
+    def test_without_any_base_the_run_fails(self) -> None:
+        status, text = self.check()
+        self.assertEqual((status, self.ran), (1, []))
+        self.assertIn("\nsources: 0 passed, 1 failed, 0 skipped", text)
