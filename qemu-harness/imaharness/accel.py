@@ -11,7 +11,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from . import paths, qemu
+from . import arch, paths, qemu
 from .errors import UsageError
 
 CHOICES = ("auto", "kvm", "tcg")
@@ -20,7 +20,7 @@ _PROBE_SECONDS = 15
 
 def _probe(kernel: Path) -> bool:
     """Boot KERNEL with KVM; it has no root file system, so it should panic and end QEMU in time."""
-    argv = [qemu.program(), "-nodefaults", "-display", "none", "-no-reboot", "-m", "256M"]
+    argv = [arch.current().qemu, "-nodefaults", "-display", "none", "-no-reboot", "-m", "256M"]
     argv += [*qemu.accel_options("kvm"), "-kernel", str(kernel), "-append", "panic=-1"]
     try:
         done = subprocess.run(
@@ -46,7 +46,7 @@ def _boot_id() -> str:
 
 def _known() -> str | None:
     """The result of 'auto' if it needs no probe."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if not arch.current().native or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     if _answer_file().exists():
         boot, _, answer = _answer_file().read_text().strip().partition(" ")

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import image, paths, source, stepped
+from . import arch, image, paths, source, stepped
 from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import EXIT_HARNESS, HarnessError, UsageError
 from .guest import GuestSpec, Outcome, run_guest
@@ -69,7 +69,7 @@ def _boot_complaint(tree: SteppedTree, command: Sequence[str]) -> str:
 
 def _complaint(tree: SteppedTree, patch: Path | None, command: Sequence[str]) -> str:
     try:
-        tree.build("bzImage", tree.is_last(patch))
+        tree.build(arch.current().image.name, tree.is_last(patch))
     except HarnessError as e:
         return f"it does not build: {e}"
     return _boot_complaint(tree, command)

@@ -36,17 +36,28 @@ def _release() -> dict[str, str]:
         return {}
 
 
+def release() -> str:
+    """The name of this machine's Debian release; HarnessError if it runs another system."""
+    if _release().get("ID") != "debian":
+        raise HarnessError("this machine does not run Debian")
+    return _release()["VERSION_CODENAME"]
+
+
 def _network_options() -> list[str]:
     """The settings with which this machine's apt reaches its mirrors, for example proxies."""
     lines = process.output(["apt-config", "dump", "Acquire"]).splitlines()
     return [f"--aptopt={line}" for line in lines if line.startswith(("Acquire::http", "Acquire::Retries"))]
 
 
-def bootstrap(suite: str, variant: str, packages: Sequence[str], into: Path, log: Path) -> None:
+def bootstrap(
+    suite: str, variant: str, packages: Sequence[str], into: Path, log: Path, architecture: str = ""
+) -> None:
     """Install SUITE with PACKAGES into INTO, a tar file or a directory that does not exist yet."""
     partial = into.with_name(f"{os.getpid()}.{into.name}")
     signed_by = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
     options = [f"--variant={variant}", f"--include={','.join(packages)}", *_network_options()]
+    if architecture:
+        options.append(f"--architectures={architecture}")
     # On a frozen mirror, the lists of sid have expired. Signatures are still checked.
     options.append('--aptopt=Acquire::Check-Valid-Until "false";')
     complaints = []

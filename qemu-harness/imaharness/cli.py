@@ -22,7 +22,7 @@ exit status of 'run':
   command succeeded.
 
 environment (options override it):
-  BASE, KSRC, KERNEL (replaces the flavour 'patched'), ACCEL, TPM, TPM_IF, BANKS, V
+  ARCH, BASE, KSRC, KERNEL (replaces the flavour 'patched'), ACCEL, TPM, TPM_IF, BANKS, V
 """
 
 _EXAMPLES = """

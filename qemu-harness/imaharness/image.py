@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import paths, process, userspace
+from . import arch, paths, process, sysroot, userspace
 from .cpio import CpioWriter
 from .errors import HarnessError, UsageError
 
@@ -81,6 +81,8 @@ def is_elf(file: Path) -> bool:
 
 def libraries(program: Path) -> dict[str, Path]:
     """The shared libraries of PROGRAM and its loader: guest path to host file."""
+    if not arch.current().native:
+        return sysroot.libraries(program)
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
     if done.returncode != 0:  # static, or not an ELF file
         return {}
@@ -92,6 +94,8 @@ def libraries(program: Path) -> dict[str, Path]:
 
 def _library_named(name: str) -> dict[str, Path]:
     """A library that is loaded at run time, and the libraries that it needs."""
+    if not arch.current().native:
+        return sysroot.library(name)
     for line in process.output(["/sbin/ldconfig", "-p"]).splitlines():
         entry, arrow, place = line.strip().partition(" => ")
         if arrow and entry.split()[0] == name and "x86-64" in entry:
@@ -106,19 +110,26 @@ def _program_files(programs: Iterable[Path]) -> dict[str, Path]:
     return files
 
 
+def tool(name: str) -> Path | None:
+    """The program NAME of this machine, or of the sysroot for another one."""
+    if not arch.current().native:
+        return sysroot.program(name)
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    return None if found is None else Path(found)
+
+
 def _busybox() -> Path:
-    found = shutil.which("busybox")
-    if found is None or libraries(Path(found)):
+    found = tool("busybox")
+    if found is None or libraries(found):
         raise HarnessError("a static busybox is missing; run 'make deps'")
-    return Path(found)
+    return found
 
 
 def _shared_files() -> dict[str, Path]:
     """Guest path to host file, for all files that the shared image takes from the host."""
     files = {"/bin/busybox": _busybox(), "/init": paths.GUEST / "init"}
-    search = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    tools = [Path(p) for t in _TOOLS if (p := shutil.which(t, path=search))]
-    files.update({f"/usr/bin/{tool.name}": tool.resolve() for tool in tools})
+    tools = [found for name in _TOOLS if (found := tool(name)) is not None]
+    files.update({f"/usr/bin/{file.name}": file.resolve() for file in tools})
     files.update(_program_files(tools))
     for name in _LOADED_AT_RUN_TIME:
         files.update(_library_named(name))
@@ -148,7 +159,7 @@ def shared_image() -> Path:
         cpio.device("/dev/console", 5, 1)
         for name, file in files.items():
             cpio.copy(name, file)
-        for name in process.output([_busybox(), "--list-full"]).split():
+        for name in process.output([shutil.which("busybox") or "busybox", "--list-full"]).split():
             if "/" + name not in files:
                 cpio.symlink("/" + name, "/bin/busybox")
         if "/usr/bin/tpm2" in files:
@@ -178,7 +189,7 @@ def _stripped(program: Path) -> Path:
     if not small.exists() or small.stat().st_mtime_ns < program.stat().st_mtime_ns:
         small.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=small.parent, delete=False) as new:
-            process.output(["strip", "--strip-debug", "-o", new.name, program])
+            process.output([arch.current().program("strip"), "--strip-debug", "-o", new.name, program])
         Path(new.name).chmod(0o755)
         os.replace(new.name, small)
     return small

@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import paths, process, source
+from . import arch, paths, process, source
 from .bases import Base
 from .errors import HarnessError, UsageError
 
-_BASE_FRAGMENTS = ("base", "ima", "kunit", "faults")
-_IMAGE = Path("arch/x86/boot/bzImage")
+_BASE_FRAGMENTS = ("base", "ima", "kunit", "faults")  # and that of the machine
 OBJECTS = source.OBJECTS
 # The same source gives the same bytes, and ccache can share objects between flavours.
 _REPRODUCIBLE = {
@@ -87,11 +86,12 @@ def object_dir(base: Base, flavour: Flavour) -> Path:
 
 def image_file(base: Base, flavour: Flavour) -> Path:
     """Where the build puts the flavour's bzImage."""
-    return object_dir(base, flavour) / _IMAGE
+    return object_dir(base, flavour) / arch.current().image
 
 
 def fragment_files(flavour: Flavour) -> list[Path]:
-    return [paths.CONFIGS / f"{name}.config" for name in _BASE_FRAGMENTS + flavour.fragments]
+    names = (arch.current().name, *_BASE_FRAGMENTS, *flavour.fragments)
+    return [paths.CONFIGS / f"{name}.config" for name in names]
 
 
 def parse_config(text: str) -> dict[str, str]:
@@ -178,7 +178,9 @@ def configure(base: Base, tree: Path, obj: Path, fragments: list[Path], log: Pat
 
 def make(tree: Path, obj: Path, targets: list[str], log: Path, verbose: bool = False) -> None:
     jobs = f"-j{len(os.sched_getaffinity(0))}"
-    argv = ["make", "-C", str(tree), f"O={obj}", jobs, *compiler(), *targets]
+    target = arch.current()
+    cross = "" if target.native else target.program("gcc")
+    argv = ["make", "-C", str(tree), f"O={obj}", jobs, *target.make_arguments, *compiler(cross), *targets]
     process.logged(argv, log=log, env=make_environment(obj), verbose=verbose)
 
 
@@ -188,7 +190,7 @@ def _stamp(base: Base, flavour: Flavour, identity: str) -> str:
         digest.update(source.series_digest(base).encode())
     for fragment in fragment_files(flavour):
         digest.update(fragment.read_bytes())
-    digest.update(process.output([os.environ.get("KCC", "gcc"), "--version"]).encode())
+    digest.update(process.output([arch.current().program(os.environ.get("KCC", "gcc")), "--version"]).encode())
     return digest.hexdigest()
 
 
@@ -257,7 +259,7 @@ def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool 
         print(f"kernel: building {base.name} {flavour.name} ({flavour.purpose}), log in {log}", flush=True)
         began = time.monotonic()
         configure(base, tree, obj, fragment_files(flavour), log)
-        make(tree, obj, ["bzImage"], log, verbose)
+        make(tree, obj, [arch.current().image.name], log, verbose)
         stamp.write_text(wanted)
         print(f"kernel: built in {time.monotonic() - began:.0f} s: {image}", flush=True)
     return image

@@ -35,7 +35,8 @@ class Variant:
 
     @property
     def files(self) -> list[Path]:
-        return [paths.CONFIGS / f"{name}.config" for name in self.fragments]
+        machine = {"x86_64": ("x86_64",), "i386": ("x86_64",), "arm64": ("arm64",)}.get(self.arch, ())
+        return [paths.CONFIGS / f"{name}.config" for name in (*machine, *self.fragments)] if self.fragments else []
 
     def missing(self) -> str:
         """Why this machine cannot build it, or ''."""

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import kernel, kunit, paths, pyunit, report, selftests, source, userspace
+from . import arch, kernel, kunit, paths, pyunit, report, selftests, source, userspace
 from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import EXIT_HARNESS, HarnessError, UsageError
 from .guest import new_run_directory
@@ -155,7 +155,7 @@ class MutatedTree:
             kernel.copy_objects(original, objects)
         log = self.top / f"build-{flavour.name}.log"
         log.unlink(missing_ok=True)
-        kernel.make(self.src, objects, ["bzImage"], log)
+        kernel.make(self.src, objects, [arch.current().image.name], log)
         return objects / kernel.image_file(self.base, flavour).relative_to(original)
 
 

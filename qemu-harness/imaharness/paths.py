@@ -10,8 +10,10 @@ ROOT = Path(__file__).resolve().parents[2]
 HARNESS = ROOT / "qemu-harness"
 CONFIGS = HARNESS / "configs"
 GUEST = HARNESS / "guest"
-BUILD = Path(os.environ.get("IMA_BUILD_DIR") or ROOT / "build").absolute()
-DOWNLOADS = BUILD / "downloads"
+_BUILD = Path(os.environ.get("IMA_BUILD_DIR") or ROOT / "build").absolute()
+DOWNLOADS = _BUILD / "downloads"
+# What is built for another machine is apart; arch.py refuses an unknown ARCH.
+BUILD = _BUILD if os.environ.get("ARCH") in (None, "", "x86_64") else _BUILD / os.environ["ARCH"]
 KERNELS = BUILD / "kernel"
 IMAGES = BUILD / "images"
 RESULTS = BUILD / "results"

@@ -87,12 +87,12 @@ def run(name: str, directory: Path, top: Path, pattern: str = "test_*.py") -> Su
     return collect(name, tests, ".".join(directory.relative_to(top).parts) + ".")
 
 
-def run_files(name: str, directory: Path, top: Path) -> Suite:
+def run_files(name: str, directory: Path, top: Path, pattern: str = "test_*.py") -> Suite:
     """As run(), but with a process for each file, as many at a time as guests can run."""
     suite = Suite(name)
     began = time.monotonic()
     # The largest files first: the longest is then not the last one, alone.
-    files = sorted(directory.glob("test_*.py"), key=lambda file: -file.stat().st_size)
+    files = sorted(directory.glob(pattern), key=lambda file: -file.stat().st_size)
     with process.guest_pool() as pool:
         for part in pool.map(run, repeat(name), repeat(directory), repeat(top), [file.name for file in files]):
             suite.cases += part.cases

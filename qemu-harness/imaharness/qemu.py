@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import arch
+
 # oops=panic, panic=-1 and -no-reboot: a broken kernel ends QEMU instead of waiting for the time-out.
-# no_timer_check: on a busy host the timer's interrupts come too late for that check, which then panics.
 _COMMAND_LINE = (
-    "console=ttyS0",
-    "no_timer_check",
     "oops=panic",
     "panic=-1",
     "kunit.enable=0",
@@ -39,23 +38,20 @@ class Machine:
     terminal: bool
 
 
-def program() -> str:
-    return "qemu-system-x86_64"
-
-
 def accel_options(accel: str) -> list[str]:
     if accel == "kvm":
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    return ["-accel", "tcg,thread=multi", "-cpu", arch.current().tcg_cpu]
 
 
 def command(m: Machine) -> list[str]:
     """QEMU's argv."""
-    argv = [program(), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-    argv += ["-machine", "q35", *accel_options(m.accel)]
+    target = arch.current()
+    argv = [target.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    argv += ["-machine", target.qemu_machine, *accel_options(m.accel)]
     argv += ["-m", f"{m.memory_mib}M", "-smp", str(m.smp)]
     argv += ["-kernel", str(m.kernel), "-initrd", str(m.initrd)]
-    argv += ["-append", " ".join([*_COMMAND_LINE, *m.append])]
+    argv += ["-append", " ".join([*target.command_line, *_COMMAND_LINE, *m.append])]
     argv += ["-chardev", f"socket,id=console,fd={m.console_fd}", "-serial", "chardev:console"]
     argv += ["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     for name, fd in m.port_fds.items():
@@ -71,5 +67,5 @@ def command(m: Machine) -> list[str]:
     if m.tpm_socket is not None:
         argv += ["-chardev", f"socket,id=tpm,path={m.tpm_socket}"]
         argv += ["-tpmdev", "emulator,id=tpm0,chardev=tpm"]
-        argv += ["-device", f"tpm-{m.tpm_interface},tpmdev=tpm0"]
+        argv += ["-device", f"{target.tpm_devices[m.tpm_interface]},tpmdev=tpm0"]
     return argv

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
 
-from . import given, kernel, paths, process, source
+from . import arch, given, kernel, paths, process, source
 from .bases import Base
 from .errors import HarnessError
 from .guest import GuestSpec, Outcome, run_guest
@@ -117,9 +117,9 @@ def build(base: Base, ksrc: Path | None = None) -> list[str]:
     headers = _headers(base)
     log = paths.KERNELS / base.name / "selftests.log"
     log.unlink(missing_ok=True)
-    process.logged(["make", "-C", plain, f"O={headers}", "headers"], log=log)
+    process.logged(["make", "-C", plain, *arch.current().make_arguments, f"O={headers}", "headers"], log=log)
     paths.SELFTESTS_BUILD.mkdir(parents=True, exist_ok=True)
-    argv: list[str | Path] = ["make", "-C", place, f"OUTPUT={paths.SELFTESTS_BUILD}"]
+    argv: list[str | Path] = ["make", "-C", place, *arch.current().make_arguments, f"OUTPUT={paths.SELFTESTS_BUILD}"]
     argv.append(f"KHDR_INCLUDES=-isystem {headers}/usr/include")
     process.logged([*argv, "all"], log=log)
     told = process.output([*argv, "-s", "emit_tests", "COLLECTION=ima"])
@@ -143,11 +143,15 @@ def compile_as_mailed(base: Base, ksrc: Path | None = None) -> Suite:
         if shutil.which(compiler) is None:
             suite.add(compiler, Status.SKIP, f"{compiler} is not installed")
             continue
+        if compiler == "clang" and not arch.current().native:
+            suite.add(compiler, Status.SKIP, f"clang has no C library for {arch.current().name} here")
+            continue
         log = paths.KERNELS / base.name / f"selftests-{compiler}.log"
         log.unlink(missing_ok=True)
         for old in (_headers(base) / "kselftest", _INSTALLED / compiler):
             shutil.rmtree(old, ignore_errors=True)
-        argv: list[str | Path] = ["make", "-C", folder, f"O={_headers(base)}", "TARGETS=ima", option]
+        argv: list[str | Path] = ["make", "-C", folder, *arch.current().make_arguments, f"O={_headers(base)}"]
+        argv += ["TARGETS=ima", option]
         try:
             process.logged([*argv, f"KSFT_INSTALL_PATH={_INSTALLED / compiler}", "install"], log=log)
         except HarnessError as e:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import kernel, paths, process, source
+from . import arch, kernel, paths, process, source
 from .bases import Base
 from .errors import HarnessError
 
@@ -73,7 +73,7 @@ class SteppedTree:
     @property
     def image(self) -> Path:
         """The bzImage of the state that was built last."""
-        return self.objects / "arch/x86/boot/bzImage"
+        return self.objects / arch.current().image
 
     def is_last(self, patch: Path | None) -> bool:
         return patch is not None and patch == self.series[-1]

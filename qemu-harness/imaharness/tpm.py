@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from . import process
+from . import arch, process
 from .errors import HarnessError, UsageError
 
 VERSIONS = ("2.0", "1.2", "none")
@@ -39,6 +39,8 @@ class TpmSpec:
             raise UsageError(f"unknown TPM version {self.version!r}; choose from {', '.join(VERSIONS)}")
         if self.interface not in INTERFACES:
             raise UsageError(f"unknown TPM interface {self.interface!r}; choose from {', '.join(INTERFACES)}")
+        if self.version != "none" and self.interface not in arch.current().tpm_devices:
+            raise UsageError(f"QEMU's machine for {arch.current().name} has no TPM with the interface {self.interface}")
         if self.version == "1.2" and self.interface == "crb":
             raise UsageError("a TPM 1.2 has no CRB interface")
         unknown = [b for b in self.banks if b not in BANKS]

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import paths, process, report
+from . import arch, paths, process, report, sysroot
 from .errors import HarnessError
 from .report import Status, Suite
 
@@ -37,7 +37,11 @@ def configure(into: Path, options: Sequence[str], verbose: bool = False) -> Path
         argv += ["-G", "Ninja"]
     if shutil.which("ccache"):
         argv.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
-    process.logged(argv, log=log, verbose=verbose)
+    env: dict[str, str] = {}
+    if not arch.current().native:
+        argv += sysroot.cmake_options()
+        env = sysroot.environment()
+    process.logged(argv, log=log, verbose=verbose, env=env)
     return log
 
 

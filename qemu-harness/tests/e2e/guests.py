@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import support  # noqa: F401  (puts the harness on the path)
-from imaharness import given, image, imalog, kernel, paths, process
+from imaharness import arch, given, image, imalog, kernel, paths, process
 from imaharness.bases import DEFAULT_BASE, Base, find_base
 from imaharness.guest import GuestResult, GuestSpec, Outcome, run_guest
 from imaharness.tpm import TpmSpec
@@ -138,22 +138,25 @@ def need_tool(name: str) -> None:
         raise unittest.SkipTest(f"{name} is not installed; run 'make deps'")
 
 
-def built(name: str, source: str, *options: str) -> Path:
-    """build/e2e/NAME, compiled from SOURCE."""
-    need_tool("gcc")
+def built(name: str, source: str, *options: str, host: bool = False) -> Path:
+    """build/e2e/NAME, compiled from SOURCE for the guest, or for a process of the HOST."""
+    compiler = "gcc" if host else arch.current().program("gcc")
+    need_tool(compiler)
     made = paths.BUILD / "e2e" / name
     made.parent.mkdir(parents=True, exist_ok=True)
     # Under a name of its own first: another file's tests may build or use it now.
     with tempfile.TemporaryDirectory(dir=made.parent) as directory:
         new = Path(directory) / name
-        process.output(["gcc", "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", new, _HERE / source, *options])
+        process.output([compiler, "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-o", new, _HERE / source, *options])
         return new.rename(made)
 
 
 def setpriv() -> image.Copy:
     """setpriv for the guest, which starts programs with fewer of root's capabilities."""
-    need_tool("setpriv")
-    return image.Copy(Path(shutil.which("setpriv") or "setpriv"), f"{image.GUEST_BIN}/setpriv")
+    found = image.tool("setpriv")
+    if found is None:
+        raise unittest.SkipTest("setpriv is not installed; run 'make deps'")
+    return image.Copy(found, f"{image.GUEST_BIN}/setpriv")
 
 
 def base() -> Base:

@@ -161,7 +161,7 @@ class FinalSnapshot(unittest.TestCase):
     def setUpClass(cls) -> None:
         guests.need_program()
         guests.need_tool("kexec")
-        library = guests.built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl")
+        library = guests.built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl", host=True)
         tpm = TpmSpec(banks=BANKS, preload=library, env={"IMA_FAULTS": "lost"})
         guest = guests.spec("final.sh", "final", tpm=tpm, disk="64M", kexec=True, smp=1)
         cls.out = Out(guests.boot(guest).out)

@@ -18,7 +18,7 @@ _INTERRUPTS = ("acpi=off", "tpm_tis.force=1", "tpm_tis.interrupts=1")
 
 def boot(faults: str, version: str, **options: Any) -> Out:
     """The results of tpm.sh with a TPM that has these FAULTS."""
-    library = guests.built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl")
+    library = guests.built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl", host=True)
     banks = BANKS if version == "2.0" else ("sha1",)
     tpm = TpmSpec(version=version, banks=banks, preload=library, env={"IMA_FAULTS": faults})
     spec = guests.spec("tpm.sh", f"tpm-{faults.replace(',', '-')}", tpm=tpm, env={"FAULTS": faults}, **options)
