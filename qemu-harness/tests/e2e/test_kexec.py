@@ -122,7 +122,12 @@ class Kexec(unittest.TestCase):
         self.assertEqual(carried.attempts, before.attempts + 1)
         self.assertNotIn("Failed to restore", (self.out / "part5.dmesg").read_text(errors="replace"))
 
+    def need_staging(self) -> None:
+        if not (self.out / "part5.objects").exists():
+            self.skipTest("this kernel has no staging")
+
     def test_carried_records_that_staging_deletes_are_freed(self) -> None:
+        self.need_staging()
         before, after = (
             sum(map(int, (self.out / name).read_text().split())) for name in ("part5.objects", "part5.objects-after")
         )
@@ -131,6 +136,7 @@ class Kexec(unittest.TestCase):
         self.assertGreater(before - after, 4 * self.out.kernel("part5").count)
 
     def test_without_an_aggregate_the_counters_begin_anew(self) -> None:
+        self.need_staging()
         end, carried = self.out.kernel("part5.end"), self.out.kernel("part6")
         self.assertEqual([r for r in imalog.records(end.log) if r.is_aggregate], [])
         # Staging does not make this kernel forget them, only the next one.
@@ -147,9 +153,9 @@ class Kexec(unittest.TestCase):
         self.assertTrue(carried.log.startswith(end.log))
         added = list(imalog.records(carried.log[len(end.log) :]))
         self.assertEqual([r.event for r in added], [imalog.AGGREGATE, "boot_aggregate"])
-        self.assertEqual(imalog.aggregate(added[0]).attempt, 1)
-        self.assertEqual(imalog.aggregate(added[0]).record_count, end.count)
-        self.assertEqual((carried.attempts, carried.total), (1, end.total + 2))
+        self.assertEqual(imalog.aggregate(added[0]).attempt, end.attempts + 1)
+        self.assertEqual(imalog.aggregate(added[0]).record_count, end.total)
+        self.assertEqual((carried.attempts, carried.total), (end.attempts + 1, end.total + 2))
 
 
 class FinalSnapshot(unittest.TestCase):
