@@ -23,7 +23,7 @@ vm      := $(harness)/vm
 build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts bench lint tidy sanitizers threads stress mutations fuzz \
+.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts matrix bench lint tidy sanitizers threads stress mutations fuzz \
 	series kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## show this list
@@ -75,6 +75,10 @@ vm: deps-demo kernel userspace ## open a shell in the guest
 
 hosts: ## run demo and check in chroots of HOSTS (bookworm trixie sid); needs root, takes hours
 	$(harness)/hosts $(HOSTS)
+
+matrix: ## run snapshots over kexec for each pair of settings of TPM, IMA and kernel; takes hours
+	ARCH=arm64 scripts/deps check
+	$(harness)/matrix
 
 bench: deps $(if $(filter host view evidence,$(PART)),,kernel stock) ## measure size and speed; PART= runs one of reading slab tpm latency (guest) host view evidence
 	$(harness)/bench/run $(PART)

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import arch, fuzz, given, kernel_check, kunit, lint, paths, pyunit, report, sanitizers, selftests, source, tidy, userspace
+from . import arch, fuzz, given, kernel_check, kunit, lint, matrix, paths, pyunit, report, sanitizers, selftests, source, tidy, userspace
 from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import HarnessError, UsageError
 from .guest import new_run_directory
@@ -81,6 +81,14 @@ def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
     return [pyunit.run_files("e2e", _TESTS / "e2e", _TESTS, pattern)]
 
 
+def _matrix(base: Base, ksrc: Path | None) -> list[Suite]:
+    if ksrc is not None or given.image() is not None:
+        return _skipped("matrix", "KSRC= or KERNEL= names a kernel; the matrix is for those of the bases")
+    if userspace.present():
+        userspace.build()
+    return [matrix.check(base.name)]
+
+
 def _other_bases(base: Base, ksrc: Path | None) -> list[Suite]:
     """On each other base, the selftests and an end-to-end cycle over kexec."""
     if base.name != DEFAULT_BASE or ksrc is not None or given.image() is not None:
@@ -129,6 +137,7 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "kunit": (_kunit, True),
     "selftests": (selftests.run_all, True),
     "e2e": (_e2e, True),
+    "matrix": (_matrix, True),
     "other-bases": (_other_bases, False),
     "threads": (_threads, False),
     "stress": (_stress, True),
