@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
@@ -28,6 +29,10 @@
 
 #include "kselftest_harness.h"
 #include "ima_log.h"
+
+#ifndef __maybe_unused	/* kselftest.h of Linux 6.12 has none */
+#define __maybe_unused	__attribute__((__unused__))
+#endif
 
 /*
  * Seconds for one test. A busy host that emulates the machine, or a debug

@@ -164,7 +164,14 @@ def run_step(root: Path, step: Step, log: Path) -> Ended:
     _clone(root, step)
     began = time.monotonic()
     with log.open("wb") as out:
-        done = subprocess.run(_enter(root, step), stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False)
+        done = subprocess.run(
+            _enter(root, step),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            check=False,
+            preexec_fn=process.die_with_parent,  # unshare itself ignores SIGINT and SIGTERM
+        )
     seconds = round(time.monotonic() - began)
     built = process.output(["du", "-sm", root / step.tree.lstrip("/") / "build"])  # downloads are unmounted now, so not counted
     ended = last_line(log.read_text(errors="replace"))

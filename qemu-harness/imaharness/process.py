@@ -18,14 +18,15 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """In a child, before it executes a program: be killed when the parent ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def guest_pool() -> ProcessPoolExecutor:
     """Processes that run guests, one for each CPU but at most four. They die with this one."""
     workers = max(1, min(4, len(os.sched_getaffinity(0))))
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=_die_with_parent)
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), initializer=die_with_parent)
 
 
 def start(
@@ -49,7 +50,7 @@ def start(
                 stderr=out,
                 pass_fds=pass_fds,
                 env=None if env is None else {**os.environ, **env},
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         except FileNotFoundError as e:
             raise HarnessError(f"{argv[0]} is not installed; run 'make deps'") from e

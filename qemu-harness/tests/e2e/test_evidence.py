@@ -124,6 +124,11 @@ class Fleet(unittest.TestCase):
     def result(self, host: str) -> Any:
         return json.loads((self.fleet / host / "result").read_text())
 
+    def make_older(self) -> None:
+        """As if what is there were a minute old: rsync takes a file of the same size and second for unchanged."""
+        for file in self.fleet.rglob("*"):
+            os.utime(file, (file.stat().st_atime - 60, file.stat().st_mtime - 60))
+
     def job_log(self) -> list[tuple[str, int]]:
         """Verifier and exit status of each job."""
         lines = (self.fleet / "attest.log").read_text().splitlines()[1:]
@@ -133,6 +138,7 @@ class Fleet(unittest.TestCase):
         self.assertEqual(self.run_command(self.on_this_machine, "01"), 0)
         for host in ("one", "two", "three"):
             self.assertEqual(self.result(host)["records_read"], self.result(host)["records"])
+        self.make_older()
         self.assertEqual(self.run_command(self.on_others, "03"), 0)
         self.assertEqual({verifier for verifier, _ in self.job_log()}, {"verifier1", "verifier2"})
         for host in ("one", "two", "three"):
