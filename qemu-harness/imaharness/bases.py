@@ -39,7 +39,7 @@ class Base:
 BASES = {
     base.name: base
     for base in (
-        Base("v7.3", "7.3.4", ("trixie-backports",)),
+        Base("v7.3", "7.3.4", ("trixie-backports",), lacks=("CRYPTO_SM3_GENERIC", "PROC_SYSCTL")),
         Base(
             "v6.12",
             "6.12.117",

@@ -143,8 +143,8 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "stress": (_stress, True),
     "debug": (selftests.debug, True),
 }
-# These repeat tests of the suites userspace and selftests, and take long.
-ON_DEMAND = ("threads", "stress", "debug")
+# These repeat tests of other suites, or need kernels of their own, and take long.
+ON_DEMAND = ("other-bases", "threads", "stress", "debug")
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from . import kernel
+from .bases import DEFAULT_BASE, find_base
 from .errors import HarnessError, UsageError
 from .guest import GuestResult, GuestSpec, Outcome, run_guest
 
@@ -95,10 +96,11 @@ class Facts:
             return []
         fragments = kernel.fragment_files(kernel.FLAVOURS["patched"])
         purposes = purposes_of(fragments)
+        lacking = {f"CONFIG_{name}" for name in find_base(os.environ.get("BASE") or DEFAULT_BASE).lacks}
         return [
             Missing(symbol, wanted, found, purposes[symbol])
             for symbol, wanted in kernel.requested(fragments).items()
-            if (found := self.config.get(symbol, "n")) != wanted
+            if symbol not in lacking and (found := self.config.get(symbol, "n")) != wanted
         ]
 
 
