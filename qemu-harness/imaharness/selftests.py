@@ -232,7 +232,7 @@ def run(
     needed = ["ima", "policy"]
     needed += ["tpm"] if setting.tpm.version != "none" else []
     needed += ["kmemleak"] if setting.finds_leaks else []
-    reason = kernel.flavour_reason(base, kernel.find_flavour(setting.flavour))
+    reason = kernel.flavour_reason(base, kernel.find_flavour(setting.flavour)) or setting.tpm.reason_against()
     if kernel_image is None:
         reason = reason or given.reason_against(setting.flavour, needed)
     if reason is not None:

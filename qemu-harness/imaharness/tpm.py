@@ -33,14 +33,20 @@ class TpmSpec:
     preload: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
 
+    def reason_against(self) -> str | None:
+        """Why the guest's machine cannot have this TPM, or None."""
+        if self.version == "none" or self.interface in arch.current().tpm_devices:
+            return None
+        return f"QEMU's machine for {arch.current().name} has no TPM with the interface {self.interface}"
+
     def check(self) -> None:
         """Raise UsageError if no TPM can be like this."""
         if self.version not in VERSIONS:
             raise UsageError(f"unknown TPM version {self.version!r}; choose from {', '.join(VERSIONS)}")
         if self.interface not in INTERFACES:
             raise UsageError(f"unknown TPM interface {self.interface!r}; choose from {', '.join(INTERFACES)}")
-        if self.version != "none" and self.interface not in arch.current().tpm_devices:
-            raise UsageError(f"QEMU's machine for {arch.current().name} has no TPM with the interface {self.interface}")
+        if (reason := self.reason_against()) is not None:
+            raise UsageError(reason)
         if self.version == "1.2" and self.interface == "crb":
             raise UsageError("a TPM 1.2 has no CRB interface")
         unknown = [b for b in self.banks if b not in BANKS]
