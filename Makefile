@@ -39,7 +39,7 @@ help: ## show this list
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
 	@echo '  SUITES="..."    what make check runs: lint userspace sanitizers fuzz tidy package'
 	@echo '                  harness kernel kunit selftests e2e, which are the default;'
-	@echo '                  also other-bases threads stress debug'
+	@echo '                  also matrix other-bases threads stress debug'
 	@echo '  SIGNOFF="Name <address>"  who certifies what make series writes'
 	@echo '  ROUNDS=$(ROUNDS)       how often make stress runs the selftests'
 	@echo '  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long make fuzz runs each target'

@@ -144,7 +144,7 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "debug": (selftests.debug, True),
 }
 # These repeat tests of other suites, or need kernels of their own, and take long.
-ON_DEMAND = ("other-bases", "threads", "stress", "debug")
+ON_DEMAND = ("matrix", "other-bases", "threads", "stress", "debug")
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
 
