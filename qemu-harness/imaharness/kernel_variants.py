@@ -35,7 +35,7 @@ class Variant:
 
     @property
     def files(self) -> list[Path]:
-        machine = {"x86_64": ("x86_64",), "i386": ("x86_64",), "arm64": ("arm64",)}.get(self.arch, ())
+        machine = {"arm64": ("arm64",)}.get(self.arch, ("x86_64",))  # of which um and i386 are kinds
         return [paths.CONFIGS / f"{name}.config" for name in (*machine, *self.fragments)] if self.fragments else []
 
     def missing(self) -> str:
