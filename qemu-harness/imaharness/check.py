@@ -23,6 +23,11 @@ Runner = Callable[[Base, Path | None], list[Suite]]
 _TESTS = paths.HARNESS / "tests"
 
 
+def _build_programs() -> None:
+    if userspace.present():
+        userspace.build()
+
+
 def _lint(base: Base, ksrc: Path | None) -> list[Suite]:
     return [lint.run()]
 
@@ -52,8 +57,7 @@ def _fuzz(base: Base, ksrc: Path | None) -> list[Suite]:
 
 
 def _package(base: Base, ksrc: Path | None) -> list[Suite]:
-    if userspace.present():
-        userspace.build()
+    _build_programs()
     return [pyunit.run("package", _TESTS / "package", _TESTS)]
 
 
@@ -75,8 +79,7 @@ def _stress(base: Base, ksrc: Path | None) -> list[Suite]:
 
 
 def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
-    if userspace.present():
-        userspace.build()
+    _build_programs()
     pattern = "test_*.py" if arch.current().native else _E2E_ELSEWHERE
     return [pyunit.run_files("e2e", _TESTS / "e2e", _TESTS, pattern)]
 
@@ -84,8 +87,7 @@ def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
 def _matrix(base: Base, ksrc: Path | None) -> list[Suite]:
     if ksrc is not None or given.image() is not None:
         return _skipped("matrix", "KSRC= or KERNEL= names a kernel; the matrix is for those of the bases")
-    if userspace.present():
-        userspace.build()
+    _build_programs()
     return [matrix.check(base.name)]
 
 
@@ -100,6 +102,7 @@ def _other_bases(base: Base, ksrc: Path | None) -> list[Suite]:
         if (reason := source.reason_without(other)) is not None:
             suites += _skipped(other.name, reason)
             continue
+        _build_programs()  # without them the end-to-end tests are skipped
         found = selftests.run_some(other)
         os.environ["BASE"] = other.name  # the end-to-end tests read it there
         found.append(pyunit.run("e2e", _TESTS / "e2e", _TESTS, "test_kexec.py"))

@@ -179,7 +179,7 @@ def configure(base: Base, tree: Path, obj: Path, fragments: list[Path], log: Pat
 def make(tree: Path, obj: Path, targets: list[str], log: Path, verbose: bool = False) -> None:
     jobs = f"-j{len(os.sched_getaffinity(0))}"
     target = arch.current()
-    cross = "" if target.native else target.program("gcc")
+    cross = "" if target.native else target.program(os.environ.get("KCC", "gcc"))
     argv = ["make", "-C", str(tree), f"O={obj}", jobs, *target.make_arguments, *compiler(cross), *targets]
     process.logged(argv, log=log, env=make_environment(obj), verbose=verbose)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest import mock
 
 import support
-from imaharness import bases, check, given, paths, pyunit, selftests, source
+from imaharness import bases, check, given, paths, pyunit, selftests, source, userspace
 from imaharness.errors import HarnessError
 from imaharness.report import Status, Suite
 
@@ -31,6 +31,7 @@ class Vanished(support.TemporaryDirectory):
             self.enterContext(mock.patch.object(source, fetch, side_effect=HarnessError("404")))
         self.enterContext(mock.patch.object(check, "find_base", return_value=GONE))
         self.enterContext(mock.patch.object(given, "image", return_value=None))
+        self.enterContext(mock.patch.object(userspace, "build"))
         self.ran: list[str] = []
         self.enterContext(mock.patch.object(selftests, "run_some", side_effect=self.selftests))
         self.enterContext(mock.patch.object(pyunit, "run", side_effect=self.e2e))
