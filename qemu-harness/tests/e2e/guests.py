@@ -190,7 +190,7 @@ def spec(scenario: str, name: str, *features: str, **options: Any) -> GuestSpec:
         kernel=given.image(),
         ksrc=Path(tree) if (tree := os.environ.get("KSRC")) else None,
         accel=os.environ.get("ACCEL") or "auto",
-        policy=SCENARIOS / "ramfs.policy",
+        policy=SCENARIOS / options.pop("policy", "ramfs.policy"),
         copies=copies,
         timeout=options.pop("timeout", 600.0),
         name=f"e2e-{name}",

@@ -3,26 +3,32 @@
 
 from __future__ import annotations
 
+import re
 import unittest
 from typing import Any
 
 from e2e import guests
 from e2e.guests import MEASURED_PCR, Kernel, Out
 from imaharness import image, imalog
+from imaharness.guest import GuestResult
 from imaharness.tpm import TpmSpec
 
 BANKS = ("sha1", "sha256")
+PCR_EXTEND = "182"
 # QEMU gives the TPM's interrupt only to a guest without ACPI.
 _INTERRUPTS = ("acpi=off", "tpm_tis.force=1", "tpm_tis.interrupts=1")
 
 
 def boot(faults: str, version: str, **options: Any) -> Out:
     """The results of tpm.sh with a TPM that has these FAULTS."""
+    return Out(run(faults, version, "tpm.sh", {"FAULTS": faults}, **options).out)
+
+
+def run(faults: str, version: str, scenario: str, env: dict[str, str], **options: Any) -> GuestResult:
     library = guests.built("tpm_faults.so", "shim/tpm_faults.c", "-shared", "-fPIC", "-ldl", host=True)
     banks = BANKS if version == "2.0" else ("sha1",)
     tpm = TpmSpec(version=version, banks=banks, preload=library, env={"IMA_FAULTS": faults})
-    spec = guests.spec("tpm.sh", f"tpm-{faults.replace(',', '-')}", tpm=tpm, env={"FAULTS": faults}, **options)
-    return Out(guests.boot(spec).out)
+    return guests.boot(guests.spec(scenario, f"tpm-{faults.replace(',', '-')}", tpm=tpm, env=env, **options))
 
 
 class Aggregates(unittest.TestCase):
@@ -113,6 +119,56 @@ class Late(Aggregates):
         self.check_aggregates(before, after, 0)
         self.check_aggregates(after, self.out.kernel("none"), 1)
         self.check_replay("none")
+
+
+class EachCommand(Aggregates):
+    """Each command that a snapshot sends to the TPM fails in its turn, in every way."""
+
+    TURNS = 16
+
+    def check(self, kind: str) -> list[int]:
+        """Run the turns; return the exit statuses of those in which a command failed."""
+        result = run(f"turn-{kind}", "2.0", "tpm_turns.sh", {"TURNS": str(self.TURNS)})
+        self.out = Out(result.out)
+        failed = re.findall(r"tpm_faults: turn (\d+): command (\w+)", (result.directory / "swtpm.log").read_text())
+        # Each command had its turn: the last turns had none left.
+        self.assertEqual([int(turn) for turn, _ in failed], list(range(1, len(failed) + 1)))
+        self.assertLess(len(failed), self.TURNS)
+        self.assertIn(PCR_EXTEND, [code for _, code in failed])
+        statuses = []
+        before = self.out.kernel("0")
+        for turn in range(1, self.TURNS + 1):
+            told, after = self.out.told(str(turn)), self.out.kernel(str(turn))
+            if told.status == 0:
+                self.assertTrue(told.stdout.startswith(before.log), turn)
+                self.check_aggregates(before, after, 1)
+            else:
+                self.assertIn("Input/output error", told.stderr)
+                # Recorded only if it was sent for execution, and nobody can say what became of it.
+                self.check_aggregates(before, after, after.attempts - before.attempts)
+            self.check_replay(str(turn))
+            statuses.append(told.status)
+            before = after
+        self.assertEqual(set(statuses[len(failed) :]), {0})
+        return statuses[: len(failed)]
+
+    def test_an_error_and_nothing_was_executed(self) -> None:
+        self.assertNotIn(0, self.check("error"))
+
+    def test_an_error_though_it_was_executed(self) -> None:
+        statuses = self.check("lost")
+        self.assertEqual(statuses.pop(), 0)  # the extend, which the read after it shows
+        self.assertNotIn(0, statuses)
+
+    def test_an_answer_without_its_contents(self) -> None:
+        self.check("short")
+
+    def test_a_request_to_send_it_again(self) -> None:
+        self.assertEqual(set(self.check("retry")), {0})
+
+    def test_no_answer_in_time(self) -> None:
+        # The read after the extend may get its answer in time, and show that it was executed.
+        self.assertNotIn(0, self.check("hang")[:-1])
 
 
 class Exit(Aggregates):

@@ -5,6 +5,16 @@
  * IMA_FAULTS   what the TPM does (required):
  *
  *   pcrs16	has 16 PCRs, as TPM 1.1b may (for TPM 1.2)
+ *   turn-KIND	what happens to the first, second, ... command: TPM2_GetRandom of one byte
+ *		begins a turn, in the Nth of which command N behind it fails; that of
+ *		two bytes ends it. A failure is reported on standard error. (for TPM 2.0)
+ *
+ *     error	it is not executed, and its answer is an error
+ *     lost	it is executed, and its answer is an error
+ *     short	it is executed, and its answer ends after a header of success
+ *     retry	it is not executed, and is to be sent again
+ *     hang	it is executed and answered after some seconds
+ *
  *   FAULT,...	what happens to the extend of the first, second, ... aggregate
  *		(for TPM 2.0 with more than one bank):
  *
@@ -32,10 +42,12 @@
 #define TPM1_ORD_READ	0x15
 #define TPM1_PCRS	16
 #define TPM1_BADINDEX	2
+#define CC_GET_RANDOM	0x17b
 #define CC_PCR_READ	0x17e
 #define CC_PCR_EXTEND	0x182
 #define RC_FAILURE	0x101
 #define RC_CANCELED	0x909
+#define RC_RETRY	0x922
 #define SLOW_US		500000
 #define LATE_US		3000000
 #define IMA_PCR		10
@@ -118,8 +130,28 @@ static bool take_fault(const char *fault)
 	return true;
 }
 
+/* The kind of failure that this command meets in its turn, or NULL */
+static const char *failure_in_turn(uint32_t code, const unsigned char *command, uint32_t size)
+{
+	static unsigned int turn, left;
+	const char *prefix = "turn-";
+
+	if (strncmp(faults, prefix, strlen(prefix)))
+		return NULL;
+	if (code == CC_GET_RANDOM) {
+		left = get(command, size, HEADER_SIZE, 2) == 1 ? ++turn : 0;
+		return NULL;
+	}
+	if (!left || --left)
+		return NULL;
+	fprintf(stderr, "tpm_faults: turn %u: command %x\n", turn, code);
+	return faults + strlen(prefix);
+}
+
 static void answer_error(unsigned char *response, uint32_t *size, uint32_t rc)
 {
+	response[0] = 0x80;	/* without sessions */
+	response[1] = 0x01;
 	response[2] = 0;
 	response[3] = 0;
 	response[4] = 0;
@@ -136,13 +168,30 @@ uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
 	static bool after_ima_pcr, unread;
 	uint32_t code = get(command, command_size, 6, 4);
 	uint32_t error = 0, result;
-	bool ima_pcr;
+	bool ima_pcr, no_payload = false;
+	const char *kind;
 
 	if (!real_process)
 		prepare();
 
 	ima_pcr = reads_ima_pcr(command, command_size);
-	if (!strcmp(faults, "pcrs16")) {
+	kind = failure_in_turn(code, command, command_size);
+	if (kind) {
+		if (!strcmp(kind, "error") || !strcmp(kind, "retry"))
+			memset(command + 6, 0, 4);
+		if (!strcmp(kind, "error") || !strcmp(kind, "lost"))
+			error = RC_FAILURE;
+		else if (!strcmp(kind, "retry"))
+			error = RC_RETRY;
+		else if (!strcmp(kind, "short"))
+			no_payload = true;
+		else if (!strcmp(kind, "hang"))
+			usleep(LATE_US);
+		else
+			fail("IMA_FAULTS names no kind of failure");
+	} else if (!strncmp(faults, "turn-", 5)) {
+		/* Not in this turn, or not this command */
+	} else if (!strcmp(faults, "pcrs16")) {
 		if (code == TPM1_ORD_READ &&
 		    get(command, command_size, HEADER_SIZE, 4) >= TPM1_PCRS)
 			error = TPM1_BADINDEX;
@@ -171,14 +220,9 @@ uint32_t TPMLIB_Process(unsigned char **response, uint32_t *response_size,
 
 	result = real_process(response, response_size, response_room, command,
 			      command_size);
-	if (!result && error) {
+	if (!result && (error || no_payload)) {
 		if (*response_size < HEADER_SIZE)
 			fail("an answer is too short");
-		if (code == CC_PCR_EXTEND) {
-			/* Make it an answer without sessions. */
-			(*response)[0] = 0x80;
-			(*response)[1] = 0x01;
-		}
 		answer_error(*response, response_size, error);
 	}
 	/* A selection that is larger than any TPM's. */
