@@ -14,8 +14,12 @@ SUITES ?=
 SIGNOFF ?=
 FUZZ_SECONDS ?= 60
 ROUNDS ?= 20
+TIME   ?= 600
+STORM_SEED ?=
+CYCLES ?= 100
+KILLS  ?= 500
 IMA_FOREIGN_LOGS ?=
-export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF ROUNDS
+export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF ROUNDS TIME STORM_SEED CYCLES KILLS
 export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
@@ -39,9 +43,12 @@ help: ## show this list
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
 	@echo '  SUITES="..."    what make check runs: lint userspace sanitizers fuzz tidy package'
 	@echo '                  harness kernel kunit selftests e2e, which are the default;'
-	@echo '                  also matrix other-bases threads stress debug'
+	@echo '                  also matrix other-bases threads stress debug storm disks'
 	@echo '  SIGNOFF="Name <address>"  who certifies what make series writes'
 	@echo '  ROUNDS=$(ROUNDS)       how often make stress runs the selftests'
+	@echo '  TIME=$(TIME)        how many seconds each storm of make stress takes'
+	@echo '  CYCLES=$(CYCLES)  KILLS=$(KILLS)  power cuts and kills of make stress'
+	@echo '  STORM_SEED=N    the seed that a storm printed, to run it again'
 	@echo '  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long make fuzz runs each target'
 	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists of other machines, for the parser'"'"'s tests'
 	@echo '  PREFIX=$(PREFIX)  where make install puts the programs, below DESTDIR'
@@ -81,7 +88,7 @@ matrix: ## run snapshots over kexec for each pair of settings of TPM, IMA and ke
 	ARCH=arm64 scripts/deps check
 	$(harness)/matrix
 
-bench: deps $(if $(filter host view evidence,$(PART)),,kernel stock) ## measure size and speed; PART= runs one of reading slab tpm latency (guest) host view evidence
+bench: deps $(if $(filter host view evidence,$(PART)),,kernel stock) ## measure size and speed; PART= runs one of reading slab tpm latency scale (guest) host view evidence
 	$(harness)/bench/run $(PART)
 
 lint: ## check the source text
@@ -96,8 +103,8 @@ sanitizers: deps ## run the unit tests under AddressSanitizer and UBSan
 threads: deps ## run the unit tests that start threads under ThreadSanitizer
 	$(harness)/check threads
 
-stress: deps ## run the selftests ROUNDS times while files are measured, then on a debug kernel
-	$(harness)/check stress debug
+stress: deps ## the long forms: selftests ROUNDS times and on debug kernels, storms of TIME seconds, CYCLES power cuts, KILLS kills, failing disks
+	$(harness)/check stress debug storm disks
 
 mutations: deps ## break one promise of the series at a time and check that the tests notice; MUTATION= runs one
 	$(harness)/mutations $(MUTATION)

@@ -86,6 +86,8 @@ def run(
     append: Sequence[str] = (),
     sha256: Sha256 | None = None,  # else PLAIN if emulated
     timeout: float = 400.0,
+    memory_mib: int = 1024,
+    disk: str | None = None,
 ) -> Found:
     """Boot FLAVOUR and run one of guest/*.sh in it; HarnessError if that fails."""
     image = setup.image(flavour)
@@ -104,6 +106,8 @@ def run(
         policy=_HERE / "guest" / "policy",
         copies=copies,
         timeout=timeout,
+        memory_mib=memory_mib,
+        disk=disk,
         name=f"bench-{Path(script).stem}-{flavour}",
     )
     result = run_guest(spec)

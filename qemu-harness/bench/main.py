@@ -17,7 +17,7 @@ from imaharness.bases import BASES, DEFAULT_BASE
 from imaharness.errors import HarnessError
 from imaharness.guest import new_run_directory
 
-from . import evidence, host, latency, reading, slab, tpm, view
+from . import evidence, host, latency, reading, scale, slab, tpm, view
 from .guests import Setup
 from .tables import Outcome, closing_table
 
@@ -35,10 +35,14 @@ PARTS = {
     "slab": Part(slab.measure, ("patched", "stock")),
     "tpm": Part(tpm.measure, ("patched",)),
     "latency": Part(latency.measure, tuple(latency.CONFIGURATIONS)),
+    "scale": Part(scale.measure, ("patched", "stock")),
     "host": Part(host.measure),
     "view": Part(view.measure),
     "evidence": Part(evidence.measure),
 }
+
+# They take longer than all others together.
+ON_DEMAND = ("scale",)
 
 _EPILOG = """
 A missed target is printed as MISSED and does not change the exit status: figures
@@ -52,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="bench", description="Measure the size and the speed of the snapshot.", epilog=_EPILOG
     )
-    p.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all")
+    p.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; default: all but {', '.join(ON_DEMAND)}")
     p.add_argument("--base", default=env.get("BASE") or DEFAULT_BASE, help=f"one of {', '.join(BASES)}")
     p.add_argument("--ksrc", default=env.get("KSRC") or None, type=Path)
     p.add_argument("--accel", default=env.get("ACCEL") or "auto", choices=accel.CHOICES)
@@ -65,7 +69,7 @@ def _build(parts: Sequence[str], setup: Setup) -> None:
     """Build everything before the first measurement: later builds would have real-time priority."""
     for flavour in sorted({flavour for name in parts for flavour in PARTS[name].flavours}):
         setup.image(flavour)
-    if {"host", "view", "evidence"} & set(parts):
+    if {"host", "view", "evidence", "scale"} & set(parts):
         host.build()
 
 
@@ -94,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         p.error(f"unknown part {', '.join(unknown)}; choose from {', '.join(PARTS)}")
     images = {"patched": args.kernel, "stock": args.stock_kernel}
     setup = Setup(args.base, args.ksrc, args.accel, {k: v for k, v in images.items() if v is not None})
-    parts: list[str] = args.parts or list(PARTS)
+    parts: list[str] = args.parts or [name for name in PARTS if name not in ON_DEMAND]
     outcomes: list[Outcome] = []
     failed = False
     try:

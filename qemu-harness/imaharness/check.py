@@ -71,11 +71,33 @@ def _kunit(base: Base, ksrc: Path | None) -> list[Suite]:
     return [kunit.run(base, ksrc)]
 
 
+def _positive(name: str, default: str) -> int:
+    """The number that the environment variable NAME has."""
+    text = os.environ.get(name) or default
+    if not text.isdigit() or int(text) < 1:
+        raise UsageError(f"{name}={text}: it must be a positive number")
+    return int(text)
+
+
 def _stress(base: Base, ksrc: Path | None) -> list[Suite]:
-    rounds = os.environ.get("ROUNDS") or "20"
-    if not rounds.isdigit() or int(rounds) < 1:
-        raise UsageError(f"ROUNDS={rounds}: it must be a positive number")
-    return selftests.stress(base, ksrc, int(rounds))
+    return selftests.stress(base, ksrc, _positive("ROUNDS", "20"))
+
+
+def _storm(base: Base, ksrc: Path | None) -> list[Suite]:
+    """The storms of the end-to-end tests, for TIME seconds each, on the kernel of the series and on debug kernels."""
+    _build_programs()
+    os.environ["STORM_TIME"] = str(_positive("TIME", "600"))
+    suites = []
+    for flavour in ("patched", "debug", "kcsan"):
+        os.environ["STORM_FLAVOUR"] = flavour  # the test reads it there
+        suites.append(pyunit.run(f"storm-{flavour}", _TESTS / "e2e", _TESTS, "test_storm.py"))
+    return suites
+
+
+def _disks(base: Base, ksrc: Path | None) -> list[Suite]:
+    """Power cuts, failing disks and kills, more often than the end-to-end tests have them."""
+    _build_programs()
+    return [pyunit.run("disks", _TESTS / "e2e", _TESTS, "stress_disks.py")]
 
 
 def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
@@ -145,9 +167,11 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "threads": (_threads, False),
     "stress": (_stress, True),
     "debug": (selftests.debug, True),
+    "storm": (_storm, True),
+    "disks": (_disks, True),
 }
 # These repeat tests of other suites, or need kernels of their own, and take long.
-ON_DEMAND = ("matrix", "other-bases", "threads", "stress", "debug")
+ON_DEMAND = ("matrix", "other-bases", "threads", "stress", "debug", "storm", "disks")
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
 

@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""An ext4 disk for the guest's /disk: a size makes a new one, a file's name keeps it."""
+"""A disk for the guest's /disk: a size makes a new one, a file's name keeps it."""
 
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 from . import process
 from .errors import UsageError
 
 _DEFAULT_BYTES = 256 << 20
+_SBIN = "/sbin:/usr/sbin"
+_MKFS = {
+    "ext4": ("mkfs.ext4", "-q", "-E", "lazy_itable_init=0"),
+    "xfs": ("mkfs.xfs", "-q"),
+    "btrfs": ("mkfs.btrfs", "-q"),
+}
+FILE_SYSTEMS = tuple(_MKFS)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
@@ -29,7 +37,13 @@ def locate(wanted: str, directory: Path) -> tuple[Path, int]:
     return Path(wanted).absolute(), _DEFAULT_BYTES
 
 
-def prepare(wanted: str, directory: Path) -> Path:
+def reason_against(file_system: str) -> str | None:
+    """Why no disk can have FILE_SYSTEM here, or None."""
+    program = _MKFS[file_system][0]
+    return None if shutil.which(program, path=_SBIN) else f"{program} is not installed"
+
+
+def prepare(wanted: str, directory: Path, file_system: str = "ext4") -> Path:
     """The disk that WANTED asks for; make and format it if it does not exist."""
     file, size_bytes = locate(wanted, directory)
     if file.exists():
@@ -39,7 +53,8 @@ def prepare(wanted: str, directory: Path) -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as out:
         out.truncate(size_bytes)
-    process.output(["/sbin/mkfs.ext4", "-q", "-E", "lazy_itable_init=0", file])
+    program, *options = _MKFS[file_system]
+    process.output([f"/sbin/{program}", *options, file])
     return file
 
 

@@ -66,6 +66,7 @@ class GuestSpec:
     policy: Path | None = None
     out: Path | None = None
     disk: str | None = None
+    file_system: str = "ext4"  # of a new disk, one of disk.FILE_SYSTEMS
     kexec: bool = False  # give the guest its own kernel and initramfs in /boot
     terminal: bool = False
     kill_on: str | None = None  # cut the guest's power when the command prints this text
@@ -231,7 +232,7 @@ class _Run:
             out=self.out,
             fds={name: channel.guest.fileno() for name, channel in self.channels.items()},
             tpm_socket=None if tpm is None else tpm.socket,
-            disk_file=None if spec.disk is None else disk.prepare(spec.disk, self.directory),
+            disk_file=None if spec.disk is None else disk.prepare(spec.disk, self.directory, spec.file_system),
         )
         started = process.start(
             qemu.command(machine),

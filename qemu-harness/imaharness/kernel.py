@@ -43,6 +43,11 @@ class Flavour:
     fragments: tuple[str, ...]
     purpose: str
 
+    @property
+    def instrumented(self) -> frozenset[str]:
+        """What the compiler adds to all objects, which then take long to build."""
+        return frozenset(self.fragments) & {"debug", "kcsan"}
+
 
 FLAVOURS = {
     f.name: f
@@ -57,7 +62,9 @@ FLAVOURS = {
         Flavour("distro", True, ("snapshot", "distro"), "the series with Debian's options"),
         Flavour("stock-distro", False, ("distro",), "Debian's options without the series"),
         Flavour("hmac", True, ("snapshot", "distro", "hmac"), "the series with Debian's options and TCG_TPM2_HMAC"),
+        Flavour("storage", True, ("snapshot", "storage"), "the series with XFS, Btrfs and disks that fail"),
         Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak"),
+        Flavour("kcsan", True, ("snapshot", "kcsan"), "the series with KCSAN, which finds data races"),
         Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak"),
     )
 }
@@ -217,13 +224,12 @@ def _seed(base: Base, flavour: Flavour, obj: Path) -> None:
     """Start OBJ from the objects of the most similar flavour that has been built."""
     if obj.exists():
         return
-    slow = "debug" in flavour.fragments
     near = sorted(FLAVOURS.values(), key=lambda f: f.series != flavour.series)
     for other in near:
         origin = object_dir(base, other)
         # Objects built with the series cannot start a tree without it.
         if (
-            ("debug" in other.fragments) == slow
+            other.instrumented == flavour.instrumented
             and (flavour.series or not other.series)
             and (origin / "harness-stamp").exists()
         ):

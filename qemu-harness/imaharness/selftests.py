@@ -44,11 +44,11 @@ class Setting:
     @property
     def on_demand(self) -> bool:
         """Whether its kernel takes long to build."""
-        return "debug" in kernel.FLAVOURS[self.flavour].fragments
+        return bool(kernel.FLAVOURS[self.flavour].instrumented)
 
     @property
     def finds_leaks(self) -> bool:
-        return self.on_demand or _KMEMLEAK in self.append
+        return "debug" in kernel.FLAVOURS[self.flavour].fragments or _KMEMLEAK in self.append
 
     def of(self, programs: Sequence[str]) -> list[str]:
         """Those of the PROGRAMS that run."""
@@ -91,6 +91,8 @@ SETTINGS = (
     ),
     # With reports of what locks wrongly or is used after it was freed, too.
     Setting("debug", "debug", TpmSpec(banks=("sha1", "sha256"))),
+    # Data races are reported.
+    Setting("kcsan", "kcsan", TpmSpec(banks=("sha1", "sha256"))),
     Setting("stock", "stock", TpmSpec(), "snapshot_.*", expect_skip=True),
 )
 
@@ -344,7 +346,7 @@ def _run_settings(base: Base, settings: Sequence[Setting], ksrc: Path | None) ->
 
 
 def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
-    """Compile the programs as the kernel does, and run those of each setting but the debug kernel's."""
+    """Compile the programs as the kernel does, and run those of each setting but the debug kernels'."""
     suites = _run_settings(base, [setting for setting in SETTINGS if not setting.on_demand], ksrc)
     return [compile_as_mailed(base, ksrc), *suites, run_installed(base, ksrc)] if len(suites) > 1 else suites
 
@@ -361,5 +363,5 @@ def stress(base: Base, ksrc: Path | None, rounds: int) -> list[Suite]:
 
 
 def debug(base: Base, ksrc: Path | None = None) -> list[Suite]:
-    """Run all programs on the debug kernel, whose build takes long."""
+    """Run all programs on the debug kernels, whose builds take long."""
     return _run_settings(base, [setting for setting in SETTINGS if setting.on_demand], ksrc)

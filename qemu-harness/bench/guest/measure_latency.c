@@ -16,91 +16,14 @@
  * MIN_GAP_MS. It gives ordinary records to compare with.
  */
 
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
+#include "measurer.h"
 
-#include "bench.h"
-
-#define MAX_RECORDS	200000
 #define MAX_MEASURERS	16
-/* For the measurers to start */
-#define START_NS	INT64_C(500000000)
-
-struct span {
-	int64_t start;
-	int64_t end;
-};
 
 struct opening {
 	struct span span;
 	int error;
 };
-
-struct measurer {
-	pid_t pid;
-	unsigned long count;
-	struct span *spans;
-};
-
-static atomic_bool *finished;
-
-static void *shared(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		err(1, "mmap");
-	return p;
-}
-
-static void measure(struct measurer *m, unsigned int n)
-{
-	struct measured_file file;
-
-	measured_file_init(&file, n);
-	while (!atomic_load(finished)) {
-		struct span *span = &m->spans[m->count];
-
-		if (m->count == MAX_RECORDS)
-			errx(1, "more than %d records", MAX_RECORDS);
-		measured_file_measure(&file, &span->start, &span->end);
-		m->count++;
-	}
-}
-
-static void start_measurer(struct measurer *m, unsigned int n)
-{
-	pid_t parent = getpid(), child;
-
-	m->spans = shared(MAX_RECORDS * sizeof(*m->spans));
-	child = fork();
-	if (child < 0)
-		err(1, "fork");
-	if (child) {
-		m->pid = child;
-		return;
-	}
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	measure(m, n);
-	_exit(0);
-}
-
-static void pause_ns(int64_t ns)
-{
-	const struct timespec t = {
-		.tv_sec = ns / 1000000000,
-		.tv_nsec = ns % 1000000000,
-	};
-
-	nanosleep(&t, NULL);
-}
 
 static void open_snapshot(struct opening *opening)
 {
@@ -147,16 +70,8 @@ int main(int argc, char **argv)
 	}
 	atomic_store(finished, true);
 
-	for (unsigned long i = 0; i < measurers; i++) {
-		int status;
-
-		if (waitpid(m[i].pid, &status, 0) != m[i].pid || status)
-			errx(1, "a measurer failed");
-		for (unsigned long k = 0; k < m[i].count; k++)
-			printf("{\"what\":\"record\",\"by\":%lu,\"start\":%" PRId64
-			       ",\"end\":%" PRId64 "}\n", i + 1,
-			       m[i].spans[k].start, m[i].spans[k].end);
-	}
+	for (unsigned long i = 0; i < measurers; i++)
+		print_measurer(&m[i], i + 1);
 	for (unsigned long i = 0; i < openings; i++)
 		printf("{\"what\":\"opening\",\"start\":%" PRId64
 		       ",\"end\":%" PRId64 ",\"errno\":%d}\n",

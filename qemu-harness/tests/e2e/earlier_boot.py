@@ -13,13 +13,21 @@ from e2e.guests import Out
 from imaharness import imalog
 
 
-class EarlierBoot(unittest.TestCase):
-    """The scenario copied the store to /out/found at its start and to /out/store at its end."""
-
-    out: ClassVar[Out]
+class OldSegments(unittest.TestCase):
+    """Checks of the segments that a boot has left."""
 
     def old_segments(self) -> list[Path]:
-        return sorted((self.out / "found/boots/00000001").glob("*.ima"))
+        raise NotImplementedError
+
+    def check_aggregates(self) -> None:
+        """Check that each segment but the first begins with the aggregate of the one before it."""
+        segments = [f.read_bytes() for f in self.old_segments()]
+        for attempt, (before, after) in enumerate(zip(segments, segments[1:], strict=False), 1):
+            first = next(imalog.records(after))
+            self.assertTrue(first.is_aggregate, attempt)
+            told = imalog.aggregate(first)
+            self.assertEqual(told.attempt, attempt)
+            self.assertEqual(told.segment_hash, hashlib.sha256(before).hexdigest())
 
     def check_workers(self, load: str) -> list[int]:
         """Check that the first files of each worker below LOAD are stored, in order and once; return how many."""
@@ -32,7 +40,8 @@ class EarlierBoot(unittest.TestCase):
             counts.append(len(files))
         return counts
 
-    def test_each_old_segment_has_the_bytes_that_its_metadata_tells(self) -> None:
+    def check_metadata(self) -> None:
+        """Check that each segment has the bytes that its metadata describes."""
         segments = self.old_segments()
         number = 0
         for file in segments:
@@ -50,6 +59,18 @@ class EarlierBoot(unittest.TestCase):
             told = json.loads(info.read_text())
             self.assertEqual(told["sha256"], hashlib.sha256(data).hexdigest(), file.name)
             self.assertEqual(told["records"], len(list(imalog.records(data))), file.name)
+
+
+class EarlierBoot(OldSegments):
+    """The scenario copied the store to /out/found at its start and to /out/store at its end."""
+
+    out: ClassVar[Out]
+
+    def old_segments(self) -> list[Path]:
+        return sorted((self.out / "found/boots/00000001").glob("*.ima"))
+
+    def test_each_old_segment_has_the_bytes_that_its_metadata_tells(self) -> None:
+        self.check_metadata()
 
     def test_the_old_session_is_closed_and_kept(self) -> None:
         session = json.loads((self.out / "store/boots/00000001/session.json").read_text())

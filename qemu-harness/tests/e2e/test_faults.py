@@ -122,12 +122,15 @@ class NoRoom(Scenario):
 
 
 class Killed(Scenario):
+    kills = KILLS
+    disk = "64M"
+
     @classmethod
     def setUpClass(cls) -> None:
-        cls.start("kill.sh", "kill", disk="64M")
+        cls.start("kill.sh", "kill", disk=cls.disk, env={"KILLS": str(cls.kills)})
 
     def test_some_were_killed_at_work(self) -> None:
-        statuses = [int((self.out / f"kill{n}.status").read_text()) for n in range(1, KILLS + 1)]
+        statuses = [int((self.out / f"kill{n}.status").read_text()) for n in range(1, self.kills + 1)]
         self.assertLessEqual(set(statuses), {0, KILLED})
         self.assertIn(KILLED, statuses)
 

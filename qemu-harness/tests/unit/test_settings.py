@@ -9,7 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 import support
-from imaharness import bases, check, given, kernel, selftests, source
+from imaharness import bases, check, given, kernel, selftests, source, userspace
 from imaharness.guest import GuestResult, GuestSpec, Outcome
 from imaharness.report import Status, Suite
 from imaharness.selftests import Setting
@@ -98,21 +98,22 @@ class Settings(unittest.TestCase):
         (setting,) = run.call_args.args[1]
         self.assertEqual((setting.rounds, setting.noise, setting.only), (7, True, ".*"))
 
-    def test_the_debug_kernel_runs_on_demand(self) -> None:
+    def test_the_debug_kernels_run_on_demand(self) -> None:
         with mock.patch.object(selftests, "_run_settings", return_value=[Suite("x")]) as run:
             selftests.debug(BASE)
-            (setting,) = run.call_args.args[1]
-            self.assertTrue(setting.on_demand)
+            self.assertEqual({setting.flavour for setting in run.call_args.args[1]}, {"debug", "kcsan"})
             selftests.run_all(BASE)
-            self.assertNotIn(setting, run.call_args.args[1])
+            self.assertFalse([setting for setting in run.call_args.args[1] if setting.on_demand])
         self.assertIn("debug", check.ON_DEMAND)
 
-    def test_the_number_of_rounds_must_be_one(self) -> None:
-        for rounds in ("0", "many", "-1"):
-            no_reason = mock.patch.object(source, "reason_without", return_value=None)
-            with mock.patch.dict(os.environ, {"ROUNDS": rounds}), no_reason:
-                (suite,) = check.run_one("stress", BASE, None)
-            self.assertEqual([c.status for c in suite.cases], [Status.FAIL])
+    def test_the_number_of_rounds_or_seconds_must_be_one(self) -> None:
+        for name, suite_name in (("ROUNDS", "stress"), ("TIME", "storm")):
+            for number in ("0", "many", "-1"):
+                no_reason = mock.patch.object(source, "reason_without", return_value=None)
+                no_programs = mock.patch.object(userspace, "present", return_value=False)
+                with mock.patch.dict(os.environ, {name: number}), no_reason, no_programs:
+                    (suite,) = check.run_one(suite_name, BASE, None)
+                self.assertEqual([c.status for c in suite.cases], [Status.FAIL])
             self.assertIn(f"ROUNDS={rounds}", suite.cases[0].detail)
 
 
