@@ -31,16 +31,16 @@ def _save(figure: Any, file: Path) -> None:
 
 def draw(figures: Mapping[str, Any], directory: Path) -> None:
     """Write cost.svg, latency.svg and memory.svg into DIRECTORY."""
-    _draw_cost(figures["ways"], directory / "cost.svg")
+    _draw_cost(figures["costs"], directory / "cost.svg")
     _draw_latency(figures["opening"], directory / "latency.svg")
     _draw_memory(figures["memory"], directory / "memory.svg")
 
 
-def _draw_cost(ways: Mapping[str, Mapping[int, Mapping[str, Any]]], file: Path) -> None:
+def _draw_cost(ways: Mapping[str, Mapping[int, Mapping[str, float]]], file: Path) -> None:
     figure, axes = _axes("Open and export, for each record (no TPM)", "records in the list", "us for a record")
     for way, title in _WAYS.items():
         lengths = sorted(ways[way])
-        costs = [(ways[way][n]["open_ns"] + ways[way][n]["export_ns"]) / n / 1000 for n in lengths]
+        costs = [ways[way][n]["read_per_record"] / 1000 for n in lengths]
         axes.loglog(lengths, costs, marker="o", label=title)
     axes.legend()
     _save(figure, file)

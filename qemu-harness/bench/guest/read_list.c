@@ -11,7 +11,7 @@
 
 #include "bench.h"
 
-#define ROOM		((size_t)64 << 20)
+#define ROOM		((size_t)256 << 20)
 #define READ_SIZE	65536
 
 static unsigned char *room;
