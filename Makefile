@@ -18,8 +18,9 @@ TIME   ?= 600
 STORM_SEED ?=
 CYCLES ?= 100
 KILLS  ?= 500
+WEEK_TIME ?= 3600
 IMA_FOREIGN_LOGS ?=
-export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF ROUNDS TIME STORM_SEED CYCLES KILLS
+export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF ROUNDS TIME STORM_SEED CYCLES KILLS WEEK_TIME
 export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
@@ -27,7 +28,7 @@ vm      := $(harness)/vm
 build   := $(or $(IMA_BUILD_DIR),build)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts matrix bench lint tidy sanitizers threads stress mutations fuzz \
+.PHONY: help deps deps-demo kernel stock userspace selftests check demo vm hosts matrix bench lint tidy sanitizers threads stress mutations fuzz coverage \
 	series kernel-check kernel-tree kernel-refresh deb install clean
 
 help: ## show this list
@@ -43,11 +44,12 @@ help: ## show this list
 	@echo '  BANKS=$(BANKS)    active PCR banks: sha1,sha256,sha384,sha512'
 	@echo '  SUITES="..."    what make check runs: lint userspace sanitizers fuzz tidy package'
 	@echo '                  harness kernel kunit selftests e2e, which are the default;'
-	@echo '                  also matrix other-bases threads stress debug storm disks'
+	@echo '                  also matrix other-bases threads stress debug storm disks week'
 	@echo '  SIGNOFF="Name <address>"  who certifies what make series writes'
 	@echo '  ROUNDS=$(ROUNDS)       how often make stress runs the selftests'
 	@echo '  TIME=$(TIME)        how many seconds each storm of make stress takes'
 	@echo '  CYCLES=$(CYCLES)  KILLS=$(KILLS)  power cuts and kills of make stress'
+	@echo '  WEEK_TIME=$(WEEK_TIME)  how many seconds the week of make stress takes'
 	@echo '  STORM_SEED=N    the seed that a storm printed, to run it again'
 	@echo '  FUZZ_SECONDS=$(FUZZ_SECONDS)  how long make fuzz runs each target'
 	@echo '  IMA_FOREIGN_LOGS=DIR   measurement lists of other machines, for the parser'"'"'s tests'
@@ -103,14 +105,17 @@ sanitizers: deps ## run the unit tests under AddressSanitizer and UBSan
 threads: deps ## run the unit tests that start threads under ThreadSanitizer
 	$(harness)/check threads
 
-stress: deps ## the long forms: selftests ROUNDS times and on debug kernels, storms of TIME seconds, CYCLES power cuts, KILLS kills, failing disks
-	$(harness)/check stress debug storm disks
+stress: deps ## the long forms: selftests ROUNDS times and on debug kernels, storms of TIME seconds, CYCLES power cuts, KILLS kills, failing disks, a week in WEEK_TIME seconds
+	$(harness)/check stress debug storm disks week
 
 mutations: deps ## break one promise of the series at a time and check that the tests notice; MUTATION= runs one
 	$(harness)/mutations $(MUTATION)
 
 fuzz: deps ## fuzz each parser for FUZZ_SECONDS; crashes stay in build/fuzz
 	$(harness)/fuzz --seconds $(FUZZ_SECONDS)
+
+coverage: deps ## what the unit tests reach, and a fuzzer in the kernel's new files; PART= runs userspace or kernel
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(harness)/coverage $(PART)
 
 kernel-check: ## check each patch: applies, builds, W=1, sparse, checkpatch; the last: other architectures, boots
 	scripts/kernel-check

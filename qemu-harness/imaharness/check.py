@@ -100,6 +100,13 @@ def _disks(base: Base, ksrc: Path | None) -> list[Suite]:
     return [pyunit.run("disks", _TESTS / "e2e", _TESTS, "stress_disks.py")]
 
 
+def _week(base: Base, ksrc: Path | None) -> list[Suite]:
+    """A week of a machine in WEEK_TIME seconds."""
+    _build_programs()
+    os.environ["WEEK_TIME"] = str(_positive("WEEK_TIME", "3600"))
+    return [pyunit.run("week", _TESTS / "e2e", _TESTS, "stress_week.py")]
+
+
 def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
     _build_programs()
     pattern = "test_*.py" if arch.current().native else _E2E_ELSEWHERE
@@ -169,9 +176,10 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "debug": (selftests.debug, True),
     "storm": (_storm, True),
     "disks": (_disks, True),
+    "week": (_week, True),
 }
 # These repeat tests of other suites, or need kernels of their own, and take long.
-ON_DEMAND = ("matrix", "other-bases", "threads", "stress", "debug", "storm", "disks")
+ON_DEMAND = ("matrix", "other-bases", "threads", "stress", "debug", "storm", "disks", "week")
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
 

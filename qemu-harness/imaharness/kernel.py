@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import arch, paths, process, source
+from . import arch, kcov, paths, process, source
 from .bases import Base
 from .errors import HarnessError, UsageError
 
@@ -42,6 +42,7 @@ class Flavour:
     series: bool
     fragments: tuple[str, ...]
     purpose: str
+    arguments: tuple[str, ...] = ()  # of make
 
     @property
     def instrumented(self) -> frozenset[str]:
@@ -66,6 +67,7 @@ FLAVOURS = {
         Flavour("storage", True, ("snapshot", "storage"), "the series with XFS, Btrfs and disks that fail"),
         Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak"),
         Flavour("kcsan", True, ("snapshot", "kcsan"), "the series with KCSAN, which finds data races"),
+        Flavour("kcov", True, ("snapshot", "kcov"), "the series with KCOV in its new files", kcov.ARGUMENTS),
         Flavour("stock-debug", False, ("debug",), "no series, with KASAN, lockdep, kmemleak"),
     )
 }
@@ -193,7 +195,7 @@ def make(tree: Path, obj: Path, targets: list[str], log: Path, verbose: bool = F
 
 
 def _stamp(base: Base, flavour: Flavour, identity: str) -> str:
-    digest = hashlib.sha256(identity.encode())
+    digest = hashlib.sha256("\n".join((identity, *flavour.arguments)).encode())
     if flavour.series:
         digest.update(source.series_digest(base).encode())
     for fragment in fragment_files(flavour):
@@ -266,7 +268,7 @@ def build(base: Base, flavour: Flavour, ksrc: Path | None = None, verbose: bool 
         print(f"kernel: building {base.name} {flavour.name} ({flavour.purpose}), log in {log}", flush=True)
         began = time.monotonic()
         configure(base, tree, obj, fragment_files(flavour), log)
-        make(tree, obj, [arch.current().image.name], log, verbose)
+        make(tree, obj, [*flavour.arguments, arch.current().image.name], log, verbose)
         stamp.write_text(wanted)
         print(f"kernel: built in {time.monotonic() - began:.0f} s: {image}", flush=True)
     return image

@@ -6,10 +6,10 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 
-cp /bin/busybox /usr/local/bin/another
+cp /bin/busybox /usr/local/bin/busybox-another
 cat >/tmp/another <<'EOF2'
 include <tunables/global>
-profile another /usr/local/bin/another {
+profile another /usr/local/bin/busybox-another {
   file,
   capability,
   deny @{sys}/kernel/security/{,integrity/}ima/snapshot rw,
@@ -22,10 +22,12 @@ prepare_load
 measure first 1 20
 run take ima-snapshot take --json
 run verify ima-snapshot verify --tpm --json
-echo secret >/root/secret
-run outside ima-snapshot verify --live /root/secret --tpm --json
+mkdir /root/other
+copy_pcrs /var/lib/ima-snapshot/pcrs
+run outside ima-snapshot verify --from-dir /root/other --pcrs /var/lib/ima-snapshot/pcrs/sha256 --json
+rm -r /var/lib/ima-snapshot/pcrs
 copy_kernel /out/before
-run another another sh -c ": <>$ima/snapshot"
+run another busybox-another sh -c ": <>$ima/snapshot"
 copy_kernel /out/after
 cat /sys/kernel/security/apparmor/profiles >/out/profiles
 gather

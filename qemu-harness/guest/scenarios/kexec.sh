@@ -10,18 +10,6 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 
-# How many objects of kmalloc() are in use, once its caches gave back the others.
-objects() {
-	for cache in /sys/kernel/slab/kmalloc-*; do
-		echo 1 >"$cache/shrink"
-	done
-	while read -r name active _; do
-		case $name in
-		kmalloc-*) echo "$active" ;;
-		esac
-	done </proc/slabinfo
-}
-
 leave() {
 	sync
 	umount /disk

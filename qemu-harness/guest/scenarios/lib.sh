@@ -151,6 +151,18 @@ run() {
 	echo "$run_status" >"/out/$run_name.status"
 }
 
+# How many objects of kmalloc() are in use, once its caches gave back the others.
+objects() {
+	for cache in /sys/kernel/slab/kmalloc-*; do
+		echo 1 >"$cache/shrink"
+	done
+	while read -r name active _; do
+		case $name in
+		kmalloc-*) echo "$active" ;;
+		esac
+	done </proc/slabinfo
+}
+
 # copy_kernel DIR: copy the list in memory and the counters that this kernel has.
 copy_kernel() {
 	mkdir -p "$1"

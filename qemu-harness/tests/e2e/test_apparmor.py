@@ -15,7 +15,7 @@ class AppArmor(test_faults.Scenario):
     @classmethod
     def setUpClass(cls) -> None:
         guests.need_tool("apparmor_parser")
-        copies = [image.Copy(_PROFILES / name, f"{_PROFILES}/{name}") for name in ("abstractions", "tunables")]
+        copies = [image.Copy(_PROFILES / name, f"{_PROFILES}/{name}") for name in ("abi", "abstractions", "tunables")]
         copies.append(image.Copy(Path("/sbin/apparmor_parser").resolve(), f"{image.GUEST_BIN}/apparmor_parser"))
         copies.append(image.Copy(paths.ROOT / "userspace/policy/apparmor", "/policy/apparmor"))
         cls.start("apparmor.sh", "apparmor", disk="64M", flavour="apparmor", copies=copies)

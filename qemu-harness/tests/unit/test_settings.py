@@ -114,7 +114,7 @@ class Settings(unittest.TestCase):
                 with mock.patch.dict(os.environ, {name: number}), no_reason, no_programs:
                     (suite,) = check.run_one(suite_name, BASE, None)
                 self.assertEqual([c.status for c in suite.cases], [Status.FAIL])
-            self.assertIn(f"ROUNDS={rounds}", suite.cases[0].detail)
+                self.assertIn(f"{name}={number}", suite.cases[0].detail)
 
 
 if __name__ == "__main__":
