@@ -13,6 +13,20 @@ from . import process
 FILES = ("ima_snapshot", "ima_snapshot_measure", "ima_snapshot_record")
 # Arguments of make: instrument these files, and describe their lines.
 ARGUMENTS = tuple(f"{what}_{name}.o={value}" for name in FILES for what, value in (("KCOV_INSTRUMENT", "y"), ("CFLAGS", "-g")))
+_AT_BOOT = "runs at boot, before a program can ask for coverage"
+_AFTER_KEXEC = "runs at boot after a kexec: KUnit, e2e test_kexec.py"
+_TOO_LONG = "a text that is too long: KUnit, selftests with the setting 'template'"
+# Function: why the fuzzer does not reach all of it, and which test does.
+REASONS = {
+    "ima_snapshot_fs_init": _AT_BOOT,
+    "ima_snapshot_max_text": _AT_BOOT,
+    "ima_snapshot_restore": _AFTER_KEXEC,
+    "ima_snapshot_parse_counts": _AFTER_KEXEC,
+    "parse_count": _AFTER_KEXEC,
+    "complete_aggregate": _TOO_LONG,
+    "ima_snapshot_format": _TOO_LONG,
+    "hash_records": "needs 256 records between two snapshots: selftests snapshot_read_test",
+}
 _CALL = re.compile(r"^\s*([0-9a-f]+):\s+call\S*\s+[0-9a-f]+ <__sanitizer_cov_trace_pc>")
 _ADDRESS = re.compile(r"^\s*([0-9a-f]+):")
 
@@ -26,7 +40,8 @@ class Place:
     function: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} {self.function}()"
+        reason = REASONS.get(self.function)
+        return f"{self.file}:{self.line} {self.function}()" + (f": {reason}" if reason else "")
 
 
 def sites(disassembly: str) -> list[int]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from e2e import guests
 from e2e.guests import MEASURED_PCR, Out
+from e2e.test_faults import Scenario
 from imaharness import image, imalog
 from imaharness.tpm import TpmSpec
 
@@ -156,6 +157,28 @@ class Kexec(unittest.TestCase):
         self.assertEqual(imalog.aggregate(added[0]).attempt, end.attempts + 1)
         self.assertEqual(imalog.aggregate(added[0]).record_count, end.total)
         self.assertEqual((carried.attempts, carried.total), (end.attempts + 1, end.total + 2))
+
+
+class FailingLoads(Scenario):
+    """Each allocation fails in its turn while the next kernel is loaded."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        guests.need_tool("kexec")
+        program = guests.built("kexec_load_fails", "programs/kexec_load_fails.c", "-static")
+        copies = (image.Copy(program, f"{image.GUEST_BIN}/kexec_load_fails"),)
+        cls.start("kexec_memory.sh", "kexec-memory", "64M", kexec=True, smp=1, copies=copies)
+
+    def test_each_either_failed_or_loaded(self) -> None:
+        told = self.out.told("loads")
+        self.assertEqual(told.status, 0, told)
+        failed, succeeded = (int(word) for word in told.stdout.split() if word.isdigit())
+        self.assertGreater(failed, 10)
+        self.assertGreater(succeeded, 0)
+        self.assertEqual(self.out.kernel("before"), self.out.kernel("after"))
+
+    def test_the_list_is_carried_over_whole(self) -> None:
+        self.check_files(self.check_whole_log(), {"first": 50, "second": 50})
 
 
 class FinalSnapshot(unittest.TestCase):

@@ -692,7 +692,8 @@ int main(int argc, char **argv)
 	while (good && time(NULL) < until) {
 		unsigned int victim = below(slots);
 
-		nap(200);
+		/* A whole take needs longer than one of our purges. */
+		nap(raw ? 200 : 600);
 		if (!below(4)) {
 			kill(process[victim].pid, SIGSTOP);
 			nap(100);
