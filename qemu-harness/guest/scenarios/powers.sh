@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # One of many boots with the same disk and the same TPM. The harness cuts the power.
 # Environment: WORK ("take" or "daemon") and POINT, the time until then in microseconds;
-# or WORK=none for the last boot, which ends by itself.
+# or WORK=none for the last boot, whose power is not cut.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"

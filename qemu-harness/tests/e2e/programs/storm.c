@@ -285,7 +285,7 @@ static void pass(int fd)
 	sendmsg(passing[0], &msg, MSG_DONTWAIT);
 }
 
-/* Snapshots that end without a purge, whoever has the descriptor by then */
+/* Snapshots that end without a purge, in whatever process */
 static void hold(void)
 {
 	char buf[4096];
@@ -643,7 +643,7 @@ static void start(unsigned int slot, uint64_t seed)
 		process[slot].role->once();
 }
 
-/* Ends @slot. A process that ended by itself has said what is broken. */
+/* Ends @slot. A process that ended before that has said what is broken. */
 static bool end(unsigned int slot)
 {
 	int status;
