@@ -36,6 +36,7 @@ FEATURES: Mapping[str, Feature] = {
     "tpm": Feature("[ -e /dev/tpm0 ]", "driver of the guest's TPM", ("TCG_TIS", "TCG_CRB")),
     "kunit": Feature("[ -d /sys/kernel/debug/kunit ]", "KUnit results in debugfs", ("KUNIT", "KUNIT_DEBUGFS")),
     "kmemleak": Feature("[ -e /sys/kernel/debug/kmemleak ]", "kmemleak", ("DEBUG_KMEMLEAK",)),
+    "faults": Feature("[ -d /sys/kernel/debug/failslab ]", "fault injection", ("FAILSLAB", "FAULT_INJECTION_DEBUG_FS")),
     "disk": Feature(
         "grep -qw ext4 /proc/filesystems && [ -d /sys/bus/virtio/drivers/virtio_blk ]",
         "disk with ext4",

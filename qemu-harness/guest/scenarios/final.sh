@@ -22,9 +22,6 @@ case $(cat /proc/cmdline) in
 	run final ima-snapshot take --final --json
 	copy_kernel /out/end
 	copy_pcrs /out/end.pcrs
-	sync
-	umount /disk
-	kexec -e
-	fail "kexec -e returned"
+	execute
 	;;
 esac

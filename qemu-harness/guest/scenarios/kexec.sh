@@ -10,17 +10,6 @@ set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
 
-leave() {
-	sync
-	umount /disk
-}
-
-execute() {
-	leave
-	kexec -e
-	fail "kexec -e returned"
-}
-
 configure /disk/store
 prepare_load
 case $(cat /proc/cmdline) in

@@ -113,6 +113,18 @@ load_part() {
 	kexec -s -l /boot/bzImage --initrd=/boot/initrd --command-line="${command_line%% e2e.part=*} e2e.part=$1"
 }
 
+leave() {
+	sync
+	umount /disk
+}
+
+# Execute the kernel that was loaded.
+execute() {
+	leave
+	kexec -e
+	fail "kexec -e returned"
+}
+
 # The time since boot, in hundredths of a second.
 now() {
 	read -r up rest </proc/uptime

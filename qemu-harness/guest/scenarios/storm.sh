@@ -31,10 +31,7 @@ if [ -z "$raw" ]; then
 	run "take.$part" ima-snapshot take --json
 fi
 if [ "$part" -lt "$PARTS" ]; then
-	sync
-	umount /disk
-	kexec -e
-	fail "kexec -e returned"
+	execute
 fi
 if [ -n "$raw" ]; then
 	copy_kernel /out/ima

@@ -25,9 +25,9 @@ class Scenario(unittest.TestCase):
     out: ClassVar[Out]
 
     @classmethod
-    def start(cls, scenario: str, name: str, disk: str, **options: Any) -> None:
+    def start(cls, scenario: str, name: str, disk: str, *features: str, **options: Any) -> None:
         guests.need_program()
-        guest = guests.spec(scenario, name, tpm=TpmSpec(banks=BANKS), disk=disk, **options)
+        guest = guests.spec(scenario, name, *features, tpm=TpmSpec(banks=BANKS), disk=disk, **options)
         cls.out = Out(guests.boot(guest).out)
 
     def check_replay(self) -> list[imalog.Record]:

@@ -167,7 +167,7 @@ class FailingLoads(Scenario):
         guests.need_tool("kexec")
         program = guests.built("kexec_load_fails", "programs/kexec_load_fails.c", "-static")
         copies = (image.Copy(program, f"{image.GUEST_BIN}/kexec_load_fails"),)
-        cls.start("kexec_memory.sh", "kexec-memory", "64M", kexec=True, smp=1, copies=copies)
+        cls.start("kexec_memory.sh", "kexec-memory", "64M", "faults", kexec=True, smp=1, copies=copies)
 
     def test_each_either_failed_or_loaded(self) -> None:
         told = self.out.told("loads")

@@ -598,7 +598,7 @@ static void look(void)
 	nap(500);
 }
 
-enum who { BOTH, RAW, PRODUCT };
+enum who { BOTH, RAW, PRODUCT, RAW_STAGING, PRODUCT_STAGING };
 
 static const struct role {
 	void (*once)(void);
@@ -612,11 +612,11 @@ static const struct role {
 	{ load_policy, 1, BOTH },
 	{ use_tpm, 1, BOTH },
 	{ purge, 2, RAW },
-	{ stage, 1, RAW },
-	{ trim, 1, RAW },
+	{ stage, 1, RAW_STAGING },
+	{ trim, 1, RAW_STAGING },
 	{ take, 3, PRODUCT },
 	{ look, 1, PRODUCT },
-	{ write_nonsense, 1, PRODUCT },
+	{ write_nonsense, 1, PRODUCT_STAGING },
 };
 
 #define MAX_PROCESSES	32
@@ -625,6 +625,23 @@ static struct {
 	const struct role *role;
 	pid_t pid;
 } process[MAX_PROCESSES];
+
+/* Whether processes of this kind run. Linux before 7.2 has no staging. */
+static bool runs(enum who who, bool raw, bool staging)
+{
+	switch (who) {
+	case RAW:
+		return raw;
+	case PRODUCT:
+		return !raw;
+	case RAW_STAGING:
+		return raw && staging;
+	case PRODUCT_STAGING:
+		return !raw && staging;
+	default:
+		return true;
+	}
+}
 
 static void start(unsigned int slot, uint64_t seed)
 {
@@ -656,6 +673,7 @@ static bool end(unsigned int slot)
 int main(int argc, char **argv)
 {
 	bool raw = argc > 2 && !strcmp(argv[1], "--raw");
+	bool staging = !access(STAGED, F_OK);
 	unsigned int slots = 0, kills = 0;
 	bool good = true;
 	uint64_t seed;
@@ -680,7 +698,7 @@ int main(int argc, char **argv)
 		shared->committed = lseek(log_fd, 0, SEEK_END);
 
 	for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
-		if (roles[i].who != BOTH && (roles[i].who == RAW) != raw)
+		if (!runs(roles[i].who, raw, staging))
 			continue;
 		for (unsigned int n = 0; n < roles[i].processes; n++) {
 			process[slots].role = &roles[i];
@@ -709,7 +727,8 @@ int main(int argc, char **argv)
 	close(passing[1]);
 	/* What was intended last, and then the whole list */
 	for (unsigned int before = shared->removed[0]; raw && good && shared->removed[0] == before;) {
-		stage();
+		if (staging)
+			stage();
 		purge();
 	}
 	if (raw && ftruncate(log_fd, shared->committed))
