@@ -83,7 +83,7 @@ demo: deps-demo kernel userspace ## show the whole snapshot cycle, step by step
 vm: deps-demo kernel userspace ## open a shell in the guest
 	$(vm) shell
 
-hosts: ## run demo and check in chroots of HOSTS (bookworm trixie sid); needs root, takes hours
+hosts: ## run the commands of README.md in chroots of HOSTS (bookworm trixie sid); needs root, takes hours
 	$(harness)/hosts $(HOSTS)
 
 matrix: ## run snapshots over kexec for each pair of settings of TPM, IMA and kernel; takes hours

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""'make hosts': run both README commands in new chroots of several Debian releases.
+"""'make hosts': run the commands of README.md in new chroots of several Debian releases.
 
 Each host is a new chroot, build/hosts/<suite>/root, with a clone of the commit that is checked out.
 It shares only build/downloads and a ccache with the other hosts. build/hosts/<suite>/<step>.log has
@@ -59,6 +59,8 @@ class Step:
 
 _DEMO = Step("demo", "make demo")
 _CHECK = Step("check", "make check")
+# The other commands. A new user has sudo, and systemd for 'make install'.
+_README = Step("readme", "make deps && apt-get -q -y install sudo systemd && qemu-harness/readme")
 # On the development release, only the suites that matter to users of the programs and the kernel.
 _CHECK_PROGRAMS = Step("check", "make check SUITES='lint userspace harness selftests e2e'")
 # The steps before these have installed all packages. The suites that are left out only run
@@ -66,8 +68,8 @@ _CHECK_PROGRAMS = Step("check", "make check SUITES='lint userspace harness selft
 _CHECK_AS_USER = Step("user-check", "make check SUITES='lint userspace package harness kunit selftests e2e'", _USER)
 _AS_USER = (Step("user-demo", "make demo", _USER), _CHECK_AS_USER)
 PLANS: Mapping[str, Sequence[Step]] = {
-    "bookworm": (_DEMO, _CHECK),
-    "trixie": (_DEMO, _CHECK, *_AS_USER),
+    "bookworm": (_DEMO, _CHECK, _README),
+    "trixie": (_DEMO, _CHECK, _README, *_AS_USER),
     "sid": (_DEMO, _CHECK_PROGRAMS),
 }
 
@@ -254,9 +256,9 @@ def record(host: Host, file: Path = RESULTS) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="hosts", description="Run both README commands in chroots of Debian releases.")
+    parser = argparse.ArgumentParser(prog="hosts", description="Run the commands of README.md in chroots of Debian releases.")
     parser.add_argument("hosts", nargs="*", metavar="HOST", default=list(PLANS), help=f"{', '.join(PLANS)}; default: all")
-    parser.add_argument("--steps", metavar="STEP,...", help="run only these: demo, check, user-demo, user-check")
+    parser.add_argument("--steps", metavar="STEP,...", help="run only these: demo, check, readme, user-demo, user-check")
     args = parser.parse_args(argv)
     if unknown := [h for h in args.hosts if h not in PLANS]:
         parser.error(f"unknown host {', '.join(unknown)}; choose from {', '.join(PLANS)}")

@@ -43,7 +43,7 @@ class Conclusion(support.TemporaryDirectory):
 
         with mock.patch.object(hosts, "make_root", lambda suite: self.tmp), mock.patch.object(hosts, "_tools", lambda root: {}):
             host = hosts.run_host("trixie", PLANS["trixie"], run)
-        self.assertEqual(ran, ["demo", "check", "user-demo", "user-check"])
+        self.assertEqual(ran, ["demo", "check", "readme", "user-demo", "user-check"])
         self.assertFalse(host.ok)
 
     def test_a_command_that_fails_gives_its_status_and_what_it_left(self) -> None:
