@@ -179,7 +179,7 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "week": (_week, True),
 }
 # These repeat tests of other suites, or need kernels of their own, and take long.
-ON_DEMAND = ("matrix", "other-bases", "threads", "stress", "debug", "storm", "disks", "week")
+ON_DEMAND = ("matrix", "threads", "stress", "debug", "storm", "disks", "week")
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
 

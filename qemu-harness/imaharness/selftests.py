@@ -352,8 +352,8 @@ def run_all(base: Base, ksrc: Path | None = None) -> list[Suite]:
 
 
 def run_some(base: Base) -> list[Suite]:
-    """Run the settings of the kernel with the series, without the noise: with each kind of TPM."""
-    return _run_settings(base, [s for s in SETTINGS if s.flavour == "patched" and not s.noise], None)
+    """Run all programs on the kernel with the series, with one kind of TPM."""
+    return _run_settings(base, SETTINGS[:1], None)
 
 
 def stress(base: Base, ksrc: Path | None, rounds: int) -> list[Suite]:
