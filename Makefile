@@ -15,12 +15,13 @@ SIGNOFF ?=
 FUZZ_SECONDS ?= 60
 ROUNDS ?= 20
 TIME   ?= 600
+RECORDS ?= 1000000
 STORM_SEED ?=
 CYCLES ?= 100
 KILLS  ?= 500
 WEEK_TIME ?= 3600
 IMA_FOREIGN_LOGS ?=
-export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF ROUNDS TIME STORM_SEED CYCLES KILLS WEEK_TIME
+export BASE KSRC KERNEL ACCEL TPM TPM_IF BANKS V IMA_FOREIGN_LOGS SIGNOFF ROUNDS TIME RECORDS STORM_SEED CYCLES KILLS WEEK_TIME
 export PYTHONDONTWRITEBYTECODE = 1
 
 harness := qemu-harness
@@ -48,6 +49,7 @@ help: ## show this list
 	@echo '  SIGNOFF="Name <address>"  who certifies what make series writes'
 	@echo '  ROUNDS=$(ROUNDS)       how often make stress runs the selftests'
 	@echo '  TIME=$(TIME)        how many seconds each storm of make stress takes'
+	@echo '  RECORDS=$(RECORDS) how long the list is when the long storm of make stress begins'
 	@echo '  CYCLES=$(CYCLES)  KILLS=$(KILLS)  power cuts and kills of make stress'
 	@echo '  WEEK_TIME=$(WEEK_TIME)  how many seconds the week of make stress takes'
 	@echo '  STORM_SEED=N    the seed that a storm printed, to run it again'

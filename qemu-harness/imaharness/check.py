@@ -84,13 +84,19 @@ def _stress(base: Base, ksrc: Path | None) -> list[Suite]:
 
 
 def _storm(base: Base, ksrc: Path | None) -> list[Suite]:
-    """The storms of the end-to-end tests, for TIME seconds each, on the kernel of the series and on debug kernels."""
+    """The storms of the end-to-end tests, for TIME seconds each: on the kernel of the series, with a long list, and on debug kernels."""
     _build_programs()
     os.environ["STORM_TIME"] = str(_positive("TIME", "600"))
+    records = str(_positive("RECORDS", "1000000"))
     suites = []
-    for flavour in ("patched", "debug", "kcsan"):
-        os.environ["STORM_FLAVOUR"] = flavour  # the test reads it there
-        suites.append(pyunit.run(f"storm-{flavour}", _TESTS / "e2e", _TESTS, "test_storm.py"))
+    for name, flavour, length in (
+        ("storm-patched", "patched", "0"),
+        ("storm-long", "patched", records),
+        ("storm-debug", "debug", "0"),
+        ("storm-kcsan", "kcsan", "0"),
+    ):
+        os.environ.update(STORM_FLAVOUR=flavour, STORM_RECORDS=length)  # the test reads them there
+        suites.append(pyunit.run(name, _TESTS / "e2e", _TESTS, "test_storm.py"))
     return suites
 
 

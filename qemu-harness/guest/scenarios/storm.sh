@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Storms, one in each of PARTS kernels; the next kernel is loaded in the middle of one.
-# Environment: PARTS, DURATION of one in seconds, SEED, and RAW: "yes" if the storm
-# itself removes records and saves them in /disk/log.
+# Environment: PARTS, DURATION of one in seconds, SEED, RECORDS that the first begins
+# with, and RAW: "yes" if the storm itself removes records and saves them in /disk/log.
 set -eu
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "${0%/*}/lib.sh"
@@ -17,10 +17,14 @@ prepare_load
 mkdir "$load/$part"
 raw=
 [ "${RAW:?}" != yes ] || raw="--raw /disk/log"
+[ "$part" = 1 ] || RECORDS=0
 # shellcheck disable=SC2086 # two words, or none
-storm $raw "${DURATION:?}" $((${SEED:?} + part)) "$load/$part" >"/out/measured.$part" &
+storm $raw "${RECORDS:?}" "${DURATION:?}" $((${SEED:?} + part)) "$load/$part" >"/out/measured.$part" &
 storm=$!
 if [ "$part" -lt "${PARTS:?}" ]; then
+	until [ -d "$load/$part/1" ]; do # it has begun
+		sleep 1
+	done
 	sleep $((DURATION / 2))
 	load_part $((part + 1))
 fi

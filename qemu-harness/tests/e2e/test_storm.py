@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A storm: all that can touch the lists does so at once, and is killed at random.
 
-Environment of the long form: STORM_FLAVOUR, STORM_TIME (seconds for each class), STORM_SEED.
+Environment of the long form: STORM_FLAVOUR, STORM_TIME (seconds for each class),
+STORM_RECORDS (how long the list is at its beginning), STORM_SEED.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class _Storm:
             guests.need_program()
             program = guests.built("storm", "programs/storm.c", "-static")
             seconds = int(os.environ.get("STORM_TIME") or 30)
+            records = int(os.environ.get("STORM_RECORDS") or 0)
             seed = int(os.environ.get("STORM_SEED") or random.SystemRandom().randrange(1 << 31))
             guest = guests.spec(
                 "storm.sh",
@@ -51,9 +53,11 @@ class _Storm:
                     "PARTS": str(cls.parts),
                     "DURATION": str(seconds // cls.parts),
                     "SEED": str(seed),
+                    "RECORDS": str(records),
                     "RAW": "yes" if cls.raw else "no",
                 },
-                timeout=600.0 + 10 * seconds,
+                memory_mib=1024 + 2 * records // 1000,
+                timeout=600.0 + 10 * seconds + records / 500,
             )
             print(f"storm: STORM_SEED={seed}", flush=True)
             cls.out = Out(guests.boot(guest).out)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * storm [--raw LOG] SECONDS SEED DIR: processes that measure files below DIR, read the
- * lists, take snapshots, stage, pass descriptors on, load policies and use the TPM, all
- * at once. They are killed at random and started again.
+ * storm [--raw LOG] RECORDS SECONDS SEED DIR: processes that measure files below DIR,
+ * read the lists, take snapshots, stage, pass descriptors on, load policies and use the
+ * TPM, all at once. They are killed at random and started again. RECORDS files are
+ * measured before they start.
  *
  * Without --raw, ima-snapshot alone removes records. With it, the storm does so itself,
  * by snapshots, by staging and by deletion, and appends to LOG what it removes. Its
@@ -42,7 +43,7 @@
 #define UNUSED_UID	70000
 #define LOCKED		75	/* exit status: another take is at work */
 #define MAX_DIRS	65536
-#define MAX_SEGMENT	(64 << 20)
+#define MAX_SEGMENT	(256 << 20)
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
 /* Shared by all processes, and outlives those that are killed. */
@@ -117,39 +118,59 @@ static int slurp(int fd, char *buf, size_t *len)
 	}
 }
 
-/* Files of its own, some of them for another PCR, and now and then a violation */
-static void measure(void)
+/* Makes a directory for files to be measured. Returns its number. */
+static unsigned int new_directory(void)
 {
 	unsigned int number = __atomic_fetch_add(&shared->dirs, 1, __ATOMIC_SEQ_CST);
-	char path[128], text[64];
+	char path[128];
 
 	if (number >= MAX_DIRS)
 		broken("more than %d directories", MAX_DIRS);
 	snprintf(path, sizeof(path), "%s/%u", dir, number);
 	if (mkdir(path, 0700))
 		broken("%s: %s", path, strerror(errno));
-	for (unsigned int n = 1;; n++) {
-		int writer = -1, fd;
+	return number;
+}
 
-		snprintf(path, sizeof(path), "%s/%u/%u", dir, number, n);
-		snprintf(text, sizeof(text), "%u %u\n", number, n);
-		put(path, text);
-		if (!below(4) && chown(path, OTHER_PCR_UID, -1))
-			broken("%s: %s", path, strerror(errno));
-		shared->dir[number].started = n;
-		fd = open(path, O_RDONLY);
-		if (fd < 0)
-			broken("%s: %s", path, strerror(errno));
-		shared->dir[number].done = n;
-		if (!below(50)) {
-			writer = open(path, O_WRONLY);
-			close(writer);
-		}
-		close(fd);
-		unlink(path);
+/* File @n of a directory: measured once, a quarter of them to another PCR, and now and then a violation */
+static void measure_file(unsigned int number, unsigned int n)
+{
+	char path[128], text[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%u/%u", dir, number, n);
+	snprintf(text, sizeof(text), "%u %u\n", number, n);
+	put(path, text);
+	if (!below(4) && chown(path, OTHER_PCR_UID, -1))
+		broken("%s: %s", path, strerror(errno));
+	shared->dir[number].started = n;
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		broken("%s: %s", path, strerror(errno));
+	shared->dir[number].done = n;
+	if (!below(50))
+		close(open(path, O_WRONLY));
+	close(fd);
+	unlink(path);
+}
+
+static void measure(void)
+{
+	unsigned int number = new_directory();
+
+	for (unsigned int n = 1;; n++) {
+		measure_file(number, n);
 		if (!below(20))
 			nap(5);
 	}
+}
+
+static void fill(unsigned int records)
+{
+	unsigned int number = new_directory();
+
+	for (unsigned int n = 1; n <= records; n++)
+		measure_file(number, n);
 }
 
 /* Where a reader of a list is within a record, or within a line */
@@ -686,17 +707,19 @@ int main(int argc, char **argv)
 		argc -= 2;
 		argv += 2;
 	}
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
-	until = time(NULL) + atoi(argv[1]);
-	seed = strtoull(argv[2], NULL, 10);
-	dir = argv[3];
+	seed = strtoull(argv[3], NULL, 10);
+	dir = argv[4];
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED || socketpair(AF_UNIX, SOCK_DGRAM, 0, passing))
 		broken("%s", strerror(errno));
 	if (raw)
 		shared->committed = lseek(log_fd, 0, SEEK_END);
 
+	state = seed * 0x9e3779b97f4a7c15 | 1;
+	fill(atoi(argv[1]));
+	until = time(NULL) + atoi(argv[2]);
 	for (size_t i = 0; i < ARRAY_SIZE(roles); i++) {
 		if (!runs(roles[i].who, raw, staging))
 			continue;
@@ -706,7 +729,6 @@ int main(int argc, char **argv)
 			slots++;
 		}
 	}
-	state = seed * 0x9e3779b97f4a7c15 | 1;
 	while (good && time(NULL) < until) {
 		unsigned int victim = below(slots);
 
