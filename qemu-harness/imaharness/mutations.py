@@ -219,11 +219,15 @@ def run_tests(base: Base, programs: Sequence[str], tests: Sequence[Test], image:
 
 
 def outcome(test: Test, suites: Sequence[Suite]) -> tuple[Status | None, str]:
-    """How TEST ended, and its detail. None if it did not end, with what failed instead."""
+    """How TEST ended, and its detail. None if it did not end, with what failed instead.
+
+    A test fails, too, if its class cannot be set up: with the mutation, its guest did not end as it must.
+    """
+    set_up = f"setUpClass (e2e.{test.case.rpartition('.')[0]})"
     for suite in suites:
         if suite.name == test.suite:
             for case in suite.cases:
-                if case.name == test.case:
+                if case.name in (test.case, set_up):
                     return case.status, case.detail
     failed = [f"{s.name}: {c.name}: {c.detail}" for s in suites for c in s.cases if c.status is Status.FAIL]
     return None, "\n".join(failed) or "no such test ran"

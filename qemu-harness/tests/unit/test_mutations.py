@@ -152,6 +152,12 @@ class Judging(support.TemporaryDirectory):
         self.assertEqual(mutations.outcome(test, [self.suite(Status.PASS)]), (None, "no such test ran"))
         self.assertEqual(mutations.outcome(test, [self.suite(Status.FAIL)]), (None, "kunit: s.case: detail"))
 
+    def test_a_test_whose_class_cannot_be_set_up_noticed(self) -> None:
+        suite = Suite("e2e")
+        suite.add("setUpClass (e2e.test_x.Class)", Status.FAIL, "detail")
+        self.assertEqual(mutations.outcome(Test("e2e", "test_x.Class.test_y"), [suite]), (Status.FAIL, "detail"))
+        self.assertIsNone(mutations.outcome(Test("e2e", "test_x.Other.test_y"), [suite])[0])
+
     def test_options_run_the_named_tests_alone(self) -> None:
         setting = selftests.Setting("x", "patched", TpmSpec(), tests=("a_test.f.one", "b_test.f.v.two"))
         self.assertEqual(setting.of(["a_test", "b_test", "c_test"]), ["a_test", "b_test"])
