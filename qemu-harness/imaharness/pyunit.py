@@ -20,7 +20,7 @@ class _Collector(unittest.TestResult):
         super().__init__()
         self._suite = suite
         self._prefix = prefix
-        self._began = 0.0
+        self._began = time.monotonic()
         self._problems: list[str] = []
         self._skip: str | None = None
 
@@ -45,6 +45,7 @@ class _Collector(unittest.TestResult):
             self._suite.add(name, Status.PASS, "", seconds)
         case = self._suite.cases[-1]
         print(f"  {case.status.value}: {case.name} ({seconds:.1f} s)\n", end="", flush=True)
+        self._began = time.monotonic()  # a class may be set up next
 
     def _problem(self, test: Any, err: Any) -> None:
         self._problems.append(self._exc_info_to_string(err, test))  # type: ignore[attr-defined]
