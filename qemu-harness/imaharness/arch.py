@@ -26,11 +26,13 @@ class Arch:
     image: Path  # the kernel's image in its object directory
     debian: str  # Debian's name
     cross: str  # prefix of a cross compiler's programs
+    user_qemu: str  # runs its programs on another machine
     qemu: str
     qemu_machine: str
     tcg_cpu: str
     command_line: tuple[str, ...]  # of the kernel
     tpm_devices: Mapping[str, str]  # by the name of the interface
+    lacks: tuple[str, ...] = ()  # options of the kernel that it does not have
 
     @property
     def native(self) -> bool:
@@ -56,6 +58,7 @@ ARCHES = {
             image=Path("arch/x86/boot/bzImage"),
             debian="amd64",
             cross="x86_64-linux-gnu-",
+            user_qemu="qemu-x86_64",
             qemu="qemu-system-x86_64",
             qemu_machine="q35",
             tcg_cpu="max",
@@ -70,11 +73,28 @@ ARCHES = {
             image=Path("arch/arm64/boot/Image"),
             debian="arm64",
             cross="aarch64-linux-gnu-",
+            user_qemu="qemu-aarch64",
             qemu="qemu-system-aarch64",
             qemu_machine="virt",
             tcg_cpu="max,pauth-impdef=on",  # QEMU's own algorithm, which is faster
             command_line=("console=ttyAMA0",),
             tpm_devices={"tis": "tpm-tis-device"},
+        ),
+        # A big-endian machine.
+        Arch(
+            name="s390x",
+            machine="s390x",
+            kernel="s390",
+            image=Path("arch/s390/boot/bzImage"),
+            debian="s390x",
+            cross="s390x-linux-gnu-",
+            user_qemu="qemu-s390x",
+            qemu="qemu-system-s390x",
+            qemu_machine="s390-ccw-virtio",
+            tcg_cpu="max",
+            command_line=("console=ttysclp0",),
+            tpm_devices={},  # QEMU has none for it
+            lacks=("IMA_KEXEC", "TCG_TIS"),
         ),
     )
 }

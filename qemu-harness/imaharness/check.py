@@ -114,6 +114,8 @@ def _week(base: Base, ksrc: Path | None) -> list[Suite]:
 
 
 def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
+    if not arch.current().tpm_devices:
+        return _skipped("e2e", f"QEMU has no TPM for {arch.current().name}")
     _build_programs()
     pattern = "test_*.py" if arch.current().native else _E2E_ELSEWHERE
     return [pyunit.run_files("e2e", _TESTS / "e2e", _TESTS, pattern)]
@@ -188,6 +190,8 @@ SUITES: dict[str, tuple[Runner, bool]] = {
 ON_DEMAND = ("matrix", "threads", "stress", "debug", "storm", "disks", "week")
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
+# The default for another machine than this one.
+_ELSEWHERE = ("userspace", "kunit", "selftests", "e2e")
 
 
 def _skipped(name: str, reason: str) -> list[Suite]:
@@ -258,9 +262,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ["BASE"] = base.name
     results = new_run_directory("check")
     done: list[Suite] = []
-    names = args.suites or [s for s in SUITES if s not in ON_DEMAND]
-    if not arch.current().native:
-        names = args.suites or list(_BOOT)
+    default = [s for s in SUITES if s not in ON_DEMAND] if arch.current().native else _ELSEWHERE
+    names = args.suites or default
     usable = True
     if image is not None and set(names) & set(_BOOT):
         print("== image", flush=True)

@@ -126,11 +126,11 @@ def requested(fragments: list[Path]) -> dict[str, str]:
 def unmet(base: Base, fragments: list[Path], config: Path) -> list[str]:
     """The settings of the fragments that CONFIG, the final configuration, does not have.
 
-    Options that the base lacks are left out.
+    Options that the base or the machine lacks are left out.
     """
     final = requested([config])
     wanted = requested(fragments)
-    lacking = {f"CONFIG_{name}" for name in base.lacks}
+    lacking = {f"CONFIG_{name}" for name in (*base.lacks, *arch.current().lacks)}
     return [f"{k}={v}" for k, v in wanted.items() if k not in lacking and final.get(k, "n") != v]
 
 

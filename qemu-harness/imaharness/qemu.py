@@ -53,7 +53,7 @@ def command(m: Machine) -> list[str]:
     argv += ["-kernel", str(m.kernel), "-initrd", str(m.initrd)]
     argv += ["-append", " ".join([*target.command_line, *_COMMAND_LINE, *m.append])]
     argv += ["-chardev", f"socket,id=console,fd={m.console_fd}", "-serial", "chardev:console"]
-    argv += ["-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
+    argv += ["-device", "virtio-rng", "-device", "virtio-serial"]  # on PCI, or as s390x has them
     for name, fd in m.port_fds.items():
         argv += ["-chardev", f"socket,id={name},fd={fd}"]
         argv += ["-device", f"virtserialport,chardev={name},name=harness.{name}"]

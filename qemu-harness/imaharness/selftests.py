@@ -280,7 +280,9 @@ exit $status
 def run_installed(base: Base, ksrc: Path | None = None) -> Suite:
     """Run what compile_as_mailed() installed with the kernel's own runner."""
     suite = Suite("selftests-kselftest")
-    if (reason := given.reason_against("patched", ["ima", "policy", "tpm"])) is not None:
+    tpm = TpmSpec(banks=("sha1", "sha256"))
+    reason = tpm.reason_against() or given.reason_against("patched", ["ima", "policy", "tpm"])
+    if reason is not None:
         suite.add(suite.name, Status.SKIP, reason)
         return suite
     installed = _INSTALLED / "gcc"
@@ -293,7 +295,7 @@ def run_installed(base: Base, ksrc: Path | None = None) -> Suite:
         base=base.name,
         kernel=given.image(),
         ksrc=ksrc,
-        tpm=TpmSpec(banks=("sha1", "sha256")),
+        tpm=tpm,
         copies=[Copy(installed, "/kselftest")],
         timeout=float(timeout() * len(programs)),
         name=suite.name,

@@ -2,7 +2,7 @@
 """A Debian for another machine, unpacked and not installed.
 
 It has the libraries and headers to build the programs with, and the tools that the
-guest gets. Nothing in it is run on this machine.
+guest gets. On this machine only the unit tests are run, by QEMU.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from .errors import HarnessError
 
 # As in scripts/packages, and what the guest gets besides.
 _TO_BUILD = ("libc6-dev", "libssl-dev", "libtss2-dev", "libfuse3-dev", "libarchive-dev", "libsystemd-dev",
-             "libfmt-dev", "nlohmann-json3-dev", "libcli11-dev", "libtomlplusplus-dev", "libcap-dev")  # fmt: skip
+             "libfmt-dev", "nlohmann-json3-dev", "libcli11-dev", "libtomlplusplus-dev", "libcap-dev",
+             "libgtest-dev", "libgmock-dev")  # fmt: skip
 _TO_RUN = ("busybox-static", "tpm2-tools", "ima-evm-utils", "kexec-tools", "attr", "util-linux", "libstdc++6", "libgcc-s1")
 
 
@@ -44,6 +45,7 @@ def cmake_options() -> list[str]:
         f"-DCMAKE_SYSROOT={root}",
         f"-DCMAKE_CXX_COMPILER={arch.current().program('g++')}",
         f"-DCMAKE_LIBRARY_ARCHITECTURE={triplet()}",
+        f"-DCMAKE_CROSSCOMPILING_EMULATOR={arch.current().user_qemu};-L;{root}",
         "-DCMAKE_FIND_ROOT_PATH_MODE_PROGRAM=NEVER",
         *(f"-DCMAKE_FIND_ROOT_PATH_MODE_{kind}=ONLY" for kind in ("LIBRARY", "INCLUDE", "PACKAGE")),
     ]
