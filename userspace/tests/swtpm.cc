@@ -121,11 +121,15 @@ bool Swtpm::Start() {
 }
 
 void Swtpm::Stop() {
-  if (pid_ > 0) {
-    ::kill(pid_, SIGTERM);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
+  if (pid_ <= 0) {
+    return;
   }
+  // swtpm 0.10.2 forgets a signal that comes just when a client leaves (mainloop.c).
+  do {
+    ::kill(pid_, SIGTERM);
+    std::this_thread::sleep_for(kPoll);
+  } while (::waitpid(pid_, nullptr, WNOHANG) == 0);
+  pid_ = -1;
 }
 
 ToolResult Swtpm::Tool(const std::vector<std::string>& command) const {
