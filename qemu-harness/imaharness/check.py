@@ -15,6 +15,7 @@ from .bases import BASES, DEFAULT_BASE, Base, find_base
 from .errors import HarnessError, UsageError
 from .guest import new_run_directory
 from .report import Status, Suite
+from .tpm import TpmSpec
 
 # On another machine than this one: cycles over kexec, and the late TPM. Most of the
 # others run the project's programs on the host, too.
@@ -114,8 +115,8 @@ def _week(base: Base, ksrc: Path | None) -> list[Suite]:
 
 
 def _e2e(base: Base, ksrc: Path | None) -> list[Suite]:
-    if not arch.current().tpm_devices:
-        return _skipped("e2e", f"QEMU has no TPM for {arch.current().name}")
+    if (reason := TpmSpec().reason_against()) is not None:
+        return _skipped("e2e", reason)
     _build_programs()
     pattern = "test_*.py" if arch.current().native else _E2E_ELSEWHERE
     return [pyunit.run_files("e2e", _TESTS / "e2e", _TESTS, pattern)]
