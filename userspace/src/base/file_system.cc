@@ -9,7 +9,7 @@
 namespace imasnap {
 namespace {
 
-constexpr size_t kSpoolChunk = size_t{256} * 1024;
+constexpr size_t kCopyChunk = size_t{256} * 1024;
 
 }  // namespace
 
@@ -165,18 +165,22 @@ std::string ParentDirectory(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from) {
-  IMASNAP_ASSIGN(std::unique_ptr<File> file, fs.OpenTemporary());
+Status CopyRest(ByteSource& from, File* to) {
   // Most of it is never touched for a short list.
-  const auto memory = std::make_unique_for_overwrite<std::byte[]>(kSpoolChunk);
-  const std::span<std::byte> buffer(memory.get(), kSpoolChunk);
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(kCopyChunk);
+  const std::span<std::byte> buffer(memory.get(), kCopyChunk);
   while (true) {
     IMASNAP_ASSIGN(const size_t got, from.Read(buffer));
     if (got == 0) {
-      break;
+      return {};
     }
-    IMASNAP_RETURN_IF_ERROR(file->WriteAll(buffer.first(got)));
+    IMASNAP_RETURN_IF_ERROR(to->WriteAll(buffer.first(got)));
   }
+}
+
+Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from) {
+  IMASNAP_ASSIGN(std::unique_ptr<File> file, fs.OpenTemporary());
+  IMASNAP_RETURN_IF_ERROR(CopyRest(from, file.get()));
   IMASNAP_ASSIGN(const uint64_t start, file->Seek(0));
   static_cast<void>(start);
   return file;

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,19 +14,6 @@
 
 namespace imasnap {
 namespace {
-
-constexpr size_t kChunk = size_t{64} * 1024;
-
-Status CopyRest(File& from, File* to) {
-  std::array<std::byte, kChunk> chunk;
-  while (true) {
-    IMASNAP_ASSIGN(const size_t got, from.Read(chunk));
-    if (got == 0) {
-      return {};
-    }
-    IMASNAP_RETURN_IF_ERROR(to->WriteAll(ByteView(chunk).first(got)));
-  }
-}
 
 Status WriteList(const BootLog& rest, File* out) {
   if (rest.staged) {
