@@ -16,6 +16,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr const char* kProfiles = "/etc/tpm2-tss/fapi-profiles/";
+
 class FapiTest : public QuoteTest {
  protected:
   void SetUp() override {
@@ -24,6 +26,9 @@ class FapiTest : public QuoteTest {
     }
     if (!testing::FindProgram("tss2_verifyquote")) {
       GTEST_SKIP() << "tss2_verifyquote is not installed; scripts/deps installs it";
+    }
+    if (!std::filesystem::exists(kProfiles)) {  // Debian's 4.2.0-2 has none
+      GTEST_SKIP() << "tpm2-tss has no profiles in " << kProfiles;
     }
     QuoteTest::SetUp();
     if (!IsSkipped()) {
@@ -40,7 +45,7 @@ class FapiTest : public QuoteTest {
 
   void Provision() {
     const Json config = {{"profile_name", "P_ECCP256SHA256"},
-                         {"profile_dir", "/etc/tpm2-tss/fapi-profiles/"},
+                         {"profile_dir", kProfiles},
                          {"user_dir", File("user")},
                          {"system_dir", File("system")},
                          {"log_dir", File("log")},
