@@ -67,13 +67,19 @@ def setup_command(spec: TpmSpec, state: Path, log: Path) -> list[str]:
 
 
 def command(spec: TpmSpec, state: Path, socket: Path) -> list[str]:
-    """The command that runs that TPM on SOCKET."""
+    """The command that runs that TPM on SOCKET, without what depends on swtpm's version."""
     argv = ["swtpm", "socket", "--tpmstate", f"dir={state}", "--terminate", "--ctrl", f"type=unixio,path={socket}"]
     if spec.version == "2.0":
         argv.append("--tpm2")
     if spec.preload is not None:
         argv += ["--seccomp", "action=none"]  # its filter forbids the library's system calls
     return argv
+
+
+def _power_failure() -> list[str]:
+    """The option with which swtpm's end is a power failure. Since 0.8 it would save the TPM's state."""
+    known = "flags-opt-disable-auto-shutdown" in process.output(["swtpm", "socket", "--print-capabilities"])
+    return ["--flags", "disable-auto-shutdown"] if known else []
 
 
 def environment(spec: TpmSpec) -> dict[str, str]:
@@ -125,6 +131,8 @@ class Swtpm:
 
     def _start(self, state: Path) -> None:
         argv = command(self._spec, state, self.socket)
+        if self._spec.version == "2.0":
+            argv += _power_failure()
         self._process = process.start(argv, log=self._log, env=environment(self._spec))
         deadline = time.monotonic() + _START_SECONDS
         while not self.socket.exists():

@@ -84,6 +84,14 @@ ScratchDirectory::~ScratchDirectory() {
   }
 }
 
+std::string Swtpm::Flags() const {
+  // Stop() is a power failure. Otherwise swtpm since 0.8 saves the TPM's state, and
+  // Start() is a TPM restart, which resetCount does not count (TPM 2.0 part 3, TPM2_Startup).
+  const std::string features = Tool({"swtpm", "socket", "--print-capabilities"}).output;
+  const bool saves = features.find("flags-opt-disable-auto-shutdown") != std::string::npos;
+  return std::string("not-need-init,startup-clear") + (saves ? ",disable-auto-shutdown" : "");
+}
+
 bool Swtpm::Start() {
   const auto program = FindProgram("swtpm");
   if (!program || scratch_.path().empty()) {
@@ -101,7 +109,7 @@ bool Swtpm::Start() {
                                             "--ctrl",
                                             "type=unixio,path=" + socket() + ".ctrl",
                                             "--flags",
-                                            "not-need-init,startup-clear"};
+                                            Flags()};
   pid_ = ::fork();
   if (pid_ == 0) {
     Exec(command, scratch_.path() + "/swtpm.log");

@@ -57,6 +57,7 @@ class Swtpm {
 
  private:
   std::string socket() const { return scratch_.path() + "/sock"; }
+  std::string Flags() const;
 
   ScratchDirectory scratch_;
   pid_t pid_ = -1;
