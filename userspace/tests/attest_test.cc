@@ -66,7 +66,7 @@ TEST(AttestTest, RefusesAQuoteCutAtAnyByteOrWithMoreBehindIt) {
   EXPECT_EQ(more.error().cause, Cause::kTrailingBytes);
 }
 
-TEST(AttestTest, RefusesWhatIsNoQuoteOfATpm) {
+TEST(AttestTest, RefusesBytesThatAreNotAQuote) {
   std::string hex = kQuoteHex;
   hex.replace(0, 8, "ff544348");
   EXPECT_EQ(ParseAttestation(Hex(hex)).error().cause, Cause::kNotAQuote);

@@ -93,7 +93,7 @@ INSTANTIATE_TEST_SUITE_P(
                Cause::kTruncated}),
     [](const auto& p) { return p.param.name; });
 
-TEST(WholeLogTest, SegmentThatChangesLaterIsAnErrorWhereItIsRead) {
+TEST(WholeLogTest, SegmentThatChangesLaterIsAnErrorWhenItIsRead) {
   World world;
   world.kernel.MeasureFiles(300);
   ASSERT_TRUE(world.Take().ok());

@@ -37,13 +37,13 @@ TEST_F(CheckpointMemoryTest, TheLastQuoteOfEachKey) {
 }
 
 // A copy of the log may come without them.
-TEST_F(CheckpointMemoryTest, WhatTheLogDoesNotTellOfItself) {
+TEST_F(CheckpointMemoryTest, KeepsWhatTheLogDoesNotHold) {
   ASSERT_TRUE(state_.identity.reset_count);
   ASSERT_FALSE(state_.identity.machine.empty());
   EXPECT_EQ(MoveOn({}).identity, state_.identity);
 }
 
-TEST_F(CheckpointMemoryTest, WhatTheLogTellsForTheFirstTimeIsAdded) {
+TEST_F(CheckpointMemoryTest, WhatTheLogHoldsForTheFirstTimeIsAdded) {
   const LogIdentity identity = state_.identity;
   state_.identity = {};
   EXPECT_EQ(MoveOn(identity).identity, identity);

@@ -147,7 +147,7 @@ TEST(StagedCheckpointTest, ARecordThatFollowsAnEmptyListLeavesTheBoundary) {
   EXPECT_EQ(next->records_before, world.kernel.total() - 1);
 }
 
-TEST_F(CheckpointTest, WithoutPcrsFromOutsideThereIsNone) {
+TEST_F(CheckpointTest, WithoutPcrsFromOutsideThereIsNoCheckpoint) {
   auto report = VerifyFrom(&world_, nullptr, &state_);
   ASSERT_TRUE(report.ok());
   EXPECT_FALSE(report->finding);
@@ -236,7 +236,7 @@ TEST_F(CheckpointTest, OfAnotherMachineBootOrSessionIsRefused) {
   EXPECT_EQ(ExpectRefused(other, Cause::kStateAggregate).found, kAggregateEvent);
 }
 
-TEST_F(CheckpointTest, AfterARebootItIsRefusedAlsoWithoutATpmToTell) {
+TEST_F(CheckpointTest, AfterARebootItIsRefusedAlsoWithoutATpm) {
   world_.ColdBoot(std::nullopt);
   world_.kernel.MeasureFiles(3);
   EXPECT_EQ(ExpectRefused(state_, Cause::kStateAggregate).found, "boot_aggregate");

@@ -201,7 +201,7 @@ class Child {
 
 constexpr const char* kConfig = "max_records = 10\ncheck_interval = 3600\n";
 
-TEST(DaemonProcessTest, TellsSystemdWhatItDoesAndEndsWellOnEitherSignal) {
+TEST(DaemonProcessTest, ReportsToSystemdAndExitsWithZeroOnEitherSignal) {
   for (const int signal : {SIGTERM, SIGINT}) {
     World world;
     world.fs.Write(kDefaultConfigFile, kConfig);

@@ -36,7 +36,7 @@ TEST(DaemonMemoryTest, ASegmentOfTheFutureHoldsUpNoSnapshot) {
 }
 
 // A snapshot that fails for another reason had the lock.
-TEST(DaemonMemoryTest, TheLockIsNotHeldForLongWhereItWasToBeHadInBetween) {
+TEST(DaemonMemoryTest, TheLockIsNotHeldForLongIfItWasFreeInBetween) {
   Rig rig;
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   rig.world.kernel.MeasureFiles(20);

@@ -24,7 +24,7 @@ using testing::kStore;
 using testing::Rig;
 using ::testing::StartsWith;
 
-TEST(DaemonTest, TellsThatItIsReadyAndTakesNothingBelowTheLimit) {
+TEST(DaemonTest, ReportsThatItIsReadyAndTakesNothingBelowTheLimit) {
   Rig rig;
   rig.world.kernel.MeasureFiles(8);
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
@@ -35,7 +35,7 @@ TEST(DaemonTest, TellsThatItIsReadyAndTakesNothingBelowTheLimit) {
   EXPECT_EQ(rig.world.kernel.attempts(), 0U);
 }
 
-TEST(DaemonTest, TakesASnapshotAtTheLimitAndTellsItsFigures) {
+TEST(DaemonTest, TakesASnapshotAtTheLimitAndReportsItsFigures) {
   Rig rig;
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   rig.world.kernel.MeasureFiles(9);
@@ -187,7 +187,7 @@ TEST(DaemonTest, ClosesTheSessionsOfEarlierBootsAtStartAndKeepsSoManyAsConfigure
   EXPECT_THAT(rig.told.back(), HasSubstr("last snapshot: none yet"));
 }
 
-TEST(DaemonTest, RunsOnWhereTheStoreCannotBeRepairedYet) {
+TEST(DaemonTest, RunsOnIfTheStoreCannotBeRepairedYet) {
   Rig rig;
   rig.world.kernel.MeasureFiles(20);
   rig.world.fs.read_only = true;
@@ -206,7 +206,7 @@ TEST(DaemonTest, RunsOnWhereTheStoreCannotBeRepairedYet) {
 }
 
 // Records that a process which died left staged, and a disk that fills up.
-TEST(DaemonTest, RunsOnWhereWhatIsStagedDoesNotFitYet) {
+TEST(DaemonTest, RunsOnIfWhatIsStagedDoesNotFitYet) {
   Rig rig;
   rig.world.kernel.has_snapshot_file = false;
   rig.world.kernel.has_staging = true;
@@ -226,7 +226,7 @@ TEST(DaemonTest, RunsOnWhereWhatIsStagedDoesNotFitYet) {
   EXPECT_TRUE(rig.world.IsWhole());
 }
 
-TEST(DaemonTest, TakesAnotherStoreAlsoWhereWhatIsStagedDoesNotFitYet) {
+TEST(DaemonTest, TakesAnotherStoreAlsoIfWhatIsStagedDoesNotFitYet) {
   Rig rig;
   rig.world.kernel.has_snapshot_file = false;
   rig.world.kernel.has_staging = true;
@@ -301,7 +301,7 @@ TEST(DaemonTest, BytesThatContradictTheirHashAreNotCopiedAgainForAnHour) {
 
 constexpr daemon::Time kLocked = daemon::Backoff::kLocked;
 
-TEST(DaemonTest, LockOfAnotherIsNoFailureAndIsTriedAgainSoon) {
+TEST(DaemonTest, LockOfAnotherIsNotAFailureAndIsTriedAgainSoon) {
   Rig rig;
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   rig.world.kernel.MeasureFiles(20);

@@ -23,7 +23,7 @@ class FakeView : public daemon::ServedView {
   const bool* alive_;
 };
 
-TEST(DaemonViewTest, ViewIsMountedWhereConfiguredAndAgainWhenItDied) {
+TEST(DaemonViewTest, ViewIsMountedAtItsPlaceAndAgainAfterItDied) {
   Rig rig;
   bool alive = true;
   std::vector<std::string> mounts;

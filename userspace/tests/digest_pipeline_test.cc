@@ -329,7 +329,7 @@ TEST(DigestPipelineTest, ReadsFileAfterFile) {
   }
 }
 
-TEST(DigestPipelineTest, TellsHowManyRecordsTheFilesBeforeHave) {
+TEST(DigestPipelineTest, CountsTheRecordsOfTheFilesBefore) {
   const auto records = ManyRecords();
   const Bytes log = Concatenate(records);
   for (const auto& limits : AllLimits()) {

@@ -165,7 +165,7 @@ TEST_P(FinalSnapshotTest, WithoutRoomNothingIsKeptAndTheNextRunReportsIt) {
   EXPECT_THAT(world_.notes, Contains(IsNote(NoteKind::kNoFinalSnapshot, 1)));
 }
 
-TEST_P(FinalSnapshotTest, WaitsForTheLockButNotForEver) {
+TEST_P(FinalSnapshotTest, WaitsForTheLockOnlySoLong) {
   const auto lock = world_.fs.OpenFile(world_.config.lock_file, OpenMode::kLockFile);
   ASSERT_TRUE(lock.ok());
   ASSERT_TRUE((*lock)->TryLock(LockMode::kShared).ok());

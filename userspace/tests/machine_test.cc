@@ -24,7 +24,7 @@ TEST_F(MachineTest, IdentityIsThatOfSystemd) {
   EXPECT_EQ(identity.boot, "d0c5a43e9d094c218c702f6b1b4b1f0a");
 }
 
-TEST_F(MachineTest, WhatTheSystemDoesNotTellIsEmpty) {
+TEST_F(MachineTest, WhatTheSystemDoesNotReportIsEmpty) {
   EXPECT_EQ(ReadMachineIdentity(fs_), MachineIdentity());
   for (const char* text : {"", "uninitialized\n", "00112233\n"}) {
     fs_.Write("/etc/machine-id", text);

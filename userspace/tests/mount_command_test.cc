@@ -69,7 +69,7 @@ TEST_F(MountCommandTest, SignalEndsItWhileItReadsTheLog) {
   EXPECT_FALSE(world_.fs.fault_hit()) << "it read on";
 }
 
-TEST_F(MountCommandTest, WithoutASignalItReadsOnAndTellsWhatItCannotRead) {
+TEST_F(MountCommandTest, WithoutASignalItReadsOnAndReportsWhatItCannotRead) {
   EXPECT_EQ(Mount(0), kExitFailed);
   const auto error = nlohmann::json::parse(err_.str())["error"];
   EXPECT_EQ(error["file"], world_.SegmentPath(2) + ".ima");

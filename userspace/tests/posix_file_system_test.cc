@@ -119,7 +119,7 @@ TEST_F(PosixTest, LockFileThatIsAFifoOrALinkIsRefusedAndHoldsNothingUp) {
   EXPECT_EQ(lock.error().errno_value, ELOOP);
 }
 
-TEST_F(PosixTest, SegmentThatIsNoRegularFileIsRefusedAndHoldsNothingUp) {
+TEST_F(PosixTest, SegmentThatIsNotARegularFileIsRefusedAndDoesNotBlock) {
   for (const char* name : {"/00000001.ima", "/00000001.json", "/session.json"}) {
     ASSERT_EQ(::mkfifo((dir_ + name).c_str(), 0640), 0);
     const auto session = LoadSession(*fs_, dir_);

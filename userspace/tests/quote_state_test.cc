@@ -34,7 +34,7 @@ TEST_F(QuoteStateTest, QuoteFromBeforeTheStateIsSaidToBeOld) {
 }
 
 // Power is lost in a suspend: the PCRs begin anew, and resetCount stays (TPM Restart).
-TEST_F(QuoteStateTest, AfterAnAbortedSuspendTheStateTellsTheBoots) {
+TEST_F(QuoteStateTest, AfterAnAbortedSuspendTheStateDistinguishesTheBoots) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   ASSERT_EQ(MakeQuote("ak", "/earlier").code, 0);
   const auto count = world_.reset_count;

@@ -206,7 +206,7 @@ TEST_F(QuoteTest, QuoteWithoutAPcrOfTheLogProvesNothing) {
   EXPECT_EQ(Verify("ak.pub", "/q").code, 3);
 }
 
-TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsToldApart) {
+TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsRecognized) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   Measure(3);
   ASSERT_EQ(Run({"take"}).code, 0);
@@ -240,7 +240,7 @@ TEST_F(QuoteTest, AQuoteOfAnEarlierBootIsToldApart) {
 }
 
 // An attacker with root can change session.json.
-TEST_F(QuoteTest, StateTellsAnotherBootWhereTheStoreDoesNotSay) {
+TEST_F(QuoteTest, StateShowsAnotherBootIfTheStoreDoesNot) {
   ASSERT_EQ(CreateAk("ecc", "ak").code, 0);
   ASSERT_EQ(CreateAk("ecc", "other").code, 0);
   Measure(3);

@@ -58,7 +58,7 @@ TEST(RecordLimitsTest, LongestNameOfTheFirstTemplateIsReadAndALongerOneIsNot) {
 
 // The digest that a violation extends does not depend on its data. A record that
 // wrongly counts as one could contain anything.
-TEST(RecordLimitsTest, DigestWithAnyBitSetIsNoViolation) {
+TEST(RecordLimitsTest, DigestWithAnyBitSetIsNotAViolation) {
   const Bytes good = Violation("/file").Binary();
   const size_t size = DigestSize(HashAlg::kSha1);
   for (size_t bit = 0; bit < 8 * size; ++bit) {

@@ -79,7 +79,7 @@ TEST(RecoveryTest, AnotherMachinesSessionWaitsForNoTpm) {
   EXPECT_TRUE(world.IsWhole());
 }
 
-TEST(RecoveryTest, ASessionWithoutSegmentsIsOfTheBootThatItsCountTells) {
+TEST(RecoveryTest, ASessionWithoutSegmentsIsOfTheBootWithItsResetCount) {
   for (const Kind kind : {Kind::kSnapshot, Kind::kStaging}) {
     World world(kind);
     ASSERT_TRUE(world.Repair().ok());

@@ -8,7 +8,7 @@
 namespace imasnap {
 namespace {
 
-TEST(RefresherTest, WhoAsksDuringARefreshSharesTheNextOne) {
+TEST(RefresherTest, ARequestDuringARefreshSharesTheNextOne) {
   int refreshes = 0;
   std::promise<void> began;
   std::promise<void> go_on;

@@ -453,7 +453,7 @@ TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhenAKexecFollows) {
 }
 
 // And after one: the new kernel has records that the last segment has too.
-TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhereAKexecCarriedThemOver) {
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceIfAKexecCarriedThemOver) {
   StrikeEveryCall([](World* world) {
     RefusedPurge(world);
     world->Kexec();
@@ -477,7 +477,7 @@ TEST_P(FaultTest, NothingIsLostOrStoredTwiceAfterAFinalSnapshotAndAKexec) {
 }
 
 // A kernel may have both; the snapshot file wins, and gives way to what is staged.
-TEST_P(FaultTest, NothingIsLostOrStoredTwiceWhereRecordsWereLeftStaged) {
+TEST_P(FaultTest, NothingIsLostOrStoredTwiceIfRecordsWereLeftStaged) {
   StrikeEveryCall([](World* world) {
     world->kernel.has_staging = true;
     TakeOne(world);

@@ -424,7 +424,7 @@ TEST_F(StateCliTest, CopiedStoreIsVerifiedFromAState) {
   EXPECT_EQ(Run({"verify", "--tpm", "--state", "/state"}).code, 0);
 }
 
-TEST_F(StateCliTest, WhatIsNoStoreIsFour) {
+TEST_F(StateCliTest, ADirectoryThatIsNotAStoreIsFour) {
   world_.fs.Write("/dir/file", "x");
   const Ran ran = RunJson({"verify", "--from-dir", "/dir"});
   EXPECT_EQ(ran.code, 4);

@@ -91,7 +91,7 @@ TEST_F(StateFileTest, FilesOfOthersAreRefused) {
   EXPECT_FALSE(LoadStateKey(world_.fs, "/key", 0).ok()) << "15 bytes";
 }
 
-TEST_F(StateFileTest, WhatIsNoFileIsRefusedAndStays) {
+TEST_F(StateFileTest, WhatIsNotAFileIsRefusedAndStays) {
   world_.fs.MakeAll("/directory");
   ASSERT_TRUE(world_.fs.Symlink("/elsewhere", "/link").ok());
   for (const char* path : {"/directory", "/link"}) {

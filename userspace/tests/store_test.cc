@@ -110,7 +110,7 @@ TEST_P(OtherStoreTest, IsRefusedBeforeTheKernelIsTouchedAndTheStoreIsMade) {
   EXPECT_TRUE(world_.IsWhole());
 }
 
-TEST_P(OtherStoreTest, BeginsAfterTheGapWhereThatIsAllowed) {
+TEST_P(OtherStoreTest, BeginsAfterTheGapIfThatIsAllowed) {
   world_.config.allow_gap = true;
   const auto taken = world_.Take();
   ASSERT_TRUE(taken.ok()) << taken.error().ToString();

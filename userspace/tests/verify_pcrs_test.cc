@@ -263,7 +263,7 @@ TEST(VerifyTest, AggregateThatIsAViolationIsFound) {
   EXPECT_EQ(report->finding->record, 2U);
 }
 
-TEST(VerifyTest, FileWithTheNameOfAnAggregateIsNone) {
+TEST(VerifyTest, FileWithTheNameOfAnAggregateIsNotAnAggregate) {
   World world;
   testing::BuiltRecord file = NgRecord(kAggregateEvent);
   world.kernel.Measure(file);

@@ -298,7 +298,7 @@ INSTANTIATE_TEST_SUITE_P(
                   0, Cause::kPcrMismatch, 0, "", "", true}),
     [](const auto& p) { return p.param.name; });
 
-TEST(VerifyTest, MissingMetadataIsNoMismatch) {
+TEST(VerifyTest, MissingMetadataIsNotAMismatch) {
   World world;
   Fill(&world);
   world.fs.Remove(world.SegmentPath(2) + ".json");

@@ -132,7 +132,7 @@ TEST(ViewFilesTest, HasTheKernelsModesAndNothingOfWhatIsStaged) {
 }
 
 // If a request gets no answer, its reader waits without end.
-TEST(RefresherTest, StopAnswersWhoIsStillWaiting) {
+TEST(RefresherTest, StopAnswersThoseThatStillWait) {
   std::promise<void> began;
   std::promise<void> go_on;
   int refreshes = 0;

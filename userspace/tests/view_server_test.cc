@@ -237,7 +237,7 @@ TEST_F(ViewServerTest, SegmentThatIsCutIsAnErrorAndTheServerLives) {
   ::close(fd);
 }
 
-TEST_F(ViewServerTest, EndOfTheServerIsAnErrorForWhoHasAFileOpen) {
+TEST_F(ViewServerTest, EndOfTheServerIsAnErrorForReadersWithAnOpenFile) {
   auto server = Mount();
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   EXPECT_TRUE((*server)->alive());
@@ -294,7 +294,7 @@ TEST_F(ViewServerTest, SessionWithoutDescriptorsIsAnError) {
   EXPECT_EQ(session.error().errno_value, EMFILE);
 }
 
-TEST_F(ViewServerTest, TellsThatItWasUnmounted) {
+TEST_F(ViewServerTest, ReportsThatItWasUnmounted) {
   auto server = Mount();
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   ASSERT_EQ(::umount2((root_ + "/view").c_str(), 0), 0);
@@ -313,7 +313,7 @@ TEST_F(ViewServerTest, LeavesAloneWhatWasMountedInItsPlace) {
   EXPECT_EQ(::umount2(view.c_str(), 0), 0) << std::strerror(errno);
 }
 
-TEST_F(ViewServerTest, IsNotMountedTwiceNorOnWhatIsNoDirectory) {
+TEST_F(ViewServerTest, IsMountedOnceAndOnlyOnADirectory) {
   auto server = Mount();
   ASSERT_TRUE(server.ok()) << server.error().ToString();
   const auto second = Mount();

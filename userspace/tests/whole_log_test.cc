@@ -64,7 +64,7 @@ Bytes Joined(const std::vector<ByteView>& views) {
   return all;
 }
 
-TEST(WholeLogTest, StoredBytesAreGivenWhereTheyLieInTheSegments) {
+TEST(WholeLogTest, StoredBytesAreGivenByTheirPlaceInTheSegments) {
   World world;
   for (int snapshot = 0; snapshot < 3; ++snapshot) {
     world.kernel.MeasureFiles(40);
@@ -85,7 +85,7 @@ TEST(WholeLogTest, StoredBytesAreGivenWhereTheyLieInTheSegments) {
   }
 }
 
-TEST(WholeLogTest, OnlyReadTellsWhatDoesNotLieUnchangedInSegments) {
+TEST(WholeLogTest, OnlyReadGivesWhatIsNotUnchangedInSegments) {
   World world;
   world.kernel.MeasureFiles(40);
   ASSERT_TRUE(world.Take().ok());
@@ -372,7 +372,7 @@ TEST(WholeLogTest, SnapshotsGoOnWhileItIsOpen) {
   }
 }
 
-TEST(ViewFilesTest, HasTheKernelsNamesAndTwoBanksWhereTheKernelShowsNone) {
+TEST(ViewFilesTest, HasTheKernelsNamesAndTwoBanksIfTheKernelShowsNoBank) {
   World world;
   const Environment env = world.Env();
   const auto files =

@@ -69,7 +69,7 @@ class EarlierBoot(OldSegments):
     def old_segments(self) -> list[Path]:
         return sorted((self.out / "found/boots/00000001").glob("*.ima"))
 
-    def test_each_old_segment_has_the_bytes_that_its_metadata_tells(self) -> None:
+    def test_each_old_segment_has_the_bytes_that_its_metadata_gives(self) -> None:
         self.check_metadata()
 
     def test_the_old_session_is_closed_and_kept(self) -> None:

@@ -80,7 +80,7 @@ class NoRoom(Scenario):
         self.assertEqual(told.status, 0, told)
         self.assertEqual(self.out.kernel("room.after").purges, 1)
 
-    def test_each_failure_is_told_and_purges_nothing(self) -> None:
+    def test_each_failure_is_reported_and_purges_nothing(self) -> None:
         for name, why in self.FAILING.items():
             with self.subTest(name):
                 told = self.out.told(name)

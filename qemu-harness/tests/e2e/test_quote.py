@@ -63,7 +63,7 @@ class Quote(unittest.TestCase):
             self.assertEqual(told.status, 0, told)
         self.assertNotEqual(self.first.told("referee.nonce").status, 0)
 
-    def test_quotes_match_where_they_were_made(self) -> None:
+    def test_quotes_match_at_the_record_where_they_were_made(self) -> None:
         # An old quote matches at the last record before the snapshot that followed it.
         self.check_matched("before", self.record_of(self.first, "/load/same/20"))
         self.check_matched("before.pcrs", self.record_of(self.first, "/load/same/20"))
@@ -80,7 +80,7 @@ class Quote(unittest.TestCase):
         self.assertEqual(nonce.error["expected"], "aa")
         self.assertEqual(key.error["cause"], "signature_scheme")
 
-    def test_a_quote_of_the_boot_before_is_told_apart(self) -> None:
+    def test_a_quote_of_the_boot_before_is_recognized(self) -> None:
         for name in ("replayed", "replayed.stored"):
             told = self.second.told(name)
             self.assertEqual(told.status, 3, told)

@@ -93,7 +93,7 @@ class View(unittest.TestCase):
         verdict = evmctl.Verdict(told.status, told.stdout.decode() + told.stderr)
         self.assertTrue(verdict.accepts("sha256", MEASURED_PCR, len(self.log)), verdict)
 
-    def test_goes_on_where_it_is_bound_over_the_file_that_it_reads(self) -> None:
+    def test_goes_on_if_it_is_bound_over_the_file_that_it_reads(self) -> None:
         grown = (self.out / "bound.grown").read_bytes()
         self.assertEqual(grown[: len(self.whole)], self.whole)
         names = {record.event for record in imalog.records(grown[len(self.whole) :])}
@@ -141,7 +141,7 @@ class View(unittest.TestCase):
             self.assertNotEqual(told.status, 0, name)
             self.assertIn("not connected", told.stderr, name)
 
-    def test_it_is_mounted_again_over_a_dead_one_and_ends_when_told_to(self) -> None:
+    def test_it_is_mounted_again_over_a_dead_one_and_ends_on_a_signal(self) -> None:
         self.assertIn("process is gone", (self.out / "mount3.stderr").read_text())
         self.assertEqual((self.out / "again").read_bytes(), self.whole)
         for name in ("terminated", "umounted", "gap-terminated"):

@@ -56,7 +56,7 @@ class Figures(unittest.TestCase):
 
 
 class Tables(unittest.TestCase):
-    def test_the_closing_table_tells_met_and_missed(self) -> None:
+    def test_the_closing_table_has_met_and_missed(self) -> None:
         outcome = Outcome("p", targets=[Target("fast", "2", True), Target("small", "3", False)])
         lines = str(closing_table([outcome])).splitlines()
         self.assertRegex(lines[-2], r"^p: fast +2 +MET$")

@@ -52,7 +52,7 @@ class Image(support.TemporaryDirectory):
 
 
 class Naming(Image):
-    def test_it_stands_for_the_flavour_patched_alone(self) -> None:
+    def test_it_replaces_the_flavour_patched_alone(self) -> None:
         def image_of(*options: str) -> Path | None:
             return cli.spec_from(cli.parser().parse_args(["run", *options, "--", "true"])).kernel
 

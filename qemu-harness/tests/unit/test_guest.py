@@ -90,7 +90,7 @@ class Ending(support.TemporaryDirectory):
         self.assert_outcome(result, Outcome.EXITED)
         self.assertEqual((result.status, result.stdout), (0, b"done\n"))
 
-    def test_a_kernel_that_is_none_is_a_failure(self) -> None:
+    def test_a_file_that_is_not_a_kernel_is_a_failure(self) -> None:
         image = self.tmp / "bzImage"
         image.write_bytes(b"no kernel")
         result = run_guest(GuestSpec(command=["true"], kernel=image, tpm=NO_TPM, name="unit"))

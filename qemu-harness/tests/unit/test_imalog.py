@@ -36,7 +36,7 @@ TAIL = b"Record_Count=7;Segment_Hash=sha256:" + b"ab" * 32 + b";"
 
 
 class Reading(unittest.TestCase):
-    def test_records_are_told_apart(self) -> None:
+    def test_records_are_distinguished(self) -> None:
         log = record("/a", b"1") + record("/b", b"2", pcr=11)
         first, second = imalog.records(log)
         self.assertEqual((first.number, first.offset, first.pcr, first.event), (1, 0, 10, "/a"))

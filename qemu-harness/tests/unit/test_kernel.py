@@ -209,7 +209,7 @@ class Configuring(support.TemporaryDirectory):
         self.assertEqual(kernel.unmet(bases.BASES["v6.12"], [asked], final), ["CONFIG_B=y"])
         self.assertEqual(kernel.unmet(BASE, [asked], final), ["CONFIG_IMA_STAGING=y", "CONFIG_B=y"])
 
-    def test_a_flavour_is_none_of_a_base_that_lacks_its_option(self) -> None:
+    def test_a_base_that_lacks_a_flavours_option_does_not_have_the_flavour(self) -> None:
         lts = bases.BASES["v6.12"]
         for name in ("nostaging", "late", "stock-nostaging", "distro"):
             self.assertIsNotNone(kernel.flavour_reason(lts, kernel.find_flavour(name)), name)

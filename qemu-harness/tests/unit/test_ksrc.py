@@ -293,14 +293,14 @@ class Kinds(Trees):
         git(self.tmp, "clone", "-q", "--depth=1", f"file://{self.tree}", self.tmp / "shallow")
         self.assert_works(self.tmp / "shallow")
 
-    def test_a_shallow_clone_that_needs_a_merge_is_told_what_to_fetch(self) -> None:
+    def test_the_error_for_a_shallow_clone_that_needs_a_merge_names_what_to_fetch(self) -> None:
         self.edit(12, "the user changed the context\n")
         git(self.tmp, "clone", "-q", "--depth=1", f"file://{self.tree}", self.tmp / "shallow")
         said = self.refused(self.tmp / "shallow")
         self.assertIn(f"{IMA}/main.c: hunk 1 (@@ -7,7 +7,7 @@", said)
         self.assertIn("fetch --unshallow", said)
 
-    def test_a_partial_clone_is_told_what_to_fetch(self) -> None:
+    def test_the_error_for_a_partial_clone_names_what_to_fetch(self) -> None:
         git(self.origin, "config", "uploadpack.allowFilter", "true")
         partial = self.tmp / "partial"
         git(self.tmp, "clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{self.origin}", partial)

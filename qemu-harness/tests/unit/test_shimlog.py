@@ -28,13 +28,13 @@ def mark(number: int) -> Command:
 
 
 class ShimLog(unittest.TestCase):
-    def test_a_read_tells_the_pcrs_of_each_bank(self) -> None:
+    def test_a_read_has_the_pcrs_of_each_bank(self) -> None:
         (command,) = parse(["100 250 17e 0 select=4:400 select=b:c00003\n"])
         self.assertEqual((command.start, command.end, command.code, command.response), (100, 250, PCR_READ, 0))
         self.assertEqual(command.selection, {4: {10}, 0xB: {0, 1, 22, 23}})
         self.assertEqual(command.pcrs, {0, 1, 10, 22, 23})
 
-    def test_an_extend_tells_its_pcr_and_first_digest(self) -> None:
+    def test_an_extend_has_its_pcr_and_first_digest(self) -> None:
         (command,) = parse([f"1 2 182 0 pcr=10 digest=4:{_OTHER.hex()}"])
         self.assertEqual((command.pcr, command.algorithm, command.digest), (10, "sha1", _OTHER))
 
@@ -45,7 +45,7 @@ class ShimLog(unittest.TestCase):
         (command,) = parse(["1 2 144 101"])
         self.assertEqual((command.code, command.response, command.pcrs), (0x144, 0x101, frozenset()))
 
-    def test_a_line_that_is_none_is_named(self) -> None:
+    def test_a_line_of_another_form_is_named(self) -> None:
         good = "1 2 17e 0"
         for bad in ("", "1 2 17e", "x 2 17e 0", "2 1 17e 0", "1 2 17e 0 what", "1 2 17e 0 what=1",
                     "1 2 182 0 pcr=x", "1 2 182 0 pcr=10 digest=4:0", "1 2 17e 0 select=4:"):  # fmt: skip
@@ -96,7 +96,7 @@ class Series(unittest.TestCase):
         log = [read(0), read(10, start=100), extend(_OTHER, start=110), extend(_AGGREGATE, start=130)] * 2
         self.assertEqual([(s.hold, s.busy) for s in snapshots(log, self.AGGREGATES)], [(31, 3), (31, 3)])
 
-    def test_a_snapshot_that_recorded_nothing_is_none(self) -> None:
+    def test_a_snapshot_that_recorded_nothing_is_left_out(self) -> None:
         self.assertEqual(list(snapshots([read(0), read(10)], self.AGGREGATES)), [])
 
 
