@@ -130,9 +130,9 @@ def _long(key: Key) -> list[dict[str, Any]]:
         log = hostlogs.make(host.BUILD / "bench", DIRECTORY / str(records), records, ("sha256",))
         evidence = DIRECTORY / "long.tar"
         make(log, key, evidence)
-        told = host.once(_verify(evidence, key))
+        measured = host.once(_verify(evidence, key))
         plain = host.once([host.program(), *log.options(), "verify", *log.pcrs()])
-        figures.append({"records": records, "bytes": evidence.stat().st_size, "evidence": told, "verify": plain})
+        figures.append({"records": records, "bytes": evidence.stat().st_size, "evidence": measured, "verify": plain})
         shutil.rmtree(log.directory)
     return figures
 

@@ -118,5 +118,5 @@ def run(
 
 
 def _complaint(script: str, flavour: str, result: GuestResult) -> str:
-    told = result.stderr.decode(errors="replace").strip()
-    return f"{script} on {flavour}: status {result.status}: {told}\n{result.explain()}"
+    message = result.stderr.decode(errors="replace").strip()
+    return f"{script} on {flavour}: status {result.status}: {message}\n{result.explain()}"

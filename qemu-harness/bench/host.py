@@ -136,10 +136,10 @@ def _measure(log: HostLog) -> Figures:
 
 def once(argv: Sequence[str]) -> Figures:
     """Run a program, which must succeed. Return its times and its memory."""
-    told: Figures = json.loads(process.output([str(BUILD / "bench/measure"), "/dev/null", "/dev/null", *argv]))
-    if told["status"] != 0:
-        raise HarnessError(f"{' '.join(argv)}: exit {told['status']}")
-    return told
+    figures: Figures = json.loads(process.output([str(BUILD / "bench/measure"), "/dev/null", "/dev/null", *argv]))
+    if figures["status"] != 0:
+        raise HarnessError(f"{' '.join(argv)}: exit {figures['status']}")
+    return figures
 
 
 def _medians(runs: Sequence[Figures]) -> Figures:

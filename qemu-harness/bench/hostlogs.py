@@ -88,9 +88,9 @@ def check_referee(log: HostLog) -> None:
     if accepted.status != 0 or "Matched per TPM bank calculated digest(s)." not in accepted.text:
         raise HarnessError(f"{log.whole}: evmctl refuses it: exit {accepted.status}")
     if log.records <= 10_000:  # so few that evmctl prints them quickly
-        told = _judge(log.evmctl(verbose=True))
+        verdict = _judge(log.evmctl(verbose=True))
         for bank in log.banks:
-            if not told.accepts(bank, _PCR, log.records):
+            if not verdict.accepts(bank, _PCR, log.records):
                 raise HarnessError(f"{log.whole}: evmctl does not match {bank} at entry {log.records}")
 
 

@@ -129,5 +129,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write(outcomes: Sequence[Outcome], directory: Path) -> None:
-    told = [outcome.as_json() for outcome in outcomes]
-    (directory / "bench.json").write_text(json.dumps(told, indent=2) + "\n")
+    results = [outcome.as_json() for outcome in outcomes]
+    (directory / "bench.json").write_text(json.dumps(results, indent=2) + "\n")

@@ -204,8 +204,8 @@ def _compare(plain: Path, bare: Path, view: Path, pattern: Pattern, placement: P
 
 def _rate(file: Path, pattern: Pattern, placement: Placement) -> float:
     argv = [*placement.prefix, str(host.BUILD / "bench/read_at"), str(file), *pattern.options()]
-    told = json.loads(process.output(argv))
-    return float(told["bytes"] / (told["ns"] / 1e9))
+    figures = json.loads(process.output(argv))
+    return float(figures["bytes"] / (figures["ns"] / 1e9))
 
 
 def _table(figures: Figures) -> Table:

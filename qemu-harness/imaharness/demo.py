@@ -176,8 +176,8 @@ class Narrator:
         verdict = evmctl.judge(self._out / "cat.stdout", bank, pcrs)
         _say(f"   $ evmctl -v ima_measurement --verify-bank={bank} --pcrs {bank},pcrs log")
         _quote("\n".join(line for line in verdict.text.splitlines() if "succeed" in line or "Matched" in line))
-        told = "\n".join([f"evmctl, exit {verdict.status}, does not accept the log:", *verdict.text.splitlines()[-5:]])
-        self._require(verdict.accepts(bank, PCR, self._total), told)
+        message = "\n".join([f"evmctl, exit {verdict.status}, does not accept the log:", *verdict.text.splitlines()[-5:]])
+        self._require(verdict.accepts(bank, PCR, self._total), message)
         alone = evmctl.judge(self._out / "live", bank, pcrs)
         self._require(alone.matched_at(bank, PCR) is None, "evmctl accepts the kernel's list without the segments")
         _say(f"   It replayed all {self._total} records."

@@ -159,8 +159,8 @@ def _script() -> str:
 def parse(text: str) -> Facts:
     """What the script printed."""
     head, _, config_text = text.partition(f"{_CONFIG_MARK}\n")
-    release, *told = head.splitlines() or [""]
-    features = frozenset(line.removeprefix("feature ") for line in told if line.startswith("feature "))
+    release, *lines = head.splitlines() or [""]
+    features = frozenset(line.removeprefix("feature ") for line in lines if line.startswith("feature "))
     return Facts(release, features, kernel.parse_config(config_text) if config_text else None)
 
 

@@ -266,15 +266,15 @@ class _Run:
         """What happened. A report on the console takes precedence over everything else."""
         self.watcher.close()
         words = self.channels["status"].data.decode(errors="replace").split("\n")[0].split(" ", 1)
-        told, rest = words[0], words[1] if len(words) > 1 else ""
-        status = int(rest) if told == "exit" and rest.isdigit() else None
+        word, rest = words[0], words[1] if len(words) > 1 else ""
+        status = int(rest) if word == "exit" and rest.isdigit() else None
         if self.watcher.reports:
             return Outcome.CONSOLE, status, self.watcher.reports[0]
         if cut_short is Outcome.TIMEOUT:
             return cut_short, status, f"after {self.spec.timeout:g} s"
         if cut_short is not None:
             return cut_short, status, ""
-        if told == "fail":
+        if word == "fail":
             return Outcome.FAILED, None, rest
         if status is None:
             return Outcome.DIED, None, process.tail_of(self.directory / "qemu.log")
@@ -324,7 +324,7 @@ def run_guest(spec: GuestSpec, stdout: Sink | None = None, stderr: Sink | None =
 
 
 def _record(spec: GuestSpec, result: GuestResult) -> None:
-    told = {
+    facts = {
         "command": list(spec.command),
         "base": spec.base,
         "flavour": spec.flavour if spec.kernel is None else str(spec.kernel),
@@ -337,4 +337,4 @@ def _record(spec: GuestSpec, result: GuestResult) -> None:
         "reports": result.reports,
         "seconds": round(result.seconds, 2),
     }
-    (result.directory / "result.json").write_text(json.dumps(told, indent=2) + os.linesep)
+    (result.directory / "result.json").write_text(json.dumps(facts, indent=2) + os.linesep)

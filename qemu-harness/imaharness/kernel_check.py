@@ -150,10 +150,10 @@ def _step(suite: Suite, name: str, complaint: str, began: float) -> bool:
 
 def _said(action: object, *arguments: object) -> str:
     try:
-        told = action(*arguments)  # type: ignore[operator]
+        output = action(*arguments)  # type: ignore[operator]
     except HarnessError as e:
         return str(e)
-    return "\n".join(told) if isinstance(told, list) else told or ""
+    return "\n".join(output) if isinstance(output, list) else output or ""
 
 
 def _boot(tree: SteppedTree) -> str:

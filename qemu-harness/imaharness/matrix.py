@@ -121,23 +121,23 @@ def _status(out: Path, name: str) -> int:
 
 def _judge(cell: Cell, out: Path) -> dict[str, object]:
     """What the programs in the guest, this program, and evmctl say about the log."""
-    told: dict[str, object] = {}
+    found: dict[str, object] = {}
     for name in ("take1", "part1", "part2", "take2", "part3"):
         if (status := _status(out, name)) != 0:
-            told["ima-snapshot"] = f"{name}: exit {status}: {(out / f'{name}.stderr').read_text(errors='replace').strip()}"
-            return told
+            found["ima-snapshot"] = f"{name}: exit {status}: {(out / f'{name}.stderr').read_text(errors='replace').strip()}"
+            return found
     log = (out / "cat.stdout").read_bytes()
     records = list(imalog.records(log))
-    told["records"] = len(records)
+    found["records"] = len(records)
     aggregates = [imalog.aggregate(r) for r in records if r.is_aggregate]
     wrong = imalog.wrong_digests(records)
     counted = int((out / "ima/runtime_measurements_total").read_text())
     if [a.attempt for a in aggregates] != [1, 2] or wrong or counted != len(records):
-        told["ima-snapshot"] = f"{len(aggregates)} aggregates, {len(wrong)} wrong digests, {counted} records counted"
-        return told
-    told["ima-snapshot"] = "ok"
-    told["evmctl"] = _evmctl(cell, out, len(records))
-    return told
+        found["ima-snapshot"] = f"{len(aggregates)} aggregates, {len(wrong)} wrong digests, {counted} records counted"
+        return found
+    found["ima-snapshot"] = "ok"
+    found["evmctl"] = _evmctl(cell, out, len(records))
+    return found
 
 
 def _evmctl(cell: Cell, out: Path, records: int) -> str:
@@ -158,8 +158,8 @@ def run_cell(cell: Cell) -> dict[str, object]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ima-matrix-") as directory:
         result = run_guest(_spec(cell, Path(directory) / "policy"))
-        told = _judge(cell, result.out) if result.ok else {"ima-snapshot": f"{result.explain()}, exit {result.status}"}
-    return {**cell, **told, "seconds": round(time.monotonic() - began)}
+        found = _judge(cell, result.out) if result.ok else {"ima-snapshot": f"{result.explain()}, exit {result.status}"}
+    return {**cell, **found, "seconds": round(time.monotonic() - began)}
 
 
 def _with_arch(name: str, *arguments: str, stdout: int | None) -> subprocess.CompletedProcess[str]:
@@ -188,23 +188,23 @@ def _elsewhere(cell: Cell) -> dict[str, object]:
     lines = done.stdout.strip().splitlines()
     if done.returncode != 0 or not lines:
         return {**cell, "ima-snapshot": f"the harness failed with {done.returncode}", "seconds": 0}
-    told: dict[str, object] = json.loads(lines[-1])
-    return told
+    found: dict[str, object] = json.loads(lines[-1])
+    return found
 
 
-def passed(told: Mapping[str, object]) -> bool:
-    return told.get("ima-snapshot") == "ok" and str(told.get("evmctl", "")).startswith(("ok", "not its"))
+def passed(found: Mapping[str, object]) -> bool:
+    return found.get("ima-snapshot") == "ok" and str(found.get("evmctl", "")).startswith(("ok", "not its"))
 
 
 def run(wanted: Iterable[Cell]) -> list[dict[str, object]]:
     """Run the cells, side by side; print each result."""
     done = []
     with process.guest_pool() as pool:
-        for told in pool.map(_elsewhere, wanted):
-            words = " ".join(f"{name}={told[name]}" for name in SETTINGS)
-            print(f"  {'pass' if passed(told) else 'FAIL'}: {words}: {told.get('ima-snapshot')}, evmctl {told.get('evmctl', '-')}"
-                  f" ({told['seconds']} s)", flush=True)  # fmt: skip
-            done.append(told)
+        for found in pool.map(_elsewhere, wanted):
+            words = " ".join(f"{name}={found[name]}" for name in SETTINGS)
+            print(f"  {'pass' if passed(found) else 'FAIL'}: {words}: {found.get('ima-snapshot')}, evmctl {found.get('evmctl', '-')}"
+                  f" ({found['seconds']} s)", flush=True)  # fmt: skip
+            done.append(found)
     return done
 
 
@@ -213,10 +213,10 @@ def check(base_name: str) -> Suite:
     suite = Suite("matrix")
     began = time.monotonic()
     wanted = cells({"base": base_name, "arch": arch.current().name, "kernel": "patched"})[:_IN_CHECK]
-    for told in run(wanted):
-        name = " ".join(f"{k}={told[k]}" for k in SETTINGS)
-        text = f"ima-snapshot: {told.get('ima-snapshot')}\nevmctl: {told.get('evmctl')}"
-        suite.add(name, Status.PASS if passed(told) else Status.FAIL, text)
+    for found in run(wanted):
+        name = " ".join(f"{k}={found[k]}" for k in SETTINGS)
+        text = f"ima-snapshot: {found.get('ima-snapshot')}\nevmctl: {found.get('evmctl')}"
+        suite.add(name, Status.PASS if passed(found) else Status.FAIL, text)
     suite.seconds = time.monotonic() - began
     return suite
 
@@ -230,7 +230,7 @@ def markdown(head: str, results: Sequence[Mapping[str, object]]) -> str:
 
     lines = ["<!-- SPDX-License-Identifier: GPL-2.0-or-later -->", "# Last run of `make matrix`", "", head, ""]
     lines += [row(_COLUMNS), row("---" for _ in _COLUMNS)]
-    lines += [row(told.get(name, "-") for name in _COLUMNS) for told in results]
+    lines += [row(found.get(name, "-") for name in _COLUMNS) for found in results]
     return "\n".join(lines) + "\n"
 
 
@@ -238,7 +238,7 @@ def page(head: str, results: Sequence[Mapping[str, object]]) -> str:
     def row(cell: str, texts: Iterable[object]) -> str:
         return "<tr>" + "".join(f"<{cell}>{html.escape(str(t))}</{cell}>" for t in texts) + "</tr>"
 
-    rows = [row("th", _COLUMNS), *(row("td", (told.get(name, "-") for name in _COLUMNS)) for told in results)]
+    rows = [row("th", _COLUMNS), *(row("td", (found.get(name, "-") for name in _COLUMNS)) for found in results)]
     style = "table{border-collapse:collapse}td,th{border:1px solid #999;padding:2px 6px;text-align:left}"
     return (
         "<!doctype html>\n<!-- SPDX-License-Identifier: GPL-2.0-or-later -->\n"
@@ -250,7 +250,7 @@ def page(head: str, results: Sequence[Mapping[str, object]]) -> str:
 def write(results: Sequence[Mapping[str, object]], file: Path = RESULTS) -> None:
     """Write the results as JSON, Markdown and HTML."""
     commit = process.output(["git", "rev-parse", "--short=12", "HEAD"], cwd=paths.ROOT).strip()
-    good = sum(passed(told) for told in results)
+    good = sum(passed(found) for found in results)
     head = f"{time.strftime('%Y-%m-%d')}, {commit}: {good} of {len(results)} cells passed."
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"head": head, "cells": results}, indent=1) + "\n")
@@ -284,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = run(wanted)
     if not fixed:
         write(results)
-    failed = sum(not passed(told) for told in results)
+    failed = sum(not passed(found) for found in results)
     print(f"{len(results) - failed} passed, {failed} failed, 0 skipped")
     return 1 if failed else 0
 

@@ -124,8 +124,8 @@ def build(base: Base, ksrc: Path | None = None) -> list[str]:
     argv: list[str | Path] = ["make", "-C", place, *arch.current().make_arguments, f"OUTPUT={paths.SELFTESTS_BUILD}"]
     argv.append(f"KHDR_INCLUDES=-isystem {headers}/usr/include")
     process.logged([*argv, "all"], log=log)
-    told = process.output([*argv, "-s", "emit_tests", "COLLECTION=ima"])
-    programs = re.findall(r"^ima:(\S+)", told, re.MULTILINE)
+    output = process.output([*argv, "-s", "emit_tests", "COLLECTION=ima"])
+    programs = re.findall(r"^ima:(\S+)", output, re.MULTILINE)
     for script in (_SOURCE / name for name in programs):
         if script.is_file():
             shutil.copy(script, paths.SELFTESTS_BUILD)
@@ -318,9 +318,9 @@ def _collect_leaks(suite: Suite, file: Path) -> None:
 
 
 def _collect(suite: Suite, program: str, place: Path, expect_skip: bool) -> None:
-    output, told = place.with_name(f"{place.name}.ktap"), place.with_name(f"{place.name}.status")
+    output, exit_status = place.with_name(f"{place.name}.ktap"), place.with_name(f"{place.name}.status")
     text = output.read_text(errors="replace") if output.exists() else ""
-    status = int(told.read_text()) if told.exists() else None
+    status = int(exit_status.read_text()) if exit_status.exists() else None
     if expect_skip:
         skipped = status == _SKIP and re.search(r"SKIP\s+\S", text) is not None
         why = "" if skipped else f"exit {status} instead of {_SKIP} with a reason:\n{text}"

@@ -86,9 +86,9 @@ def libraries(program: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     waiting = [program]
     while waiting:
-        told = process.output([arch.current().program("readelf"), "-d", "-l", waiting.pop()])
-        loader = re.findall(r"program interpreter: (\S+)\]", told)
-        for name in (Path(path).name for path in loader + re.findall(r"\(NEEDED\)\s+Shared library: \[(\S+)\]", told)):
+        output = process.output([arch.current().program("readelf"), "-d", "-l", waiting.pop()])
+        loader = re.findall(r"program interpreter: (\S+)\]", output)
+        for name in (Path(path).name for path in loader + re.findall(r"\(NEEDED\)\s+Shared library: \[(\S+)\]", output)):
             place = _place_of(name)
             if place not in found:
                 found[place] = (directory() / place.lstrip("/")).resolve()

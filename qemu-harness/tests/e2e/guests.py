@@ -28,7 +28,7 @@ NO_TPM = TpmSpec(version="none")
 
 
 @dataclass(frozen=True)
-class Told:
+class Ran:
     """How one command of a scenario ended and what it printed."""
 
     status: int
@@ -103,9 +103,9 @@ class Out:
     def __truediv__(self, name: str) -> Path:
         return self.directory / name
 
-    def told(self, name: str) -> Told:
+    def ran(self, name: str) -> Ran:
         """What 'run NAME' of lib.sh kept."""
-        return Told(
+        return Ran(
             int((self / f"{name}.status").read_text()),
             (self / f"{name}.stdout").read_bytes(),
             (self / f"{name}.stderr").read_text(errors="replace"),

@@ -78,7 +78,7 @@ class _Power:
             stored += self.check_found()
             self.assertGreater(stored, 0)
             for name in ("take", "verify"):
-                self.assertEqual(self.out.told(name).status, 0, self.out.told(name))
+                self.assertEqual(self.out.ran(name).status, 0, self.out.ran(name))
             self.assertEqual(self.out.leftovers(), [])
             print(f"{CYCLES} power cuts on {self.file_system}: {stored} files of stored records, each once", flush=True)
 
@@ -104,16 +104,16 @@ class FailingDisk(test_faults.Scenario):
 
     def test_nothing_is_purged_that_is_not_stored(self) -> None:
         for name in ("error", "removed"):
-            self.assertEqual(self.out.told(name).status, 1, self.out.told(name))
+            self.assertEqual(self.out.ran(name).status, 1, self.out.ran(name))
             self.assertEqual(self.out.kernel(f"{name}.before").purges, self.out.kernel(f"{name}.after").purges)
 
     def test_the_next_snapshot_succeeds(self) -> None:
         names = ["error", *(f"flakey{n}" for n in range(1, FLAKEY + 1))]
         for name in [*(f"{n}-verify" for n in names), *(f"{n}-again" for n in names), "removed-again"]:
-            self.assertEqual(self.out.told(name).status, 0, f"{name}: {self.out.told(name)}")
+            self.assertEqual(self.out.ran(name).status, 0, f"{name}: {self.out.ran(name)}")
 
     def test_measuring_does_not_wait_for_a_slow_disk(self) -> None:
-        self.assertEqual(self.out.told("slow").status, 0, self.out.told("slow"))
+        self.assertEqual(self.out.ran("slow").status, 0, self.out.ran("slow"))
         self.assertGreater(int((self.out / "measured").read_text()), 5)
 
     def test_no_record_is_lost_or_stored_twice(self) -> None:

@@ -74,11 +74,11 @@ class Week(Scenario):
     def check_part(self, boot: int, part: int) -> None:
         for when in ("middle", "end"):
             for verifier in ("verify", "verify-state"):
-                told = self.out.told(f"{verifier}.{part}.{when}")
-                self.assertEqual(told.status, 0, f"boot {boot}: {verifier}.{part}.{when}: {told}")
+                ran = self.out.ran(f"{verifier}.{part}.{when}")
+                self.assertEqual(ran.status, 0, f"boot {boot}: {verifier}.{part}.{when}: {ran}")
         if (boot, part) == UPGRADED:
-            self.assertEqual(self.out.told("upgrade").status, 0, self.out.told("upgrade"))
-            self.assertIn("+week", self.out.told("version").stdout.decode())
+            self.assertEqual(self.out.ran("upgrade").status, 0, self.out.ran("upgrade"))
+            self.assertIn("+week", self.out.ran("version").stdout.decode())
         before, after = (
             sum(map(int, (self.out / f"{name}.{part}").read_text().split())) for name in ("objects", "objects-after")
         )

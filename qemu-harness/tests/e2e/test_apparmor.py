@@ -26,14 +26,14 @@ class AppArmor(test_faults.Scenario):
 
     def test_the_program_takes_and_verifies(self) -> None:
         for name in ("take", "verify"):
-            self.assertEqual(self.out.told(name).status, 0, self.out.told(name))
+            self.assertEqual(self.out.ran(name).status, 0, self.out.ran(name))
         self.check_files(self.check_whole_log(), {"first": 20})
 
     def test_the_program_cannot_read_what_it_does_not_need(self) -> None:
-        told = self.out.told("outside")
-        self.assertEqual((told.status, told.error["errno"]), (4, 13), told)
+        ran = self.out.ran("outside")
+        self.assertEqual((ran.status, ran.error["errno"]), (4, 13), ran)
 
     def test_another_program_is_refused_and_nothing_is_recorded(self) -> None:
-        self.assertNotEqual(self.out.told("another").status, 0)
-        self.assertIn("Permission denied", self.out.told("another").stderr)
+        self.assertNotEqual(self.out.ran("another").status, 0)
+        self.assertIn("Permission denied", self.out.ran("another").stderr)
         self.assertEqual(self.out.kernel("before"), self.out.kernel("after"))

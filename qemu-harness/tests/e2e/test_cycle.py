@@ -35,10 +35,10 @@ class _Cycle:
             cls.out = guests.cycle(cls.setting)
             cls.kernel = cls.out.kernel()
             cls.pcrs = cls.out.pcrs()
-            told = cls.out.told("cat")
-            if told.status != 0:
-                raise AssertionError(f"ima-snapshot cat: {told}")
-            cls.stitched = told.stdout
+            ran = cls.out.ran("cat")
+            if ran.status != 0:
+                raise AssertionError(f"ima-snapshot cat: {ran}")
+            cls.stitched = ran.stdout
             cls.log = list(imalog.records(cls.stitched))
 
         def aggregates(self) -> list[Record]:
@@ -49,8 +49,8 @@ class _Cycle:
 
         def test_each_snapshot_succeeds(self) -> None:
             for number in range(1, SNAPSHOTS + 1):
-                told = self.out.told(f"take{number}")
-                self.assertEqual(told.status, 0, told)
+                ran = self.out.ran(f"take{number}")
+                self.assertEqual(ran.status, 0, ran)
             self.assertEqual((self.kernel.attempts, self.kernel.purges), (SNAPSHOTS, SNAPSHOTS))
             self.assertEqual(len(self.segments()), SNAPSHOTS)
 
@@ -61,9 +61,9 @@ class _Cycle:
             self.assertEqual(self.stitched, b"".join(self.segments()) + self.kernel.log)
 
         def test_stitched_ascii_is_what_the_kernel_prints(self) -> None:
-            told = self.out.told("cat-ascii")
-            self.assertEqual(told.status, 0, told)
-            lines = told.stdout.splitlines()
+            ran = self.out.ran("cat-ascii")
+            self.assertEqual(ran.status, 0, ran)
+            lines = ran.stdout.splitlines()
             self.assertEqual(len(lines), len(self.log))
             self.assertEqual(lines[len(lines) - self.kernel.count :], self.kernel.ascii.splitlines())
 
@@ -97,18 +97,18 @@ class _Cycle:
             seen = 0
             for before, record in enumerate(self.log):
                 if record.is_aggregate:
-                    told = imalog.aggregate(record)
+                    ran = imalog.aggregate(record)
                     seen += 1
-                    self.assertEqual(told.attempt, seen)
-                    self.assertEqual(told.record_count, before)
-                    self.assertEqual(told.segment_hash, hashes[seen - 1])
-                    self.assertEqual(sorted(told.banks), sorted(self.setting.banks))
+                    self.assertEqual(ran.attempt, seen)
+                    self.assertEqual(ran.record_count, before)
+                    self.assertEqual(ran.segment_hash, hashes[seen - 1])
+                    self.assertEqual(sorted(ran.banks), sorted(self.setting.banks))
                     self.assertLessEqual(len(record.data), 4096)
                     for bank, pcrs in replay.banks.items():
-                        self.assertEqual(told.value(bank, MEASURED_PCR), pcrs[MEASURED_PCR], f"{bank}, {seen}")
+                        self.assertEqual(ran.value(bank, MEASURED_PCR), pcrs[MEASURED_PCR], f"{bank}, {seen}")
                         # After boot, only IMA extends PCRs in this guest.
                         for pcr in set(range(imalog.PCRS)) - {MEASURED_PCR}:
-                            self.assertEqual(told.value(bank, pcr), self.pcrs.values[bank][pcr], f"{bank} PCR {pcr}")
+                            self.assertEqual(ran.value(bank, pcr), self.pcrs.values[bank][pcr], f"{bank} PCR {pcr}")
                 replay.add(record)
             self.assertEqual(seen, SNAPSHOTS)
 
@@ -129,8 +129,8 @@ class _Cycle:
 
         def test_our_verifier_agrees_with_the_tpm(self) -> None:
             for name in ("verify", "verify-json"):
-                told = self.out.told(name)
-                self.assertEqual(told.status, 0, told)
+                ran = self.out.ran(name)
+                self.assertEqual(ran.status, 0, ran)
 
         def test_evmctl_accepts_the_stitched_log_and_refuses_what_is_not_it(self) -> None:
             guests.need_tool("evmctl")

@@ -67,7 +67,7 @@ class Daemon(Scenario):
         guests.need_tool("evmctl")
         with tempfile.TemporaryDirectory() as directory:
             stitched = Path(directory) / "stitched"
-            stitched.write_bytes(self.out.told("cat").stdout)
+            stitched.write_bytes(self.out.ran("cat").stdout)
             for bank in BANKS:
                 verdict = evmctl.judge(stitched, bank, self.out.pcrs().files[bank])
                 self.assertTrue(verdict.accepts(bank, MEASURED_PCR, self.out.kernel().total), verdict.text)

@@ -50,7 +50,7 @@ class Evidence(unittest.TestCase):
         argv += ["--ak", self.out / "ak.pem", "--nonce", nonce]
         if state:
             argv += ["--state", self.state]
-        given = self.out.told(name).stdout if evidence is None else evidence
+        given = self.out.ran(name).stdout if evidence is None else evidence
         done = subprocess.run(argv, input=given, capture_output=True, check=False)
         errors = done.stderr.splitlines()
         return (
@@ -66,7 +66,7 @@ class Evidence(unittest.TestCase):
         status, then, error = self.verify("new", "03")
         self.assertEqual(status, 0, error)
         self.assertEqual(then["records_read"], then["records"] - first["state"]["records"])
-        self.assertLess(len(self.out.told("new").stdout), len(self.out.told("whole").stdout))
+        self.assertLess(len(self.out.ran("new").stdout), len(self.out.ran("whole").stdout))
 
     def test_a_verifier_that_lost_its_state_asks_and_gets_all(self) -> None:
         status, _, error = self.verify("new", "03")
@@ -77,7 +77,7 @@ class Evidence(unittest.TestCase):
         self.assertEqual(result["segments"], 4)
 
     def test_discarded_segments_satisfy_only_a_state_that_covers_them(self) -> None:
-        self.assertEqual(self.out.told("gc").status, 0, self.out.told("gc"))
+        self.assertEqual(self.out.ran("gc").status, 0, self.out.ran("gc"))
         status, _, error = self.verify("discarded", "04", state=False)
         self.assertEqual((status, error["cause"]), (CANNOT_CHECK, "evidence_too_late"))
         self.assertEqual(self.verify("whole", "02")[0], 0)
@@ -87,7 +87,7 @@ class Evidence(unittest.TestCase):
     def test_another_nonce_and_changed_records_are_refused(self) -> None:
         status, _, error = self.verify("all", "02", state=False)
         self.assertEqual((status, error["cause"]), (MISMATCH, "nonce"))
-        changed = bytearray(self.out.told("all").stdout)
+        changed = bytearray(self.out.ran("all").stdout)
         changed[changed.rindex(b"/load/between/7")] ^= 1
         status, _, error = self.verify("all", "01", state=False, evidence=bytes(changed))
         self.assertEqual((status, error["cause"]), (MISMATCH, "template_digest"))
@@ -112,7 +112,7 @@ class Fleet(unittest.TestCase):
             (self.fleet / host).mkdir()
             shutil.copy(self.out / "ak.pem", self.fleet / host / "ak.pem")
         for attempt, name in ((0, "all"), (2, "new")):
-            (self.fleet / f"after-{attempt}").write_bytes(self.out.told(name).stdout)
+            (self.fleet / f"after-{attempt}").write_bytes(self.out.ran(name).stdout)
 
     def run_command(self, command: str, nonce: str) -> int:
         programs = image.project_programs()["ima-snapshot"].parent

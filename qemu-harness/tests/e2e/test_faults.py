@@ -32,7 +32,7 @@ class Scenario(unittest.TestCase):
 
     def check_replay(self) -> list[imalog.Record]:
         """Compare the stitched log with the PCRs and return it."""
-        verified, cat = self.out.told("verify"), self.out.told("cat")
+        verified, cat = self.out.ran("verify"), self.out.ran("cat")
         self.assertEqual(verified.status, 0, verified)
         self.assertEqual(cat.status, 0, cat)
         log = list(imalog.records(cat.stdout))
@@ -76,22 +76,22 @@ class NoRoom(Scenario):
         cls.start("faults.sh", "faults", disk="16M")
 
     def test_a_snapshot_with_room_succeeds(self) -> None:
-        told = self.out.told("room")
-        self.assertEqual(told.status, 0, told)
+        ran = self.out.ran("room")
+        self.assertEqual(ran.status, 0, ran)
         self.assertEqual(self.out.kernel("room.after").purges, 1)
 
     def test_each_failure_is_reported_and_purges_nothing(self) -> None:
         for name, why in self.FAILING.items():
             with self.subTest(name):
-                told = self.out.told(name)
-                self.assertEqual(told.status, 1, told)
-                self.assertTrue(told.error["file"].startswith("/disk/store"), told)
-                self.assertEqual((told.error["cause"], told.error["errno"]), why)
+                ran = self.out.ran(name)
+                self.assertEqual(ran.status, 1, ran)
+                self.assertTrue(ran.error["file"].startswith("/disk/store"), ran)
+                self.assertEqual((ran.error["cause"], ran.error["errno"]), why)
                 self.check_nothing_lost(name)
 
     def test_being_killed_by_the_write_purges_nothing(self) -> None:
-        told = self.out.told("died-writing")
-        self.assertEqual(told.status, FILE_TOO_LARGE, told)
+        ran = self.out.ran("died-writing")
+        self.assertEqual(ran.status, FILE_TOO_LARGE, ran)
         self.check_nothing_lost("died-writing")
 
     def check_nothing_lost(self, name: str) -> None:
@@ -104,7 +104,7 @@ class NoRoom(Scenario):
         self.assertLessEqual(len(added), 1)
         self.assertEqual(after.count, before.count + len(added))
         self.assertEqual(after.total, before.total + len(added))
-        verified = self.out.told(f"{name}-verify")
+        verified = self.out.ran(f"{name}-verify")
         self.assertEqual(verified.status, 0, verified)
 
     def test_a_full_disk_is_noticed_before_the_log_grows(self) -> None:
@@ -112,8 +112,8 @@ class NoRoom(Scenario):
         self.assertEqual(before, after)
 
     def test_with_room_again_the_next_snapshot_takes_it_all(self) -> None:
-        told = self.out.told("room-again")
-        self.assertEqual(told.status, 0, told)
+        ran = self.out.ran("room-again")
+        self.assertEqual(ran.status, 0, ran)
         after = self.out.kernel("room-again.after")
         self.assertEqual((after.purges, after.count), (2, 1))
         self.assertEqual(len(self.out.segments()), 2)
@@ -136,8 +136,8 @@ class Killed(Scenario):
 
     def test_the_snapshots_after_it_succeed(self) -> None:
         for name in ("whole", "after", "last"):
-            told = self.out.told(name)
-            self.assertEqual(told.status, 0, told)
+            ran = self.out.ran(name)
+            self.assertEqual(ran.status, 0, ran)
         self.assertEqual(self.out.leftovers(), [])
         self.assertEqual(self.out.kernel().count, 1)
 

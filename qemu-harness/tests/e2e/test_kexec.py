@@ -63,19 +63,19 @@ class Kexec(unittest.TestCase):
         segment = self.out.segments()[0].read_bytes()
         self.check_replay(segment + self.out.kernel("part1").log, "part1.pcrs")
         self.check_replay(segment + self.out.kernel("part2").log, "part2.pcrs")
-        stitched = self.out.told("part2.cat")
+        stitched = self.out.ran("part2.cat")
         self.assertEqual((stitched.status, stitched.stdout), (0, segment + self.out.kernel("part2").log))
-        verified = self.out.told("part2.verify")
+        verified = self.out.ran("part2.verify")
         self.assertEqual(verified.status, 0, verified)
 
     def test_the_next_snapshot_goes_into_the_same_session(self) -> None:
-        first, second = self.out.told("part1.take"), self.out.told("part2.take")
+        first, second = self.out.ran("part1.take"), self.out.ran("part2.take")
         self.assertEqual((first.status, second.status), (0, 0), f"{first}\n{second}")
         self.assertEqual(second.json["session"], first.json["session"])
         self.assertEqual((first.json["attempt"], second.json["attempt"]), (1, 2))
-        verified = self.out.told("verify")
+        verified = self.out.ran("verify")
         self.assertEqual(verified.status, 0, verified)
-        stitched = self.out.told("cat").stdout
+        stitched = self.out.ran("cat").stdout
         self.check_replay(stitched, "pcrs")
         log = list(imalog.records(stitched))
         self.assertEqual(self.out.kernel().total, len(log))
@@ -170,9 +170,9 @@ class FailingLoads(Scenario):
         cls.start("kexec_memory.sh", "kexec-memory", "64M", "faults", kexec=True, smp=1, copies=copies)
 
     def test_each_either_failed_or_loaded(self) -> None:
-        told = self.out.told("loads")
-        self.assertEqual(told.status, 0, told)
-        failed, succeeded = (int(word) for word in told.stdout.split() if word.isdigit())
+        ran = self.out.ran("loads")
+        self.assertEqual(ran.status, 0, ran)
+        failed, succeeded = (int(word) for word in ran.stdout.split() if word.isdigit())
         self.assertGreater(failed, 10)
         self.assertGreater(succeeded, 0)
         self.assertEqual(self.out.kernel("before"), self.out.kernel("after"))
@@ -196,8 +196,8 @@ class FinalSnapshot(unittest.TestCase):
         cls.out = Out(guests.boot(guest).out)
 
     def test_it_fails_and_leaves_a_copy_of_the_list(self) -> None:
-        told, end = self.out.told("final"), self.out.kernel("end")
-        self.assertEqual((told.status, told.error["errno"]), (1, errno.EIO), told)
+        ran, end = self.out.ran("final"), self.out.kernel("end")
+        self.assertEqual((ran.status, ran.error["errno"]), (1, errno.EIO), ran)
         self.assertEqual((end.attempts, end.purges), (0, 0))
         self.assertEqual((self.out / "store/boots/00000001/00000001.list").read_bytes(), end.log)
 
@@ -205,12 +205,12 @@ class FinalSnapshot(unittest.TestCase):
         end, carried = self.out.kernel("end"), self.out.kernel("carried")
         lost = end.count - (carried.count - 1)  # without its boot_aggregate
         self.assertGreater(lost, 0)
-        taken = self.out.told("take")
+        taken = self.out.ran("take")
         self.assertEqual(taken.status, 0, taken)
         self.assertEqual(taken.json["events"], [{"event": "records_lost", "number": lost}])
-        self.assertEqual(self.out.told("again").json["events"], [])
+        self.assertEqual(self.out.ran("again").json["events"], [])
 
     def test_verification_reports_the_loss(self) -> None:
-        told = self.out.told("verify-json")
-        self.assertEqual(told.status, 3, told)
-        self.assertEqual(told.json["mismatch"]["cause"], "aggregate_pcr")
+        ran = self.out.ran("verify-json")
+        self.assertEqual(ran.status, 3, ran)
+        self.assertEqual(ran.json["mismatch"]["cause"], "aggregate_pcr")

@@ -28,7 +28,7 @@ class Late(unittest.TestCase):
         cls.out = Out(guests.boot(guest).out)
 
     def test_each_kernel_begins_with_it(self) -> None:
-        events = [r.event for r in imalog.records(self.out.told("cat").stdout)]
+        events = [r.event for r in imalog.records(self.out.ran("cat").stdout)]
         self.assertEqual(events[0], LATE)
         self.assertEqual(events.count(LATE), 2)
         self.assertNotIn("boot_aggregate", events)
@@ -36,13 +36,13 @@ class Late(unittest.TestCase):
     def test_all_that_reads_the_log_accepts_it(self) -> None:
         for part in ("part1", "part2"):
             for command in ("cat", "ascii", "verify", "view"):
-                told = self.out.told(f"{part}.{command}")
-                self.assertEqual(told.status, 0, f"{part} {command}: {told}")
-            self.assertEqual(self.out.told(f"{part}.view").stdout, self.out.told(f"{part}.cat").stdout)
+                ran = self.out.ran(f"{part}.{command}")
+                self.assertEqual(ran.status, 0, f"{part} {command}: {ran}")
+            self.assertEqual(self.out.ran(f"{part}.view").stdout, self.out.ran(f"{part}.cat").stdout)
 
     def test_the_next_snapshot_goes_into_the_same_session(self) -> None:
-        first, second = self.out.told("part1.take"), self.out.told("part2.take")
+        first, second = self.out.ran("part1.take"), self.out.ran("part2.take")
         self.assertEqual((first.status, second.status), (0, 0), f"{first}\n{second}")
         self.assertEqual(second.json["session"], first.json["session"])
         self.assertEqual((first.json["attempt"], second.json["attempt"]), (1, 2))
-        self.assertEqual(self.out.told("verify").status, 0, self.out.told("verify"))
+        self.assertEqual(self.out.ran("verify").status, 0, self.out.ran("verify"))

@@ -54,12 +54,12 @@ class _Power:
             self.check_workers("/load")
 
         def test_the_new_boot_takes_snapshots_and_is_whole(self) -> None:
-            taken = self.out.told("take")
+            taken = self.out.ran("take")
             self.assertEqual(taken.status, 0, taken)
             self.assertEqual((taken.json["session"], taken.json["segment"]["segment"]), (2, 1))
-            verified = self.out.told("verify")
+            verified = self.out.ran("verify")
             self.assertEqual(verified.status, 0, verified)
-            log = list(imalog.records(self.out.told("cat").stdout))
+            log = list(imalog.records(self.out.ran("cat").stdout))
             replay = imalog.Replay(BANKS)
             for record in log:
                 replay.add(record)

@@ -31,61 +31,61 @@ class Staging(unittest.TestCase):
         guests.need_program()
         guest = guests.spec("staging.sh", "staging", flavour="stock", tpm=TpmSpec(banks=BANKS), disk="64M")
         cls.out = Out(guests.boot(guest).out)
-        told = cls.out.told("cat")
-        if told.status != 0:
-            raise AssertionError(f"ima-snapshot cat: {told}")
-        cls.stitched = told.stdout
+        ran = cls.out.ran("cat")
+        if ran.status != 0:
+            raise AssertionError(f"ima-snapshot cat: {ran}")
+        cls.stitched = ran.stdout
         cls.log = list(imalog.records(cls.stitched))
 
     def live(self, name: str = "ima") -> bytes:
         return (self.out / name / "binary_runtime_measurements").read_bytes()
 
     def test_status_says_staging_and_why(self) -> None:
-        told = self.out.told("status")
-        self.assertEqual(told.status, 0, told)
-        self.assertEqual(told.json["backend"], "staging")
-        self.assertIn("CONFIG_IMA_SNAPSHOT", told.json["why"])  # the hint what to enable
-        self.assertEqual(told.json["kernel"]["staged"], {"records": 0, "bytes": 0})
+        ran = self.out.ran("status")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertEqual(ran.json["backend"], "staging")
+        self.assertIn("CONFIG_IMA_SNAPSHOT", ran.json["why"])  # the hint what to enable
+        self.assertEqual(ran.json["kernel"]["staged"], {"records": 0, "bytes": 0})
 
     def test_a_marker_is_refused(self) -> None:
-        told = self.out.told("mark")
-        self.assertEqual(told.status, 1, told)
-        self.assertEqual(told.error["cause"], "no_mark")
+        ran = self.out.ran("mark")
+        self.assertEqual(ran.status, 1, ran)
+        self.assertEqual(ran.error["cause"], "no_mark")
 
     def test_each_snapshot_succeeds(self) -> None:
         last = 0
         for number in range(1, SNAPSHOTS + 1):
-            told = self.out.told(f"take{number}")
-            self.assertEqual(told.status, 0, told)
-            segment = told.json["segment"]
+            ran = self.out.ran(f"take{number}")
+            self.assertEqual(ran.status, 0, ran)
+            segment = ran.json["segment"]
             self.assertIsNone(segment["attempt"])
             self.assertEqual((segment["segment"], segment["first_record"]), (number, last + 1))
             last = segment["last_record"]
 
     def test_records_left_staged_are_stored(self) -> None:
-        staged = self.out.told("status-staged").json["kernel"]["staged"]
+        staged = self.out.ran("status-staged").json["kernel"]["staged"]
         self.assertGreaterEqual(staged["records"], 50)
-        told = self.out.told("left")
-        self.assertEqual(told.status, 0, told)
-        self.assertIn(f"found {staged['records']} staged records", told.stderr)
+        ran = self.out.ran("left")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertIn(f"found {staged['records']} staged records", ran.stderr)
 
     def test_some_were_killed_at_work_and_the_next_succeeded(self) -> None:
         statuses = [int((self.out / f"kill{n}.status").read_text()) for n in range(1, KILLS + 1)]
         self.assertLessEqual(set(statuses), {0, KILLED})
         self.assertIn(KILLED, statuses)
         for name in ("after", "last"):
-            told = self.out.told(name)
-            self.assertEqual(told.status, 0, told)
+            ran = self.out.ran(name)
+            self.assertEqual(ran.status, 0, ran)
 
     def test_an_open_reader_is_named_and_nothing_changes(self) -> None:
-        told = self.out.told("held")
-        self.assertEqual(told.status, 1, told)
-        self.assertEqual(told.error["cause"], "busy")
-        self.assertEqual(self.out.told("held-cat").status, 0)
+        ran = self.out.ran("held")
+        self.assertEqual(ran.status, 1, ran)
+        self.assertEqual(ran.error["cause"], "busy")
+        self.assertEqual(self.out.ran("held-cat").status, 0)
         self.assertEqual(self.live("held.before"), self.live("held.after"))
         before, after = ((self.out / f"held.store-{when}").read_text() for when in ("before", "after"))
         self.assertEqual(before, after)
-        released = self.out.told("released")
+        released = self.out.ran("released")
         self.assertEqual(released.status, 0, released)
         self.assertEqual(released.json["segment"]["records"], 20)
 
@@ -95,9 +95,9 @@ class Staging(unittest.TestCase):
         self.assertEqual(self.stitched, b"".join(segments) + self.live())
 
     def test_live_records_are_numbered_on(self) -> None:
-        told = self.out.told("show-live")
-        self.assertEqual(told.status, 0, told)
-        self.assertIn(f'"record":{len(self.log)},'.encode(), told.stdout.splitlines()[-1])
+        ran = self.out.ran("show-live")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertIn(f'"record":{len(self.log)},'.encode(), ran.stdout.splitlines()[-1])
 
     def test_no_record_is_lost_or_stored_twice(self) -> None:
         expected: Counter[str] = Counter()
@@ -121,9 +121,9 @@ class Staging(unittest.TestCase):
             self.assertEqual(replay.banks[bank][MEASURED_PCR].hex(), values[MEASURED_PCR].hex(), bank)
 
     def test_our_verifier_agrees_with_the_tpm(self) -> None:
-        told = self.out.told("verify-json")
-        self.assertEqual(told.status, 0, told)
-        self.assertEqual(told.json["matched_record"], len(self.log))
+        ran = self.out.ran("verify-json")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertEqual(ran.json["matched_record"], len(self.log))
 
     def test_evmctl_accepts_the_stitched_log_and_not_the_remainder(self) -> None:
         guests.need_tool("evmctl")
@@ -159,15 +159,15 @@ class Services(Scenario):
         self.assertEqual((self.out / "daemon.log").read_text().count(": a snapshot at"), 4)
 
     def test_the_view_is_the_whole_log(self) -> None:
-        whole = self.out.told("cat").stdout
+        whole = self.out.ran("cat").stdout
         log = list(imalog.records(whole))
         self.assertEqual(self.view("binary_runtime_measurements"), whole)
-        self.assertEqual(self.view("ascii_runtime_measurements"), self.out.told("cat-ascii").stdout)
+        self.assertEqual(self.view("ascii_runtime_measurements"), self.out.ran("cat-ascii").stdout)
         self.assertEqual(self.view("binary_runtime_measurements_sha256"), in_bank(log, "sha256"))
         self.assertEqual(self.view("runtime_measurements_count"), b"%d\n" % len(log))
 
     def test_a_reader_with_an_old_descriptor_sees_every_record_once(self) -> None:
-        self.assertEqual((self.out / "held").read_bytes(), self.out.told("cat").stdout)
+        self.assertEqual((self.out / "held").read_bytes(), self.out.ran("cat").stdout)
 
     def test_no_record_is_lost_or_stored_twice(self) -> None:
         measured = {f.name: int(f.read_text()) for f in (self.out / "workers").iterdir()}

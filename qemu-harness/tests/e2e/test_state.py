@@ -30,12 +30,12 @@ class State(unittest.TestCase):
         guests.need_program()
         guest = guests.spec("state.sh", "state", tpm=TpmSpec(banks=BANKS), disk="64M")
         cls.out = Out(guests.boot(guest).out)
-        cls.segments = cls.out.told("list").json["segments"]
+        cls.segments = cls.out.ran("list").json["segments"]
 
     def verified(self, name: str) -> Any:
-        told = self.out.told(name)
-        self.assertEqual(told.status, 0, told)
-        return told.json
+        ran = self.out.ran(name)
+        self.assertEqual(ran.status, 0, ran)
+        return ran.json
 
     def test_each_run_reads_only_what_is_new(self) -> None:
         before = 0
@@ -57,47 +57,47 @@ class State(unittest.TestCase):
         self.assertGreater(full["violations"], 0)
 
     def test_with_never_nothing_goes(self) -> None:
-        told = self.out.told("gc-never")
-        self.assertEqual(told.status, FAILED, told)
-        self.assertEqual(told.error["cause"], "discard_forbidden")
-        listed = self.out.told("list-never").json["segments"]
+        ran = self.out.ran("gc-never")
+        self.assertEqual(ran.status, FAILED, ran)
+        self.assertEqual(ran.error["cause"], "discard_forbidden")
+        listed = self.out.ran("list-never").json["segments"]
         self.assertEqual([s["discarded"] or s["missing"] for s in listed], [False] * SNAPSHOTS)
 
     def test_what_was_verified_goes_but_for_the_last_segment(self) -> None:
-        told = self.out.told("gc")
-        self.assertEqual(told.status, 0, told)
-        self.assertEqual([s["segment"] for s in told.json["discarded"]], [1, 2])
-        listed = self.out.told("list-after").json["segments"]
+        ran = self.out.ran("gc")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertEqual([s["segment"] for s in ran.json["discarded"]], [1, 2])
+        listed = self.out.ran("list-after").json["segments"]
         self.assertEqual([s["discarded"] for s in listed], [True, True, False])
         self.assertEqual([s["missing"] for s in listed], [False] * SNAPSHOTS)
-        status = self.out.told("status-after").json
+        status = self.out.ran("status-after").json
         self.assertEqual((status["discard"], status["store"]["discarded"]), ("verified", 2))
 
     def test_who_needs_the_beginning_refuses_before_anything_is_printed(self) -> None:
         for name in ("cat-refused", "verify-refused"):
-            told = self.out.told(name)
-            self.assertEqual((told.status, told.stdout), (CANNOT_CHECK, b""), told)
-            self.assertEqual((told.error["cause"], told.error["segment"]), ("segment_discarded", 2))
+            ran = self.out.ran(name)
+            self.assertEqual((ran.status, ran.stdout), (CANNOT_CHECK, b""), ran)
+            self.assertEqual((ran.error["cause"], ran.error["segment"]), ("segment_discarded", 2))
 
     def test_the_rest_can_be_read_and_verified(self) -> None:
-        told = self.out.told("cat-rest")
-        self.assertEqual(told.status, 0, told)
-        self.assertEqual(told.stdout, self.out.segments()[-1].read_bytes() + self.out.kernel().log)
+        ran = self.out.ran("cat-rest")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertEqual(ran.stdout, self.out.segments()[-1].read_bytes() + self.out.kernel().log)
         report = self.verified("verify-rest")
-        self.assertEqual(report["matched_record"], len(list(imalog.records(self.out.told("cat").stdout))))
+        self.assertEqual(report["matched_record"], len(list(imalog.records(self.out.ran("cat").stdout))))
 
     def test_damaged_state_is_refused_with_what_to_do(self) -> None:
-        told = self.out.told("verify-damaged")
-        self.assertEqual((told.status, told.stdout), (CANNOT_CHECK, b""), told)
-        self.assertEqual((told.error["cause"], told.error["file"]), ("state_damaged", "/tmp/damaged"))
+        ran = self.out.ran("verify-damaged")
+        self.assertEqual((ran.status, ran.stdout), (CANNOT_CHECK, b""), ran)
+        self.assertEqual((ran.error["cause"], ran.error["file"]), ("state_damaged", "/tmp/damaged"))
 
     def test_the_store_goes_on(self) -> None:
-        self.assertEqual(self.out.told("take4").status, 0, self.out.told("take4"))
+        self.assertEqual(self.out.ran("take4").status, 0, self.out.ran("take4"))
         report = self.verified("verify4")
         self.assertEqual(report["state"]["segment"], SNAPSHOTS + 1)
-        told = self.out.told("gc4")
-        self.assertEqual(told.status, 0, told)
-        self.assertEqual([s["segment"] for s in told.json["discarded"]], [SNAPSHOTS])
+        ran = self.out.ran("gc4")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertEqual([s["segment"] for s in ran.json["discarded"]], [SNAPSHOTS])
 
     def on_the_host(self, directory: Path, *more: str) -> subprocess.CompletedProcess[str]:
         pcrs = [word for f in self.out.pcrs().files.values() for word in ("--pcrs", str(f))]
@@ -109,7 +109,7 @@ class State(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="ima-e2e-") as temporary:
             copy = Path(temporary) / "store"
             shutil.copytree(self.out / "store", copy, symlinks=True)
-            total = len(list(imalog.records(self.out.told("cat").stdout)))
+            total = len(list(imalog.records(self.out.ran("cat").stdout)))
             ran = self.on_the_host(copy, "--live", live)
             self.assertEqual(ran.returncode, 0, ran.stdout + ran.stderr)
             self.assertEqual(json.loads(ran.stdout)["matched_record"], total)

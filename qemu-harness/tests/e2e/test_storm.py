@@ -65,7 +65,7 @@ class _Storm:
                 live = (cls.out / "ima/binary_runtime_measurements").read_bytes()
                 stitched = (cls.out / "log").read_bytes() + live
             else:
-                stitched = cls.out.told("cat").stdout
+                stitched = cls.out.ran("cat").stdout
             cls.log = list(imalog.records(stitched))
 
         def test_the_log_replays_to_all_pcrs(self) -> None:
@@ -102,8 +102,8 @@ class ByUs(_Storm.Tests):
     raw, parts, smp = False, 2, 1
 
     def test_our_verifier_agrees_with_the_tpm(self) -> None:
-        told = self.out.told("verify")
-        self.assertEqual(told.status, 0, told)
+        ran = self.out.ran("verify")
+        self.assertEqual(ran.status, 0, ran)
 
     def test_nothing_is_left_over(self) -> None:
         self.assertEqual(self.out.leftovers(), [])

@@ -97,10 +97,10 @@ class _Boot:
                 self.assertNotRegex(self.journal(service), r"(?i)not permitted|denied|read-only|failed to")
 
         def test_the_view_was_the_whole_log(self) -> None:
-            whole = self.out.told("cat").stdout
+            whole = self.out.ran("cat").stdout
             for name, wanted in (
                 ("binary_runtime_measurements", whole),
-                ("ascii_runtime_measurements", self.out.told("cat-ascii").stdout),
+                ("ascii_runtime_measurements", self.out.ran("cat-ascii").stdout),
                 ("binary_runtime_measurements_sha256", in_bank(list(imalog.records(whole)), "sha256")),
             ):
                 self.assertEqual((self.out / "view" / name).read_bytes(), wanted, name)
@@ -120,10 +120,10 @@ class Systemd(_Boot.Tests):
         self.assertEqual((self.out / "failed.stopped").read_text(), "")
 
     def test_the_group_and_no_other_reads_segments_and_view(self) -> None:
-        whole = self.out.told("cat").stdout
+        whole = self.out.ran("cat").stdout
         for name in ("view", "segment"):
             with self.subTest(name):
-                member, stranger = self.out.told(f"member-{name}"), self.out.told(f"stranger-{name}")
+                member, stranger = self.out.ran(f"member-{name}"), self.out.ran(f"stranger-{name}")
                 self.assertEqual(member.status, 0, member)
                 self.assertTrue(whole.startswith(member.stdout))
                 self.assertGreater(len(list(imalog.records(member.stdout))), 200)
@@ -140,19 +140,19 @@ class Systemd(_Boot.Tests):
         self.assertEqual(self.journal("ima-snapshotd").count("Watchdog timeout"), 1)
 
     def test_one_that_refuses_its_configuration_failed_and_is_left_alone(self) -> None:
-        self.assertEqual(self.out.told("refused").status, 1)
+        self.assertEqual(self.out.ran("refused").status, 1)
         unit = self.unit("ima-snapshotd", "refused")
         self.assertEqual((unit["ActiveState"], unit["ExecMainStatus"], unit["NRestarts"]), ("failed", "78", "0"))
 
     def test_they_are_exposed_by_little(self) -> None:
         for service in (*SERVICES, "ima-snapshot-final"):
-            told = self.out.told(f"exposure.{service}")
-            found = re.search(rf"Overall exposure level for {service}\.service: ([\d.]+)", told.stdout.decode())
-            assert found, told
+            ran = self.out.ran(f"exposure.{service}")
+            found = re.search(rf"Overall exposure level for {service}\.service: ([\d.]+)", ran.stdout.decode())
+            assert found, ran
             self.assertLessEqual(float(found[1]), 3.0, service)
 
     def test_the_backend_is_the_kernels(self) -> None:
-        self.assertEqual(self.out.told("status").json["backend"], self.BACKEND)
+        self.assertEqual(self.out.ran("status").json["backend"], self.BACKEND)
 
     def test_no_record_is_lost_or_stored_twice(self) -> None:
         workers = {f"killed/{w.name}": int(w.read_text()) for w in (self.out / "workers").iterdir()}
@@ -207,9 +207,9 @@ class AfterShutdown(earlier_boot.EarlierBoot, _Boot.Tests):
         carried = int((self.out / "kexec/runtime_measurements_count").read_text())
         self.assertGreaterEqual(int((self.out / "end/runtime_measurements_count").read_text()), 5000)
         self.assertLess(carried, 100)
-        verified = self.out.told("kexec.verify")
+        verified = self.out.ran("kexec.verify")
         self.assertEqual(verified.status, 0, verified)
-        log = list(imalog.records(self.out.told("kexec.cat").stdout))
+        log = list(imalog.records(self.out.ran("kexec.cat").stdout))
         self.check_files(log, {"after": 100, "carried": 5000})
         replay = imalog.Replay(BANKS)
         for record in log:
@@ -218,7 +218,7 @@ class AfterShutdown(earlier_boot.EarlierBoot, _Boot.Tests):
             self.assertEqual(replay.banks[bank][guests.MEASURED_PCR], values[guests.MEASURED_PCR], bank)
 
     def test_after_it_the_session_continues(self) -> None:
-        taken = self.out.told("kexec.take")
+        taken = self.out.ran("kexec.take")
         self.assertEqual((taken.status, taken.json["session"]), (0, 2), taken)
         self.assertEqual(taken.json["events"], [])
 
@@ -227,10 +227,10 @@ class AfterShutdown(earlier_boot.EarlierBoot, _Boot.Tests):
             self.skipTest("the scenario has this part for one flavour")
         self.assertLess(self.out.kernel("full").count, self.out.kernel("full.end").count)
         self.assertIn("code=exited, status=1/FAILURE", (self.out / "full.journal").read_text())
-        taken = self.out.told("full.take")
+        taken = self.out.ran("full.take")
         self.assertEqual(taken.status, 0, taken)
         self.assertIn({"event": "no_final_snapshot", "number": 2}, taken.json["events"])
-        verified = self.out.told("full.verify")
+        verified = self.out.ran("full.verify")
         self.assertEqual(verified.status, 3, verified)
         self.assertEqual(verified.json["mismatch"]["cause"], "aggregate_pcr")
 

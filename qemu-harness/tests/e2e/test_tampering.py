@@ -63,11 +63,11 @@ class Case:
         """Make the metadata agree with the bytes, as a careful forger does."""
         data = self.data(segment).read_bytes()
         text = self.info(segment).read_text()
-        told = json.loads(text)
+        ran = json.loads(text)
         new = {
-            told["sha256"]: hashlib.sha256(data).hexdigest(),
-            f'"bytes": {told["bytes"]}': f'"bytes": {len(data)}',
-            f'"records": {told["records"]}': f'"records": {len(list(imalog.records(data)))}',
+            ran["sha256"]: hashlib.sha256(data).hexdigest(),
+            f'"bytes": {ran["bytes"]}': f'"bytes": {len(data)}',
+            f'"records": {ran["records"]}': f'"records": {len(list(imalog.records(data)))}',
         }
         for old, now in new.items():
             assert text.count(old) == 1, (old, text)
@@ -250,22 +250,22 @@ class Tampering(unittest.TestCase):
             cls.out = Out(guests.boot(guest).out)
 
     def test_untouched_copy_is_accepted(self) -> None:
-        told = self.out.told("untouched")
-        self.assertEqual(told.status, 0, told)
-        self.assertEqual(told.json["matched_record"], self.log.total)
-        self.assertTrue(told.json["ok"])
+        ran = self.out.ran("untouched")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertEqual(ran.json["matched_record"], self.log.total)
+        self.assertTrue(ran.json["ok"])
 
     def test_each_change_is_refused_and_its_place_named(self) -> None:
         for name, wrong in self.wrongs.items():
             with self.subTest(name):
-                told = self.out.told(name)
-                self.assertEqual(told.status, MISMATCH, told)
-                found = told.json["mismatch"]
+                ran = self.out.ran(name)
+                self.assertEqual(ran.status, MISMATCH, ran)
+                found = ran.json["mismatch"]
                 self.assertEqual(found["segment"], wrong.segment, found)
                 if wrong.record is not None:
                     self.assertEqual(found["record"], wrong.record, found)
-                if told.error["cause"] == "segment_missing":  # the file is the one after it
-                    self.assertEqual(told.error["segment"], wrong.segment, found)
+                if ran.error["cause"] == "segment_missing":  # the file is the one after it
+                    self.assertEqual(ran.error["segment"], wrong.segment, found)
                     continue
                 file = "binary_runtime_measurements" if wrong.segment == LIVE else f"{wrong.segment:08d}"
-                self.assertIn(file, told.error["file"])
+                self.assertIn(file, ran.error["file"])

@@ -61,24 +61,24 @@ class Extend(Aggregates):
         cls.out = boot("executed,lost,unread", "2.0")
 
     def test_executed_after_all_is_recorded(self) -> None:
-        told, before, after = self.out.told("executed"), self.out.kernel("before"), self.out.kernel("executed")
-        self.assertEqual((told.status, told.stdout), (0, before.log), told)
+        ran, before, after = self.out.ran("executed"), self.out.kernel("before"), self.out.kernel("executed")
+        self.assertEqual((ran.status, ran.stdout), (0, before.log), ran)
         self.check_aggregates(before, after, 1)
         self.check_replay("executed")
 
     def test_not_executed_is_not_recorded(self) -> None:
-        told, before, after = self.out.told("lost"), self.out.kernel("executed"), self.out.kernel("lost")
-        self.assertNotEqual(told.status, 0)
-        self.assertEqual(told.stdout, b"")
-        self.assertIn("Input/output error", told.stderr)
+        ran, before, after = self.out.ran("lost"), self.out.kernel("executed"), self.out.kernel("lost")
+        self.assertNotEqual(ran.status, 0)
+        self.assertEqual(ran.stdout, b"")
+        self.assertIn("Input/output error", ran.stderr)
         self.check_aggregates(before, after, 0)
         self.check_replay("lost")
 
     def test_a_pcr_that_cannot_be_read_keeps_the_record(self) -> None:
-        told, before, after = self.out.told("unread"), self.out.kernel("lost"), self.out.kernel("unread")
-        self.assertNotEqual(told.status, 0)
-        self.assertEqual(told.stdout, b"")
-        self.assertIn("Input/output error", told.stderr)
+        ran, before, after = self.out.ran("unread"), self.out.kernel("lost"), self.out.kernel("unread")
+        self.assertNotEqual(ran.status, 0)
+        self.assertEqual(ran.stdout, b"")
+        self.assertIn("Input/output error", ran.stderr)
         self.check_aggregates(before, after, 1)
         self.check_replay("unread")
 
@@ -88,9 +88,9 @@ class Extend(Aggregates):
         self.assertEqual(audited, wanted)
 
     def test_the_next_snapshot_is_as_any_other(self) -> None:
-        told, before, after = self.out.told("none"), self.out.kernel("unread"), self.out.kernel("none")
-        self.assertEqual(told.status, 0, told)
-        self.assertTrue(told.stdout.startswith(before.log))
+        ran, before, after = self.out.ran("none"), self.out.kernel("unread"), self.out.kernel("none")
+        self.assertEqual(ran.status, 0, ran)
+        self.assertTrue(ran.stdout.startswith(before.log))
         self.check_aggregates(before, after, 1)
         self.check_replay("none")
 
@@ -100,9 +100,9 @@ class Answer(Aggregates):
 
     def test_it_is_refused_and_nothing_is_recorded(self) -> None:
         self.out = boot("garbled", "2.0")  # boot() fails if the kernel warned
-        told, before, after = self.out.told("garbled"), self.out.kernel("before"), self.out.kernel("garbled")
-        self.assertNotEqual(told.status, 0)
-        self.assertIn("Input/output error", told.stderr)
+        ran, before, after = self.out.ran("garbled"), self.out.kernel("before"), self.out.kernel("garbled")
+        self.assertNotEqual(ran.status, 0)
+        self.assertIn("Input/output error", ran.stderr)
         self.check_aggregates(before, after, 0)
         self.check_aggregates(after, self.out.kernel("none"), 1)
         self.check_replay("none")
@@ -113,9 +113,9 @@ class Late(Aggregates):
 
     def test_the_read_is_given_up_before_and_nothing_is_recorded(self) -> None:
         self.out = boot("late", "2.0")
-        told, before, after = self.out.told("late"), self.out.kernel("before"), self.out.kernel("late")
-        self.assertNotEqual(told.status, 0)
-        self.assertIn("Input/output error", told.stderr)
+        ran, before, after = self.out.ran("late"), self.out.kernel("before"), self.out.kernel("late")
+        self.assertNotEqual(ran.status, 0)
+        self.assertIn("Input/output error", ran.stderr)
         self.check_aggregates(before, after, 0)
         self.check_aggregates(after, self.out.kernel("none"), 1)
         self.check_replay("none")
@@ -138,18 +138,18 @@ class EachCommand(Aggregates):
         statuses = []
         before = self.out.kernel("0")
         for turn in range(1, self.TURNS + 1):
-            told, after = self.out.told(str(turn)), self.out.kernel(str(turn))
-            if told.status == 0:
-                self.assertTrue(told.stdout.startswith(before.log), turn)
+            ran, after = self.out.ran(str(turn)), self.out.kernel(str(turn))
+            if ran.status == 0:
+                self.assertTrue(ran.stdout.startswith(before.log), turn)
                 self.check_aggregates(before, after, 1)
             else:
-                self.assertIn("Input/output error", told.stderr)
+                self.assertIn("Input/output error", ran.stderr)
                 # Only the last of them is the extend, which may have been executed; then the record stays.
                 added = after.attempts - before.attempts
                 self.assertIn(added, (0, 1) if turn == len(failed) else (0,), turn)
                 self.check_aggregates(before, after, added)
             self.check_replay(str(turn))
-            statuses.append(told.status)
+            statuses.append(ran.status)
             before = after
         self.assertEqual(set(statuses[len(failed) :]), {0})
         return statuses[: len(failed)]
@@ -180,7 +180,7 @@ class Exit(Aggregates):
         program = guests.built("exit_amid_open", "programs/exit_amid_open.c", "-static")
         copy = image.Copy(program, f"{image.GUEST_BIN}/exit_amid_open")
         self.out = boot("slow", "2.0", append=_INTERRUPTS, copies=[copy], kill_on="tpm.sh has ended")
-        self.assertEqual(self.out.told("slow").status, 7)
+        self.assertEqual(self.out.ran("slow").status, 7)
         self.check_aggregates(self.out.kernel("before"), self.out.kernel("slow"), 1)
         self.check_replay("slow")
         self.check_aggregates(self.out.kernel("slow"), self.out.kernel("none"), 1)
@@ -192,8 +192,8 @@ class SixteenPcrs(unittest.TestCase):
 
     def test_the_aggregate_lists_those_that_there_are(self) -> None:
         out = boot("pcrs16", "1.2")
-        told, before, after = out.told("pcrs16"), out.kernel("before"), out.kernel("pcrs16")
-        self.assertEqual((told.status, told.stdout), (0, before.log), told)
+        ran, before, after = out.ran("pcrs16"), out.kernel("before"), out.kernel("pcrs16")
+        self.assertEqual((ran.status, ran.stdout), (0, before.log), ran)
         (record,) = (r for r in imalog.records(after.log) if r.is_aggregate)
         listed = imalog.aggregate(record).pcrs
         self.assertEqual(list(listed), [("sha1", pcr) for pcr in range(16)])

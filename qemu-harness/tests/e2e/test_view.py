@@ -40,8 +40,8 @@ class View(unittest.TestCase):
         guests.need_program()
         spec = guests.spec("view.sh", "view", "fuse", tpm=TpmSpec(banks=BANKS), copies=(guests.setpriv(),))
         cls.out = Out(guests.boot(spec).out)
-        cls.whole = cls.out.told("cat").stdout
-        cls.ascii = cls.out.told("cat-ascii").stdout
+        cls.whole = cls.out.ran("cat").stdout
+        cls.ascii = cls.out.ran("cat-ascii").stdout
         cls.log = list(imalog.records(cls.whole))
 
     def view(self, name: str) -> bytes:
@@ -49,8 +49,8 @@ class View(unittest.TestCase):
 
     def test_snapshots_were_taken_while_it_was_read(self) -> None:
         for number in range(1, SNAPSHOTS + 1):
-            told = self.out.told(f"take{number}")
-            self.assertEqual(told.status, 0, told)
+            ran = self.out.ran(f"take{number}")
+            self.assertEqual(ran.status, 0, ran)
         self.assertEqual(self.out.kernel().purges, SNAPSHOTS)
         self.assertEqual(self.out.kernel(), self.out.kernel("ima-after"))
 
@@ -74,9 +74,9 @@ class View(unittest.TestCase):
             if "_runtime_measurements" in name and not name.startswith("runtime"):
                 self.assertEqual(size, len(self.view(name)), name)
         self.assertEqual((self.out / "directory").read_text().split(), ["550", "0", str(GROUP)])
-        reader = self.out.told("reader")
+        reader = self.out.ran("reader")
         self.assertEqual((reader.status, reader.stdout), (0, self.view("ascii_runtime_measurements_sha256")), reader)
-        other = self.out.told("other")
+        other = self.out.ran("other")
         self.assertNotEqual(other.status, 0)
         self.assertEqual(other.stdout, b"")
         self.assertIn("Permission denied", other.stderr)
@@ -89,8 +89,8 @@ class View(unittest.TestCase):
             )
             self.assertTrue(verdict.accepts(bank, MEASURED_PCR, len(self.log)), verdict)
         self.assertEqual((self.out / "bound").read_bytes(), self.whole)
-        told = self.out.told("evmctl")
-        verdict = evmctl.Verdict(told.status, told.stdout.decode() + told.stderr)
+        ran = self.out.ran("evmctl")
+        verdict = evmctl.Verdict(ran.status, ran.stdout.decode() + ran.stderr)
         self.assertTrue(verdict.accepts("sha256", MEASURED_PCR, len(self.log)), verdict)
 
     def test_goes_on_if_it_is_bound_over_the_file_that_it_reads(self) -> None:
@@ -100,15 +100,15 @@ class View(unittest.TestCase):
         self.assertLessEqual({f"/load/bound/{number}" for number in range(1, 21)}, names)
 
     def test_the_program_looks_below_a_dead_view_too(self) -> None:
-        told = self.out.told("dead-bound")
-        self.assertEqual((told.status, told.stdout), (0, self.whole), told)
+        ran = self.out.ran("dead-bound")
+        self.assertEqual((ran.status, ran.stdout), (0, self.whole), ran)
 
     def test_only_what_reads_the_kernels_files_must_look_below_what_is_bound_over_them(self) -> None:
-        told = self.out.told("bound-list")
-        self.assertEqual((told.status, told.stdout), (0, self.out.told("list").stdout), told)
-        told = self.out.told("bound-cat")
-        self.assertEqual((told.status, told.stdout), (1, b""), told)
-        self.assertEqual(told.error["cause"], "overmounted")
+        ran = self.out.ran("bound-list")
+        self.assertEqual((ran.status, ran.stdout), (0, self.out.ran("list").stdout), ran)
+        ran = self.out.ran("bound-cat")
+        self.assertEqual((ran.status, ran.stdout), (1, b""), ran)
+        self.assertEqual(ran.error["cause"], "overmounted")
 
     def test_tail_and_a_reader_with_an_old_descriptor_see_every_record_once(self) -> None:
         self.assertEqual((self.out / "tail").read_bytes(), self.ascii)
@@ -122,7 +122,7 @@ class View(unittest.TestCase):
             self.assertEqual(agrees, "1", name)
             # Only complete records, and all those from before the snapshot.
             self.assertTrue(self.ascii[: int(size)].endswith(b"\n"), name)
-            taken = self.out.told(f"take{name[0]}").json
+            taken = self.out.ran(f"take{name[0]}").json
             lines_read = self.ascii[: int(size)].count(b"\n")
             self.assertGreater(lines_read, taken["segment"]["last_record"], name)
 
@@ -137,31 +137,31 @@ class View(unittest.TestCase):
     def test_readers_of_a_view_that_went_away_get_an_error(self) -> None:
         self.assertEqual((self.out / "lazily").read_bytes(), self.whole)
         for name in ("after-kill", "dead", "dead-open"):
-            told = self.out.told(name)
-            self.assertNotEqual(told.status, 0, name)
-            self.assertIn("not connected", told.stderr, name)
+            ran = self.out.ran(name)
+            self.assertNotEqual(ran.status, 0, name)
+            self.assertIn("not connected", ran.stderr, name)
 
     def test_it_is_mounted_again_over_a_dead_one_and_ends_on_a_signal(self) -> None:
         self.assertIn("process is gone", (self.out / "mount3.stderr").read_text())
         self.assertEqual((self.out / "again").read_bytes(), self.whole)
         for name in ("terminated", "umounted", "gap-terminated"):
             self.assertEqual((self.out / f"{name}.status").read_text(), "0\n", name)
-        told = self.out.told("unmounted")
-        self.assertEqual((told.status, told.stdout), (0, b""))
+        ran = self.out.ran("unmounted")
+        self.assertEqual((ran.status, ran.stdout), (0, b""))
 
     def test_a_gap_is_an_error_and_never_an_end(self) -> None:
         for name in ("gap", "gap-open"):
-            told = self.out.told(name)
-            self.assertNotEqual(told.status, 0, name)
-            self.assertIn("Input/output error", told.stderr, name)
+            ran = self.out.ran(name)
+            self.assertNotEqual(ran.status, 0, name)
+            self.assertIn("Input/output error", ran.stderr, name)
         self.assertIn("ignores the lock", (self.out / "mount5.stderr").read_text())
-        told = self.out.told("gap-mount")
-        self.assertEqual(told.status, MISMATCH, told)
+        ran = self.out.ran("gap-mount")
+        self.assertEqual(ran.status, MISMATCH, ran)
 
     def test_a_log_without_its_beginning_is_refused(self) -> None:
-        told = self.out.told("missing")
-        self.assertEqual(told.status, MISMATCH, told)
-        self.assertEqual((told.error["cause"], told.error["segment"]), ("segment_missing", 1))
+        ran = self.out.ran("missing")
+        self.assertEqual(ran.status, MISMATCH, ran)
+        self.assertEqual((ran.error["cause"], ran.error["segment"]), ("segment_missing", 1))
 
 
 class _Templates:

@@ -89,8 +89,8 @@ _OF_THE_LANGUAGE = {"libc", "libgcc_s", "libm", "libstdc++", "ld-linux-x86-64"}
 
 def owners(library: str) -> set[str]:
     """The installed packages that have a library of this name."""
-    told = process.output(["dpkg-query", "--search", f"*/{library}"])
-    return {line.split(":")[0] for line in told.splitlines()}
+    output = process.output(["dpkg-query", "--search", f"*/{library}"])
+    return {line.split(":")[0] for line in output.splitlines()}
 
 
 @cache
@@ -123,8 +123,8 @@ class Contents(unittest.TestCase):
             process.output(["dpkg-deb", "--extract", built(), tree])
             for program, libraries in _LIBRARIES.items():
                 with self.subTest(program):
-                    told = process.output(["objdump", "--private-headers", f"{tree}/{program}"])
-                    needed = re.findall(r"^ +NEEDED +(\S+)$", told, re.M)
+                    output = process.output(["objdump", "--private-headers", f"{tree}/{program}"])
+                    needed = re.findall(r"^ +NEEDED +(\S+)$", output, re.M)
                     self.assertEqual({re.sub(r"\.so\b.*", "", name) for name in needed} - _OF_THE_LANGUAGE, libraries)
                     for name in needed:
                         if name.startswith("lib"):  # the loader belongs to the C library
@@ -227,8 +227,8 @@ class Installing(InChroot):
 
     def test_without_ima_they_say_what_is_missing(self) -> None:
         why = "/sys/kernel/security/ima does not exist: IMA is not built in, or securityfs is not mounted"
-        told = self.run_in(0, "ima-snapshot", "status")
-        self.assertIn(f"backend   none ({why})\n", told)
+        output = self.run_in(0, "ima-snapshot", "status")
+        self.assertIn(f"backend   none ({why})\n", output)
         self.assertEqual(self.run_in(1, "ima-snapshot", "take"), f"ima-snapshot: no snapshot can be taken: {why}\n")
         self.assertFalse(self.path(f"{_STORE}/boots").exists())
 
@@ -309,9 +309,9 @@ class Removing(Changing):
 
     def test_purge_keeps_a_store_with_segments_and_says_so(self) -> None:
         content = self.make_segment()
-        told = self.dpkg("--purge", package.NAME)
-        self.assertIn(f"{_STORE} is kept", told)
-        self.assertIn(f"rm -r {_STORE}", told)
+        output = self.dpkg("--purge", package.NAME)
+        self.assertIn(f"{_STORE} is kept", output)
+        self.assertIn(f"rm -r {_STORE}", output)
         self.assertEqual(self.path(_SEGMENT).read_bytes(), content)
         self.assertFalse(self.path(_CONFIG).exists())
 
@@ -319,8 +319,8 @@ class Removing(Changing):
         self.run_in(0, "systemctl", "--root=/", "enable", "ima-snapshotd.service")
         self.path(f"{_STORE}/boots/00000001").mkdir(parents=True)
         self.path("/etc/ima-snapshot.conf.d/mine.conf").write_text("keep_boots = 7\n")
-        told = self.dpkg("--purge", package.NAME)
-        self.assertNotIn("is kept", told)
+        output = self.dpkg("--purge", package.NAME)
+        self.assertNotIn("is kept", output)
         after = everything(self.system.root)
         changed = {name for name, mode in after.items() if self.before.get(name) != mode}
         self.assertEqual({name for name in changed if not _STAYS.fullmatch(name)}, set())

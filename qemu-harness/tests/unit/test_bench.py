@@ -64,9 +64,9 @@ class Tables(unittest.TestCase):
 
     def test_an_outcome_can_be_written_as_json(self) -> None:
         outcome = Outcome("p", targets=[Target("fast", "2", True)], figures={"by": {1: [2.5]}})
-        told = json.loads(json.dumps(outcome.as_json()))
-        self.assertEqual(told["figures"], {"by": {"1": [2.5]}})
-        self.assertEqual(told["targets"], [{"promise": "fast", "measured": "2", "met": True}])
+        result = json.loads(json.dumps(outcome.as_json()))
+        self.assertEqual(result["figures"], {"by": {"1": [2.5]}})
+        self.assertEqual(result["targets"], [{"promise": "fast", "measured": "2", "met": True}])
 
 
 if __name__ == "__main__":

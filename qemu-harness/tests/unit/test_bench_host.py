@@ -78,9 +78,9 @@ class Profile(unittest.TestCase):
 
 class Runs(unittest.TestCase):
     def test_a_run_that_failed_is_no_measurement(self) -> None:
-        told = json.dumps({"status": 3, "wall_ns": 1, "cpu_ns": 1, "peak_kib": 1})
+        output = json.dumps({"status": 3, "wall_ns": 1, "cpu_ns": 1, "peak_kib": 1})
         with (
-            mock.patch.object(process, "output", return_value=told),
+            mock.patch.object(process, "output", return_value=output),
             self.assertRaisesRegex(HarnessError, "ima-snapshot verify: exit 3"),
         ):
             host.once(["ima-snapshot", "verify"])

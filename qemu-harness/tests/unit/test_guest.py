@@ -46,8 +46,8 @@ class Ending(support.TemporaryDirectory):
         self.assertEqual((result.status, result.exit_status, result.ok), (3, 3, False))
         self.assertEqual((result.stdout, result.stderr), (b"out\n", b"err\n"))
         self.assertEqual(b"".join(live), b"out\n")
-        told = json.loads((result.directory / "result.json").read_text())
-        self.assertEqual((told["outcome"], told["status"]), ("exited", 3))
+        facts = json.loads((result.directory / "result.json").read_text())
+        self.assertEqual((facts["outcome"], facts["status"]), ("exited", 3))
         self.assertIn(b"Linux version", (result.directory / "console.log").read_bytes())
 
     def test_a_panic_fails_the_run_whatever_was_said(self) -> None:
@@ -173,12 +173,12 @@ class Tpm(support.TemporaryDirectory):
         self.assertEqual(counts[2], counts[0])
 
     def test_a_library_can_be_put_in_front_of_swtpm(self) -> None:
-        code, library, told = self.tmp / "shim.c", self.tmp / "shim.so", self.tmp / "commands"
+        code, library, commands = self.tmp / "shim.c", self.tmp / "shim.so", self.tmp / "commands"
         code.write_text(_SHIM)
         subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, code, "-ldl"], check=True)
-        result = sh("true", tpm=TpmSpec(preload=library, env={"SHIM_LOG": str(told)}))
+        result = sh("true", tpm=TpmSpec(preload=library, env={"SHIM_LOG": str(commands)}))
         self.assertTrue(result.ok, result.explain())
-        self.assertGreater(told.stat().st_size, 10)
+        self.assertGreater(commands.stat().st_size, 10)
 
     def test_swtpm_is_gone_afterwards(self) -> None:
         before = _children()

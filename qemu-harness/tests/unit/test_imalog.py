@@ -83,12 +83,12 @@ class Replaying(unittest.TestCase):
 class Aggregates(unittest.TestCase):
     def test_the_values_are_read(self) -> None:
         text = b"Snapshot_Attempt_Count=3;sha1:PCR0:0x" + b"0A" * 20 + b",sha1:PCR10:0x" + b"FF" * 20 + b";" + TAIL
-        told = imalog.aggregate(aggregate(text))
-        self.assertEqual((told.attempt, told.record_count, told.banks), (3, 7, ("sha1",)))
-        self.assertEqual(told.segment_hash, "ab" * 32)
-        self.assertEqual(told.value("sha1", 0), b"\x0a" * 20)
-        self.assertEqual(told.value("sha1", 1), bytes(20))
-        self.assertEqual(told.value("sha1", 18), b"\xff" * 20)
+        parsed = imalog.aggregate(aggregate(text))
+        self.assertEqual((parsed.attempt, parsed.record_count, parsed.banks), (3, 7, ("sha1",)))
+        self.assertEqual(parsed.segment_hash, "ab" * 32)
+        self.assertEqual(parsed.value("sha1", 0), b"\x0a" * 20)
+        self.assertEqual(parsed.value("sha1", 1), bytes(20))
+        self.assertEqual(parsed.value("sha1", 18), b"\xff" * 20)
 
     def test_what_breaks_the_grammar_is_refused(self) -> None:
         pcr = b"sha1:PCR0:0x" + b"0A" * 20

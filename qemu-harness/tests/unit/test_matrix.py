@@ -17,7 +17,7 @@ from imaharness.tpm import TpmSpec
 FIRST = {name: values[0] for name, values in SETTINGS.items()}
 
 
-def told(cell: Cell, ours: str = "ok", evmctl: str = "ok") -> dict[str, object]:
+def result(cell: Cell, ours: str = "ok", evmctl: str = "ok") -> dict[str, object]:
     return {**cell, "records": 12, "ima-snapshot": ours, "evmctl": evmctl, "seconds": 20}
 
 
@@ -52,14 +52,14 @@ class Matrix(support.TemporaryDirectory):
         self.assertEqual(matrix._spec({**FIRST, "tpm": "none"}, self.tmp / "policy").tpm.version, "none")
 
     def test_what_is_wrong_fails(self) -> None:
-        self.assertTrue(matrix.passed(told(FIRST)))
-        self.assertTrue(matrix.passed(told(FIRST, evmctl="not its bank")))
-        self.assertFalse(matrix.passed(told(FIRST, ours="part2: exit 3")))
-        self.assertFalse(matrix.passed(told(FIRST, evmctl="sha256: failed")))
+        self.assertTrue(matrix.passed(result(FIRST)))
+        self.assertTrue(matrix.passed(result(FIRST, evmctl="not its bank")))
+        self.assertFalse(matrix.passed(result(FIRST, ours="part2: exit 3")))
+        self.assertFalse(matrix.passed(result(FIRST, evmctl="sha256: failed")))
         self.assertFalse(matrix.passed({**FIRST, "ima-snapshot": "ok"}))
 
     def test_the_tables(self) -> None:
-        results = [told(FIRST), told({**FIRST, "template": "d-ng|n-ng|iuid"}, ours="<exit 3>")]
+        results = [result(FIRST), result({**FIRST, "template": "d-ng|n-ng|iuid"}, ours="<exit 3>")]
         file = self.tmp / "results" / "matrix.json"
         matrix.write(results, file)
         self.assertEqual(json.loads(file.read_text())["cells"], results)
