@@ -239,12 +239,12 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
       saved = SaveState(fs, arguments.state, key, *report.checkpoint);
     }
   }
-  const ReportContext told{.stateful = stateful,
-                           .saved = saved.ok(),
-                           .live = log.parts.back().segment == 0,
-                           .last_segment = log.parts.back().segment};
+  const ReportContext report_context{.stateful = stateful,
+                                     .saved = saved.ok(),
+                                     .live = log.parts.back().segment == 0,
+                                     .last_segment = log.parts.back().segment};
   if (context.options.json) {
-    Json json = ToJson(report, told);
+    Json json = ToJson(report, report_context);
     if (quote) {
       json["quote"] = ToJson(*quote, reset_count_checked);
     }
@@ -255,7 +255,7 @@ Result<int> Verify(const Context& context, const VerifyArguments& arguments) {
                                       ToText(quote->attestation.selection), quote->ak_id)
                        << ClockLine(quote->attestation.clock);
     }
-    PrintReport(report, told, context.host.out);
+    PrintReport(report, report_context, context.host.out);
   }
   if (report.finding) {
     context.DiagnoseError(report.finding->ToError());
