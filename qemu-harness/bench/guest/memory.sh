@@ -18,6 +18,7 @@ max_bytes = 0
 check_interval = 1
 EOF
 if [ "$1" = daemon ]; then
+	command -v ima-snapshotd >/dev/null
 	ima-snapshotd 2>/out/daemon.log &
 fi
 (
