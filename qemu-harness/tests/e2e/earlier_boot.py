@@ -25,9 +25,9 @@ class OldSegments(unittest.TestCase):
         for attempt, (before, after) in enumerate(zip(segments, segments[1:], strict=False), 1):
             first = next(imalog.records(after))
             self.assertTrue(first.is_aggregate, attempt)
-            ran = imalog.aggregate(first)
-            self.assertEqual(ran.attempt, attempt)
-            self.assertEqual(ran.segment_hash, hashlib.sha256(before).hexdigest())
+            aggregate = imalog.aggregate(first)
+            self.assertEqual(aggregate.attempt, attempt)
+            self.assertEqual(aggregate.segment_hash, hashlib.sha256(before).hexdigest())
 
     def check_workers(self, load: str) -> list[int]:
         """Check that the first files of each worker below LOAD are stored, in order and once; return how many."""
@@ -56,9 +56,9 @@ class OldSegments(unittest.TestCase):
                 self.assertEqual(file, segments[-1])
                 list(imalog.records(data))
                 continue
-            ran = json.loads(info.read_text())
-            self.assertEqual(ran["sha256"], hashlib.sha256(data).hexdigest(), file.name)
-            self.assertEqual(ran["records"], len(list(imalog.records(data))), file.name)
+            metadata = json.loads(info.read_text())
+            self.assertEqual(metadata["sha256"], hashlib.sha256(data).hexdigest(), file.name)
+            self.assertEqual(metadata["records"], len(list(imalog.records(data))), file.name)
 
 
 class EarlierBoot(OldSegments):

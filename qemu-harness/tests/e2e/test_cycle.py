@@ -97,18 +97,18 @@ class _Cycle:
             seen = 0
             for before, record in enumerate(self.log):
                 if record.is_aggregate:
-                    ran = imalog.aggregate(record)
+                    aggregate = imalog.aggregate(record)
                     seen += 1
-                    self.assertEqual(ran.attempt, seen)
-                    self.assertEqual(ran.record_count, before)
-                    self.assertEqual(ran.segment_hash, hashes[seen - 1])
-                    self.assertEqual(sorted(ran.banks), sorted(self.setting.banks))
+                    self.assertEqual(aggregate.attempt, seen)
+                    self.assertEqual(aggregate.record_count, before)
+                    self.assertEqual(aggregate.segment_hash, hashes[seen - 1])
+                    self.assertEqual(sorted(aggregate.banks), sorted(self.setting.banks))
                     self.assertLessEqual(len(record.data), 4096)
                     for bank, pcrs in replay.banks.items():
-                        self.assertEqual(ran.value(bank, MEASURED_PCR), pcrs[MEASURED_PCR], f"{bank}, {seen}")
+                        self.assertEqual(aggregate.value(bank, MEASURED_PCR), pcrs[MEASURED_PCR], f"{bank}, {seen}")
                         # After boot, only IMA extends PCRs in this guest.
                         for pcr in set(range(imalog.PCRS)) - {MEASURED_PCR}:
-                            self.assertEqual(ran.value(bank, pcr), self.pcrs.values[bank][pcr], f"{bank} PCR {pcr}")
+                            self.assertEqual(aggregate.value(bank, pcr), self.pcrs.values[bank][pcr], f"{bank} PCR {pcr}")
                 replay.add(record)
             self.assertEqual(seen, SNAPSHOTS)
 

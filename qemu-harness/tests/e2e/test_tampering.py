@@ -63,11 +63,11 @@ class Case:
         """Make the metadata agree with the bytes, as a careful forger does."""
         data = self.data(segment).read_bytes()
         text = self.info(segment).read_text()
-        ran = json.loads(text)
+        metadata = json.loads(text)
         new = {
-            ran["sha256"]: hashlib.sha256(data).hexdigest(),
-            f'"bytes": {ran["bytes"]}': f'"bytes": {len(data)}',
-            f'"records": {ran["records"]}': f'"records": {len(list(imalog.records(data)))}',
+            metadata["sha256"]: hashlib.sha256(data).hexdigest(),
+            f'"bytes": {metadata["bytes"]}': f'"bytes": {len(data)}',
+            f'"records": {metadata["records"]}': f'"records": {len(list(imalog.records(data)))}',
         }
         for old, now in new.items():
             assert text.count(old) == 1, (old, text)
