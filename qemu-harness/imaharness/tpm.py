@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -76,10 +77,11 @@ def command(spec: TpmSpec, state: Path, socket: Path) -> list[str]:
     return argv
 
 
-def _power_failure() -> list[str]:
+@functools.cache
+def _power_failure() -> Sequence[str]:
     """The option with which swtpm's end is a power failure. Since 0.8 it would save the TPM's state."""
     known = "flags-opt-disable-auto-shutdown" in process.output(["swtpm", "socket", "--print-capabilities"])
-    return ["--flags", "disable-auto-shutdown"] if known else []
+    return ("--flags", "disable-auto-shutdown") if known else ()
 
 
 def environment(spec: TpmSpec) -> dict[str, str]:

@@ -128,6 +128,7 @@ inline constexpr uint64_t kRamfsMagic = 0x858458f6;
 
 std::string ParentDirectory(const std::string& path);
 
+// Writes the rest of `from` to `to`, from where each is.
 Status CopyRest(ByteSource& from, File* to);
 // Copies the rest of `from` to a file without a name, which is then at its beginning.
 Result<std::unique_ptr<File>> Spool(FileSystem& fs, ByteSource& from);
