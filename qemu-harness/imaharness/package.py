@@ -15,6 +15,9 @@ from .errors import HarnessError
 _SOURCE = paths.ROOT / "userspace"
 DEB_BUILD = paths.BUILD / "deb"
 NAME = "ima-snapshot"
+# systemd mounts with mount(8) and filters system calls with libseccomp. The package of
+# systemd 262 only recommends them.
+_SYSTEMD = ("systemd", "mount", "libseccomp2")
 
 
 def version() -> str:
@@ -100,9 +103,9 @@ def built() -> Path:
 
 
 def dependencies(deb: Path) -> list[str]:
-    """The packages that DEB needs: the first alternative of each dependency, and systemd."""
+    """The packages that DEB needs: the first alternative of each dependency, and those of systemd."""
     listed = process.output(["dpkg-deb", "--field", deb, "Depends"])
-    return sorted({"systemd", *(re.split(r"[ |(:]", item.strip())[0] for item in listed.split(","))})
+    return sorted({*_SYSTEMD, *(re.split(r"[ |(:]", item.strip())[0] for item in listed.split(","))})
 
 
 def repack(deb: Path, number: str, replace: dict[str, str], into: Path) -> Path:
