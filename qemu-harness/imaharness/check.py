@@ -65,7 +65,7 @@ def _package(base: Base, ksrc: Path | None) -> list[Suite]:
 def _kernel(base: Base, ksrc: Path | None) -> list[Suite]:
     if given.image() is not None:
         return _skipped("kernel", "KERNEL= names an image, so no kernel is built")
-    return [kernel_check.run(base, ksrc)]
+    return [kernel_check.run(base, ksrc, every_state=False)]
 
 
 def _kunit(base: Base, ksrc: Path | None) -> list[Suite]:
