@@ -34,7 +34,7 @@ def _lint(base: Base, ksrc: Path | None) -> list[Suite]:
 
 
 def _harness(base: Base, ksrc: Path | None) -> list[Suite]:
-    return [pyunit.run("harness", _TESTS / "unit", _TESTS)]
+    return [pyunit.run_files("harness", _TESTS / "unit", _TESTS)]
 
 
 def _userspace(base: Base, ksrc: Path | None) -> list[Suite]:
@@ -59,7 +59,7 @@ def _fuzz(base: Base, ksrc: Path | None) -> list[Suite]:
 
 def _package(base: Base, ksrc: Path | None) -> list[Suite]:
     _build_programs()
-    return [pyunit.run("package", _TESTS / "package", _TESTS)]
+    return [pyunit.run_files("package", _TESTS / "package", _TESTS)]
 
 
 def _kernel(base: Base, ksrc: Path | None) -> list[Suite]:
