@@ -188,7 +188,8 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "week": (_week, True),
 }
 # These repeat tests of other suites, or need kernels of their own, and take long.
-ON_DEMAND = ("matrix", "threads", "stress", "debug", "storm", "disks", "week")
+# 'userspace' has the tests of 'sanitizers', compiled as the programs are for use.
+ON_DEMAND = ("userspace", "matrix", "threads", "stress", "debug", "storm", "disks", "week")
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
 # The default for another machine than this one.
