@@ -65,7 +65,7 @@ def _package(base: Base, ksrc: Path | None) -> list[Suite]:
 def _kernel(base: Base, ksrc: Path | None) -> list[Suite]:
     if given.image() is not None:
         return _skipped("kernel", "KERNEL= names an image, so no kernel is built")
-    return [kernel_check.run(base, ksrc, every_state=False)]
+    return [kernel_check.run(base, ksrc, only_last=True)]
 
 
 def _kunit(base: Base, ksrc: Path | None) -> list[Suite]:
@@ -190,6 +190,9 @@ SUITES: dict[str, tuple[Runner, bool]] = {
 # These repeat tests of other suites, or need kernels of their own, and take long.
 # 'userspace' has the tests of 'sanitizers', compiled as the programs are for use.
 ON_DEMAND = ("userspace", "matrix", "threads", "stress", "debug", "storm", "disks", "week")
+# Of the default suites, what a slow machine leaves out after so many seconds.
+_IF_TIME = "other-bases"
+_ENOUGH = 3600
 # The suites that boot the image of KERNEL=.
 _BOOT = ("kunit", "selftests", "e2e", "stress")
 # The default for another machine than this one.
@@ -200,6 +203,13 @@ def _skipped(name: str, reason: str) -> list[Suite]:
     suite = Suite(name)
     suite.add(name, Status.SKIP, reason)
     return [suite]
+
+
+def _reason_against(name: str, by_default: bool, seconds: float) -> str:
+    """Why a check that has taken so many SECONDS does not start the suite NAME, or ''."""
+    if not by_default or name != _IF_TIME or seconds < _ENOUGH:
+        return ""
+    return f"the suites before it took {seconds / 60:.0f} minutes; 'make check SUITES={name}' runs it"
 
 
 def run_one(name: str, base: Base, ksrc: Path | None) -> list[Suite]:
@@ -267,6 +277,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     default = [s for s in SUITES if s not in ON_DEMAND] if arch.current().native else _ELSEWHERE
     names = args.suites or default
     usable = True
+    began = time.monotonic()
     if image is not None and set(names) & set(_BOOT):
         print("== image", flush=True)
         done.append(_image(image))
@@ -274,8 +285,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         usable = not report.failed(done)
     for name in names:
         print(f"== {name}", flush=True)
-        runs = usable or name not in _BOOT
-        for suite in run_one(name, base, args.ksrc) if runs else _skipped(name, "the image of KERNEL= cannot run a guest"):
+        reason = _reason_against(name, not args.suites, time.monotonic() - began)
+        if not usable and name in _BOOT:
+            reason = "the image of KERNEL= cannot run a guest"
+        for suite in _skipped(name, reason) if reason else run_one(name, base, args.ksrc):
             done.append(suite)
             _tell(suite)
         report.write(done, results)

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
@@ -53,9 +55,9 @@ class Vanished(support.TemporaryDirectory):
         suite.add("a test", Status.PASS)
         return suite
 
-    def check(self) -> tuple[int, str]:
+    def check(self, suites: Sequence[str] = ("kernel", "kunit", "selftests", "e2e", "other-bases")) -> tuple[int, str]:
         with mock.patch.object(check, "BASES", {"v7.3": GONE, "v6.12": LTS}), contextlib.redirect_stdout(io.StringIO()) as out:
-            status = check.main(["kernel", "kunit", "selftests", "e2e", "other-bases"])
+            status = check.main(suites)
         return status, out.getvalue()
 
     def test_the_other_base_is_tested(self) -> None:
@@ -71,3 +73,16 @@ class Vanished(support.TemporaryDirectory):
         status, text = self.check()
         self.assertEqual((status, self.ran), (1, []))
         self.assertIn("\nsources: 0 passed, 1 failed, 0 skipped", text)
+
+    def test_a_slow_machine_leaves_it_out_and_reports_that(self) -> None:
+        self.file.touch()
+        suites = {"lint": (lambda base, ksrc: [self.passed("lint")], False), "other-bases": check.SUITES["other-bases"]}
+        cases: list[tuple[int, list[str], bool]] = [(3599, [], True), (3601, [], False), (3601, ["other-bases"], True)]
+        with mock.patch.object(check, "SUITES", suites):
+            for seconds, asked, runs in cases:
+                self.ran.clear()
+                with mock.patch("time.monotonic", side_effect=itertools.chain([0], itertools.repeat(seconds))):
+                    status, text = self.check(asked)
+                self.assertEqual((status, bool(self.ran)), (0, runs), text)
+                if not runs:
+                    self.assertIn("\nother-bases: 0 passed, 0 failed, 1 skipped", text)
