@@ -19,6 +19,7 @@ _OPTIONS = (
     "-DCMAKE_CXX_COMPILER=clang++",
     "-DCMAKE_BUILD_TYPE=Debug",
     "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -gline-tables-only",
+    "-DCMAKE_UNITY_BUILD=ON",  # headers take most of the time
 )
 ENVIRONMENT = {
     # The tests make many small allocations. A small quarantine and short stacks

@@ -23,7 +23,7 @@ _OPTIONS = (
     "-DIMASNAP_BENCH=ON",
 )
 # The tests are mostly macros of GoogleTest, which these checks are not for.
-_UNITS = "^(?!.*/imasnap_test)"
+_UNITS = "^(?!.*/(imasnap_test|tests/))"
 
 
 def run() -> Suite:
