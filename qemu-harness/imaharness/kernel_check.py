@@ -8,7 +8,7 @@ for other architectures and configurations, Sphinx must give no warning about th
 documents that the series touches, and the kernel must boot. What passed is
 remembered under a digest of its inputs.
 
-'make check' builds only the last state, in its own configuration.
+'make check' builds only the last state, in one configuration.
 """
 
 from __future__ import annotations
