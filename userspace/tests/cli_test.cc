@@ -329,6 +329,21 @@ TEST_F(CliTest, StatusSaysWhichBackendAndWhy) {
   }
 }
 
+// The kernel formats a counter for each read.
+TEST_F(CliTest, ACounterThatGetsAnotherDigitIsRead) {
+  world_.kernel.MeasureFiles(8);  // and the boot_aggregate
+  int reads = 0;
+  world_.fs.on_call = [&](const std::string& call) {
+    if (call == "read /sys/kernel/security/ima/runtime_measurements_count" && ++reads == 2) {
+      world_.kernel.MeasureFiles(1);
+    }
+  };
+  const Ran ran = RunJson({"status"});
+  world_.fs.on_call = nullptr;
+  EXPECT_EQ(ran.code, 0) << ran.err;
+  EXPECT_EQ(ran.json["kernel"]["records"], 9);
+}
+
 TEST_F(CliTest, StatusHasTheSameMembersBeforeTheFirstSnapshot) {
   const Json before = Json::parse(Run({"status", "--json"}).out)["store"];
   ASSERT_EQ(Run({"take"}).code, 0);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 namespace imasnap::testing {
@@ -23,15 +24,22 @@ class KernelFile : public File {
   Status Close() override { return {}; }
 };
 
-class TextFile : public KernelFile {
+// Each read formats the value that it has then, as the kernel's do.
+class CounterFile : public KernelFile {
  public:
-  TextFile(std::string path, std::string text)
-      : KernelFile(std::move(path)), text_(std::move(text)), rest_(AsBytes(text_)) {}
-  Result<size_t> ReadSome(std::span<std::byte> out) override { return rest_.Read(out); }
+  CounterFile(std::string path, std::function<uint64_t()> value)
+      : KernelFile(std::move(path)), value_(std::move(value)) {}
+  Result<size_t> ReadSome(std::span<std::byte> out) override {
+    const std::string text = std::to_string(value_()) + "\n";
+    SpanSource rest(AsBytes(text).subspan(std::min(at_, text.size())));
+    IMASNAP_ASSIGN(const size_t n, rest.Read(out));
+    at_ += n;
+    return n;
+  }
 
  private:
-  const std::string text_;
-  SpanSource rest_;
+  const std::function<uint64_t()> value_;
+  size_t at_ = 0;
 };
 
 }  // namespace
@@ -345,19 +353,23 @@ Result<std::unique_ptr<File>> FakeKernel::Open(const std::string& name, const st
     }
     return std::unique_ptr<File>(new ListFile(path, this, name.ends_with("_staged"), write));
   }
-  uint64_t value = 0;
+  return std::unique_ptr<File>(new CounterFile(path, [this, name] { return Counter(name); }));
+}
+
+uint64_t FakeKernel::Counter(const std::string& name) const {
   if (name == "runtime_measurements_count") {
-    value = in_memory() - staged_;
-  } else if (name == "runtime_measurements_size") {
-    value = InMemory().size() - Staged().size();
-  } else if (name == "runtime_measurements_total") {
-    value = total() - not_counted;
-  } else if (name == "snapshot_attempts") {
-    value = attempts_;
-  } else if (name == "snapshot_purges") {
-    value = purges_;
+    return in_memory() - staged_;
   }
-  return std::unique_ptr<File>(new TextFile(path, std::to_string(value) + "\n"));
+  if (name == "runtime_measurements_size") {
+    return InMemory().size() - Staged().size();
+  }
+  if (name == "runtime_measurements_total") {
+    return total() - not_counted;
+  }
+  if (name == "snapshot_attempts") {
+    return attempts_;
+  }
+  return name == "snapshot_purges" ? purges_ : 0;
 }
 
 }  // namespace imasnap::testing

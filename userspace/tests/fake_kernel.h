@@ -74,6 +74,7 @@ class FakeKernel {
   friend class SnapshotFile;
   friend class ListFile;
   int EnterList(bool write);
+  uint64_t Counter(const std::string& name) const;
   BuiltRecord MakeAggregate(size_t boundary);
   void Extend(const BuiltRecord& record, std::map<std::string, std::map<uint32_t, Digest>>* pcrs);
 

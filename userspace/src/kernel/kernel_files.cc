@@ -3,7 +3,9 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <cerrno>
+#include <string_view>
 #include <thread>
 
 namespace imasnap {
@@ -64,17 +66,21 @@ Result<BackendChoice> KernelFiles::ChooseBackend() const {
 
 Result<std::optional<uint64_t>> KernelFiles::Counter(const std::string& name) const {
   const std::string path = directory_ + "/" + name;
-  auto text = fs_.ReadFile(path, 64);
-  if (!text.ok()) {
-    if (text.error().errno_value == ENOENT) {
+  auto file = fs_.OpenFile(path, OpenMode::kRead);
+  if (!file.ok()) {
+    if (file.error().errno_value == ENOENT) {
       return std::optional<uint64_t>();
     }
-    return std::move(text.error());
+    return std::move(file.error());
   }
-  if (text->ends_with('\n')) {
-    text->pop_back();
+  // In one read: the kernel formats the value for each, and the next may have a digit more.
+  std::array<std::byte, 64> buffer;
+  IMASNAP_ASSIGN(const size_t size, (*file)->Read(buffer));
+  std::string_view text = AsText(ByteView(buffer).first(size));
+  if (text.ends_with('\n')) {
+    text.remove_suffix(1);
   }
-  const auto value = ParseDecimal(*text);
+  const auto value = ParseDecimal(text);
   if (!value) {
     return FileError(ErrorCode::kMalformed, Cause::kNotDecimal, path, "is not a decimal number");
   }
