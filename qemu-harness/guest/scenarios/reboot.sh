@@ -42,6 +42,8 @@ case $(cat /proc/cmdline) in
 *e2e.part=full*)
 	configure "$store"
 	copy_kernel /out/full
+	# No systemd runs that would have mounted it, and journalctl reads the boot's ID there.
+	mount -t proc proc "$root/proc"
 	inside journalctl --quiet --no-pager --output short-monotonic --unit ima-snapshot-final \
 		>/out/full.journal
 	run full.take ima-snapshot take --json
