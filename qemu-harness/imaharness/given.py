@@ -44,6 +44,7 @@ FEATURES: Mapping[str, Feature] = {
     ),
     "kexec": Feature("[ -e /sys/kernel/kexec_loaded ]", "kexec that carries the list", ("KEXEC_FILE", "IMA_KEXEC")),
     "fuse": Feature("grep -qw fuse /proc/filesystems", "FUSE", ("FUSE_FS",)),
+    "apparmor": Feature("[ -d /sys/module/apparmor ]", "AppArmor", ("SECURITY_APPARMOR",)),
     "cgroups": Feature("grep -qw cgroup2 /proc/filesystems", "control groups, which systemd needs", ("CGROUPS",)),
 }
 # Last words on the console of a guest that cannot run the harness's init, and the options that it lacks.

@@ -63,7 +63,6 @@ FLAVOURS = {
         Flavour("distro", True, ("snapshot", "distro"), "the series with Debian's options"),
         Flavour("stock-distro", False, ("distro",), "Debian's options without the series"),
         Flavour("hmac", True, ("snapshot", "distro", "hmac"), "the series with Debian's options and TCG_TPM2_HMAC"),
-        Flavour("apparmor", True, ("snapshot", "apparmor"), "the series with AppArmor"),
         Flavour("storage", True, ("snapshot", "storage"), "the series with XFS, Btrfs and disks that fail"),
         Flavour("debug", True, ("snapshot", "debug"), "the series with KASAN, lockdep, kmemleak"),
         Flavour("kcsan", True, ("snapshot", "kcsan"), "the series with KCSAN, which finds data races"),

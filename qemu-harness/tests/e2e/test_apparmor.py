@@ -18,7 +18,7 @@ class AppArmor(test_faults.Scenario):
         copies = [image.Copy(_PROFILES / name, f"{_PROFILES}/{name}") for name in ("abi", "abstractions", "tunables")]
         copies.append(image.Copy(Path("/sbin/apparmor_parser").resolve(), f"{image.GUEST_BIN}/apparmor_parser"))
         copies.append(image.Copy(paths.ROOT / "userspace/policy/apparmor", "/policy/apparmor"))
-        cls.start("apparmor.sh", "apparmor", disk="64M", flavour="apparmor", copies=copies)
+        cls.start("apparmor.sh", "apparmor", "64M", "apparmor", append=["lsm=apparmor"], copies=copies)
 
     def test_both_profiles_are_in_force(self) -> None:
         profiles = (self.out / "profiles").read_text().splitlines()
