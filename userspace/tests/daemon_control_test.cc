@@ -134,12 +134,12 @@ TEST(DaemonControlTest, StopGivesUpASnapshotThatIsNotDurableYet) {
 
 TEST(DaemonControlTest, ReloadEndsTheWaitAfterAFailure) {
   Rig rig;
-  rig.world.kernel.wrong_segment_hash = true;
+  rig.world.kernel.lie = testing::Lie::kSegmentHash;
   rig.world.kernel.MeasureFiles(20);
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   rig.TickAndFinish();
   ASSERT_EQ(rig.journal.Count(LOG_CRIT, {{"IMA_RETRY_SEC", "3600"}}), 1);
-  rig.world.kernel.wrong_segment_hash = false;
+  rig.world.kernel.lie = testing::Lie::kNone;
   rig.now += seconds(10);
   rig.service.Reload(rig.now);
   ASSERT_EQ(rig.service.Tick(rig.now), Service::kNever);

@@ -289,7 +289,7 @@ TEST(DaemonTest, BytesThatContradictTheirHashAreNotCopiedAgainForAnHour) {
   Rig rig;
   ASSERT_TRUE(rig.service.Start(rig.now).ok());
   rig.world.kernel.MeasureFiles(20);
-  rig.world.kernel.wrong_segment_hash = true;
+  rig.world.kernel.lie = testing::Lie::kSegmentHash;
   rig.TickAndFinish();
   EXPECT_EQ(rig.journal.Count(LOG_CRIT, {{"IMA_CAUSE", "segment_hash"}, {"IMA_RETRY_SEC", "3600"}}),
             1);

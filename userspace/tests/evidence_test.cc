@@ -195,6 +195,14 @@ TEST_F(EvidenceTest, CutEvidenceIsNeverAccepted) {
   }
 }
 
+TEST_F(EvidenceTest, OfAListThatDoesNotContinueTheStoreIsRefused) {
+  testing::Drop(&world_, 3);
+  const Ran ran = RunJson({"evidence", "--nonce", kNonce});
+  EXPECT_EQ(ran.code, 3);
+  EXPECT_EQ(ran.error["cause"], "not_continued");
+  EXPECT_TRUE(ran.out.empty());
+}
+
 TEST_F(EvidenceTest, UsageIsRefused) {
   EXPECT_EQ(Run({"evidence"}).code, 2);
   EXPECT_EQ(Run({"evidence", "--nonce", "xy"}).code, 2);

@@ -125,7 +125,12 @@ class SnapshotFile : public KernelFile {
       : KernelFile(std::move(path)), kernel_(kernel), boundary_(kernel->all_.size()) {
     kernel_->open_ = true;
     bytes_ = kernel_->InMemory();
-    kernel_->Measure(kernel_->MakeAggregate(boundary_));
+    if (kernel_->lie == Lie::kOtherBytes) {
+      bytes_[4] ^= std::byte{1};  // of the first record's digest
+    }
+    if (kernel_->lie != Lie::kNoAggregate) {
+      kernel_->Measure(kernel_->MakeAggregate(boundary_));
+    }
     kernel_->MeasureFiles(kernel_->records_after_open);
   }
   ~SnapshotFile() override {
@@ -272,13 +277,18 @@ BuiltRecord FakeKernel::MakeAggregate(size_t boundary) {
   aggregate.attempt = ++attempts_;
   aggregate.record_count = boundary - not_counted;
   aggregate.segment_hash = HashOf(HashAlg::kSha256, InMemory());
-  if (wrong_segment_hash) {
+  if (lie == Lie::kSegmentHash) {
     aggregate.segment_hash.bytes[0] ^= std::byte{1};
   }
   for (const std::string& bank : banks_) {
     aggregate.banks.push_back({bank, pcrs_[bank]});
   }
-  BuiltRecord record = BufRecord("snapshot_aggregate", FormatAggregate(aggregate));
+  if (lie == Lie::kOtherRecord) {
+    return NgRecord("snapshot_aggregate", ima_pcr);
+  }
+  BuiltRecord record =
+      BufRecord("snapshot_aggregate",
+                lie == Lie::kGarbledText ? "Snapshot_Attempt_Count=?" : FormatAggregate(aggregate));
   record.pcr = ima_pcr;
   return record;
 }

@@ -21,6 +21,16 @@
 
 namespace imasnap::testing {
 
+// What a kernel does wrong in a snapshot.
+enum class Lie {
+  kNone,
+  kSegmentHash,  // the aggregate's is that of other bytes
+  kOtherBytes,   // the file's are not those of the list
+  kNoAggregate,  // none is recorded
+  kOtherRecord,  // another record in its place
+  kGarbledText,  // an aggregate that cannot be parsed
+};
+
 class FakeKernel {
  public:
   explicit FakeKernel(std::vector<std::string> banks = {"sha1", "sha256"});
@@ -60,9 +70,9 @@ class FakeKernel {
   uint32_t ima_pcr = 10;  // CONFIG_IMA_MEASURE_PCR_IDX
   ByteOrder order = ByteOrder::kLittle;
   bool has_snapshot_file = true;
-  bool has_staging = false;         // CONFIG_IMA_STAGING, with or without the snapshot file
-  bool wrong_segment_hash = false;  // the aggregate lies
-  int write_error = 0;              // the purge's write, or "D", fails with this
+  bool has_staging = false;  // CONFIG_IMA_STAGING, with or without the snapshot file
+  Lie lie = Lie::kNone;
+  int write_error = 0;  // the purge's write, or "D", fails with this
   bool purge_although_error = false;
   int records_after_open = 0;  // measured right after each aggregate
   bool extend_lags = false;    // the last record is listed, not yet extended

@@ -21,6 +21,7 @@ using testing::IsNote;
 using testing::kBoot1;
 using testing::Kind;
 using testing::kStore;
+using testing::Lie;
 using testing::World;
 
 TEST(SnapshotTest, StoresPurgesAndStaysWholeOverThreeSnapshots) {
@@ -68,7 +69,7 @@ TEST(SnapshotTest, SegmentThatDoesNotMatchItsHashIsKeptAsideAndNeverPurgedFor) {
   World world;
   world.kernel.MeasureFiles(3);
   const Bytes before = world.kernel.InMemory();
-  world.kernel.wrong_segment_hash = true;
+  world.kernel.lie = Lie::kSegmentHash;
   for (int i = 1; i <= 2; ++i) {
     auto taken = world.Take();
     ASSERT_FALSE(taken.ok());
@@ -80,6 +81,25 @@ TEST(SnapshotTest, SegmentThatDoesNotMatchItsHashIsKeptAsideAndNeverPurgedFor) {
   EXPECT_THAT(world.fs.Names(kBoot1),
               ElementsAre("00000001.rejected.1", "00000001.rejected.2", "session.json"));
   EXPECT_EQ(world.fs.Read(kBoot1 + "/00000001.rejected.1"), std::string(AsText(before)));
+}
+
+TEST(SnapshotTest, NothingIsPurgedIfTheListIsNotWhatTheFileSays) {
+  for (const auto& [lie, cause] : std::vector<std::pair<Lie, Cause>>{
+           {Lie::kOtherBytes, Cause::kListChanged},
+           {Lie::kNoAggregate, Cause::kAggregateMissing},
+           {Lie::kOtherRecord, Cause::kAggregateMissing},
+           {Lie::kGarbledText, Cause::kNotDecimal},
+       }) {
+    World world;
+    world.kernel.MeasureFiles(3);
+    world.kernel.lie = lie;
+    const auto taken = world.Take();
+    ASSERT_FALSE(taken.ok());
+    EXPECT_EQ(taken.error().code, ErrorCode::kMismatch);
+    EXPECT_EQ(taken.error().cause, cause);
+    EXPECT_EQ(world.kernel.purges(), 0U);
+    EXPECT_THAT(world.fs.Names(kBoot1), ElementsAre("00000001.rejected.1", "session.json"));
+  }
 }
 
 TEST(SnapshotTest, RefusedPurgeLeavesASegmentThatTheNextOneReplaces) {

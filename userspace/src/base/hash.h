@@ -76,7 +76,6 @@ class Hasher {
   Digest Finish();
   // The digest so far; more may be added.
   Digest Peek() const;
-  HashAlg alg() const { return alg_; }
 
  private:
   struct FreeContext {

@@ -82,7 +82,6 @@ class LogReader {
   uint64_t records() const { return record_.number; }
   // Bytes of the records returned so far.
   uint64_t bytes() const { return next_offset_; }
-  const std::string& file() const { return file_; }
 
  private:
   // Makes `n` bytes available from the current record's start on; false at the

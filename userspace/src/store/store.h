@@ -49,7 +49,6 @@ class Store {
   Store(FileSystem& fs, std::string root) : fs_(fs), root_(std::move(root)) {}
 
   const std::string& root() const { return root_; }
-  FileSystem& fs() const { return fs_; }
 
   std::string SessionDirectory(uint64_t id) const;
   // Numbers of the sessions, oldest first; empty if the store does not exist.
