@@ -2,19 +2,24 @@
 """'make coverage': what the unit tests reach in the C++ programs, and a fuzzer in the kernel's new files.
 
 build/coverage/report.txt has a line for each C++ file (llvm-cov), unreached.txt the places that
-no unit test reaches, kernel.txt those that the fuzzer of tests/e2e/programs does not reach.
+no unit test reaches, with the reasons of unreached.toml, kernel.txt those that the fuzzer of
+tests/e2e/programs does not reach.
 """
 
 from __future__ import annotations
 
 import argparse
+import fnmatch
 import json
 import os
 import random
+import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +30,7 @@ from .guest import GuestSpec, run_guest
 from .tpm import TpmSpec
 
 DIRECTORY = paths.BUILD / "coverage"
+_REASONS = paths.HARNESS / "unreached.toml"
 _FLAGS = "-O1 -fprofile-instr-generate -fcoverage-mapping"
 _OPTIONS = (
     "-DCMAKE_CXX_COMPILER=clang++",
@@ -71,10 +77,37 @@ def unreached(function_data: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
     A segment is [line, column, count, has a count, begins a region, is a gap].
     """
     segments: Sequence[Sequence[Any]] = function_data["segments"]
-    for this, following in zip(segments, segments[1:], strict=False):
-        line, _, count, counted, _, gap = this[:6]
-        if counted and not gap and count == 0:
-            yield line, following[0]
+    first: int | None = None
+    for line, _, count, counted, _, gap in segments:
+        missed = counted and not gap and count == 0
+        if missed and first is None:
+            first = line
+        elif not missed and first is not None:
+            yield first, line
+            first = None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why no unit test reaches the places of these FILES whose lines match CODE."""
+
+    why: str
+    files: Sequence[str] = ("*",)
+    code: str = ""
+
+    def fits(self, file: str, lines: str) -> bool:
+        return any(fnmatch.fnmatch(file, pattern) for pattern in self.files) and re.search(self.code, lines) is not None
+
+
+def read_reasons() -> list[Reason]:
+    return [Reason(**entry) for entry in tomllib.loads(_REASONS.read_text())["reason"]]
+
+
+def explained(file: str, source: Sequence[str], first: int, last: int, reasons: Iterable[Reason]) -> tuple[str, bool]:
+    """The line of the list for a place of FILE, and whether a reason fits."""
+    lines = "\n".join(source[first - 1 : last])
+    why = next((reason.why for reason in reasons if reason.fits(file, lines)), None)
+    return f"{file}:{first}-{last}" + (f": {why}" if why else ""), why is not None
 
 
 def userspace_coverage() -> None:
@@ -86,15 +119,21 @@ def userspace_coverage() -> None:
     table = process.output([llvm_cov, "report", *common, "-show-branch-summary", *rooms])
     (DIRECTORY / "report.txt").write_text(table)
     (exported,) = json.loads(process.output([llvm_cov, "export", *common, *rooms]))["data"]
+    reasons = read_reasons()
     places = []
     for file in exported["files"]:
-        name = Path(file["filename"]).relative_to(userspace.SOURCE)
-        places += [f"{name}:{first}-{last}" for first, last in unreached(file)]
-    (DIRECTORY / "unreached.txt").write_text("\n".join(places) + "\n")
+        path = Path(file["filename"])
+        name, source = str(path.relative_to(userspace.SOURCE)), path.read_text().splitlines()
+        places += [explained(name, source, first, last, reasons) for first, last in unreached(file)]
+    (DIRECTORY / "unreached.txt").write_text("".join(f"{line}\n" for line, _ in places))
     for what in ("lines", "branches"):
         one = exported["totals"][what]
         print(f"coverage: {one['covered']} of {one['count']} {what} of the C++ programs reached ({one['percent']:.1f} %)")
-    print(f"coverage: {DIRECTORY}/report.txt, {len(places)} places in {DIRECTORY}/unreached.txt")
+    unexplained = sum(not has_reason for _, has_reason in places)
+    print(
+        f"coverage: {DIRECTORY}/report.txt; {DIRECTORY}/unreached.txt has {len(places)} places,"
+        f" {unexplained} of them without a reason"
+    )
 
 
 def kernel_coverage() -> None:

@@ -38,3 +38,18 @@ class Coverage(unittest.TestCase):
             [12, 1, 0, False, False, False],
         ]
         self.assertEqual(list(coverage.unreached({"segments": segments})), [(3, 5), (9, 12)])
+
+    def test_places_that_touch_are_one(self) -> None:
+        segments = [[3, 2, 0, True, True, False], [5, 1, 0, True, True, False], [6, 1, 2, True, True, False]]
+        self.assertEqual(list(coverage.unreached({"segments": segments})), [(3, 6)])
+
+    def test_the_first_reason_that_fits_is_given(self) -> None:
+        reasons = [coverage.Reason("fails", code="SystemError"), coverage.Reason("draws", files=["cli/*"])]
+        source = ["if (fd < 0) {", "  return SystemError(path);", "}", "Draw();"]
+        self.assertEqual(coverage.explained("cli/a.cc", source, 1, 3, reasons), ("cli/a.cc:1-3: fails", True))
+        self.assertEqual(coverage.explained("cli/a.cc", source, 4, 4, reasons), ("cli/a.cc:4-4: draws", True))
+        self.assertEqual(coverage.explained("src/a.cc", source, 4, 4, reasons), ("src/a.cc:4-4", False))
+
+    def test_each_reason_of_the_file_can_be_read(self) -> None:
+        reasons = coverage.read_reasons()
+        self.assertTrue(reasons and all(reason.why for reason in reasons))
