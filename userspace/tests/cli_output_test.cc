@@ -15,7 +15,6 @@
 namespace imasnap::cli {
 namespace {
 
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using Json = nlohmann::json;
 
@@ -59,7 +58,7 @@ TEST_F(CliOutputTest, ListNamesWhatIsDamaged) {
   const Ran text = Run({"list"});
   EXPECT_EQ(text.code, 0);
   EXPECT_EQ(std::ranges::count(text.out, '\n'), 4);  // with the heading
-  EXPECT_THAT(text.err, HasSubstr(rejected));
+  EXPECT_NE(text.err.find(rejected), std::string::npos);
 }
 
 // The last segment is lost.
