@@ -57,16 +57,20 @@ def commands(text: str) -> list[str]:
 
 
 def _prepare(home: Path) -> None:
-    """Make ~/linux, with the base checked out and the configuration of a kernel that the guest can run."""
+    """Make ~/linux, with the base checked out, in which a developer can commit."""
     base = BASES[DEFAULT_BASE]
     process.output([paths.ROOT / "scripts" / "kernel-tree"])
     process.output(["git", "clone", "-q", "--no-hardlinks", paths.BUILD / "ktree" / base.name, home / "linux"])
     process.output(["git", "checkout", "-q", "-b", "mine", "base"], cwd=home / "linux")
+    for key, value in (("user.name", "A developer"), ("user.email", "developer@example.org")):
+        process.output(["git", "config", key, value], cwd=home / "linux")
 
 
 def _build_linux(home: Path) -> None:
-    """Build the image in ~/linux, to which the series was applied."""
-    objects = kernel.object_dir(BASES[DEFAULT_BASE], kernel.find_flavour("patched"))
+    """Configure ~/linux, to which the series was applied, for the harness's guest, and build the image."""
+    base, flavour = BASES[DEFAULT_BASE], kernel.find_flavour("patched")
+    kernel.build(base, flavour)  # again: the commands before fitted the series to another tree
+    objects = kernel.object_dir(base, flavour)
     (home / "linux" / ".config").write_bytes((objects / ".config").read_bytes())
     for target in ("olddefconfig", "bzImage"):
         process.output(["make", "-C", home / "linux", "-s", f"-j{userspace.jobs()}", target])
