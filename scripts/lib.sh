@@ -21,7 +21,7 @@ die() {
 
 in_tree() {
 	git -C "$tree" -c commit.gpgSign=false -c core.hooksPath=/dev/null -c core.autocrlf=false \
-		-c core.abbrev=12 -c gc.auto=0 "$@"
+		-c core.abbrev=12 -c maintenance.auto=false "$@"
 }
 
 need_tree() {

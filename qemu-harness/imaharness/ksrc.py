@@ -126,7 +126,7 @@ class _Repository:
         self._env |= {f"GIT_AUTHOR_{k}": v for k, v in _COMMITTER.items()}
         self.run("init", "-q", "--template=", f"--object-format={tree.object_format}", ".")
         (nowhere / "objects/info/alternates").write_text(f"{_quoted(tree.objects)}\n")
-        self.run("config", "gc.auto", "0")
+        self.run("config", "maintenance.auto", "false")
         self.run("config", "core.abbrev", "12")
 
     def attempt(

@@ -48,7 +48,9 @@ def body(count: int = 40) -> list[str]:
 
 
 def git(tree: Path, *arguments: str | Path) -> str:
-    argv: list[str | Path] = ["git", "-C", tree, "-c", "user.name=T", "-c", "user.email=t@example.org"]
+    # Without maintenance in the background, which would change the trees that are compared.
+    argv: list[str | Path] = ["git", "-C", tree, "-c", "maintenance.auto=false"]
+    argv += ["-c", "user.name=T", "-c", "user.email=t@example.org"]
     return subprocess.run([*argv, *arguments], check=True, capture_output=True, text=True).stdout
 
 
