@@ -85,6 +85,8 @@ class Ended:
     seconds: int
     last_line: str
     built_mb: int  # build/ after it, without downloads, in MB
+    commit: str
+    date: str
 
 
 @dataclass
@@ -92,8 +94,6 @@ class Host:
     """The results of one host."""
 
     suite: str
-    commit: str
-    date: str
     steps: dict[str, Ended] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
 
@@ -161,7 +161,8 @@ def _clone(root: Path, step: Step) -> None:
 
 
 def run_step(root: Path, step: Step, log: Path) -> Ended:
-    """Run STEP in its user's clone; its output goes to LOG."""
+    """Run STEP in its user's clone of the commit; its output goes to LOG."""
+    commit = process.output(["git", "rev-parse", "--short=12", "HEAD"], cwd=paths.ROOT).strip()
     if step.user != "root" and not (root / "home" / step.user).exists():
         process.output(["chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", step.user])
     _clone(root, step)
@@ -178,7 +179,8 @@ def run_step(root: Path, step: Step, log: Path) -> Ended:
     seconds = round(time.monotonic() - began)
     built = process.output(["du", "-sm", root / step.tree.lstrip("/") / "build"])  # downloads are unmounted now, so not counted
     ended = last_line(log.read_text(errors="replace"))
-    return Ended(step.command, step.user, done.returncode, seconds, ended, int(built.split()[0]))
+    date = time.strftime("%Y-%m-%d")
+    return Ended(step.command, step.user, done.returncode, seconds, ended, int(built.split()[0]), commit, date)
 
 
 def _tools(root: Path) -> dict[str, str]:
@@ -207,8 +209,7 @@ def make_root(suite: str) -> Path:
 
 def run_host(suite: str, steps: Sequence[Step], run: Callable[[Path, Step, Path], Ended] = run_step) -> Host:
     """Make the host SUITE and run STEPS in it; a failed step does not stop the next."""
-    commit = process.output(["git", "rev-parse", "--short=12", "HEAD"], cwd=paths.ROOT).strip()
-    host = Host(suite, commit, time.strftime("%Y-%m-%d"))
+    host = Host(suite)
     print(f"{suite}: installing a bare system, logs in {HOSTS / suite}", flush=True)
     root = make_root(suite)
     for step in steps:
@@ -227,7 +228,7 @@ def table(hosts: Mapping[str, Host]) -> str:
             who = "" if ended.user == "root" else " as an ordinary user"
             result = "ok" if ended.status == 0 else f"exit {ended.status}"
             lines.append(
-                f"| {host.suite} | {host.date}, {host.commit} | `{ended.command}`{who} | {result}"
+                f"| {host.suite} | {ended.date}, {ended.commit} | `{ended.command}`{who} | {result}"
                 f" | {ended.seconds // 60}:{ended.seconds % 60:02} | {ended.built_mb} MB | {ended.last_line} |"
             )
     lines += ["", "Tools of each host:", ""]
@@ -245,9 +246,9 @@ def _load(file: Path) -> dict[str, Host]:
 
 
 def record(host: Host, file: Path = RESULTS) -> None:
-    """Write HOST's results to FILE, replacing those of another commit, and write the table beside it."""
+    """Add HOST's results to FILE, replacing those of the same steps, and write the table beside it."""
     hosts = _load(file)
-    if host.suite in hosts and hosts[host.suite].commit == host.commit:
+    if host.suite in hosts:
         host.steps = {**hosts[host.suite].steps, **host.steps}
     hosts[host.suite] = host
     hosts = {name: hosts[name] for name in PLANS if name in hosts}
