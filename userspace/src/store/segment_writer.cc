@@ -12,6 +12,7 @@ constexpr size_t kPiece = size_t{256} * 1024;
 
 Status SegmentWriter::Append(ByteView bytes) {
   hasher_.Update(bytes);
+  bytes_ += bytes.size();
   while (!bytes.empty()) {
     const size_t n = std::min(bytes.size(), kPiece - piece_.size());
     AppendBytes(bytes.first(n), &piece_);

@@ -19,11 +19,13 @@ class SegmentWriter {
   Status Append(ByteView bytes);
   // Writes the rest, without syncing. Returns the SHA-256 of the segment.
   Result<Digest> Finish();
+  uint64_t bytes() const { return bytes_; }
 
  private:
   File* file_;
   Hasher hasher_{HashAlg::kSha256};
   Bytes piece_;
+  uint64_t bytes_ = 0;
 };
 
 }  // namespace imasnap
