@@ -161,11 +161,13 @@ def _clone(root: Path, step: Step) -> None:
 
 
 def run_step(root: Path, step: Step, log: Path) -> Ended:
-    """Run STEP in its user's clone of the commit; its output goes to LOG."""
-    commit = process.output(["git", "rev-parse", "--short=12", "HEAD"], cwd=paths.ROOT).strip()
+    """Run STEP in its user's clone; its output goes to LOG."""
     if step.user != "root" and not (root / "home" / step.user).exists():
         process.output(["chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", step.user])
     _clone(root, step)
+    tree = root / step.tree.lstrip("/")
+    # Of the clone: the commit that is checked out here may be another by now.
+    commit = process.output(["git", "-c", f"safe.directory={tree}", "rev-parse", "--short=12", "HEAD"], cwd=tree).strip()
     began = time.monotonic()
     with log.open("wb") as out:
         done = subprocess.run(
@@ -177,7 +179,7 @@ def run_step(root: Path, step: Step, log: Path) -> Ended:
             preexec_fn=process.die_with_parent,  # unshare itself ignores SIGINT and SIGTERM
         )
     seconds = round(time.monotonic() - began)
-    built = process.output(["du", "-sm", root / step.tree.lstrip("/") / "build"])  # downloads are unmounted now, so not counted
+    built = process.output(["du", "-sm", tree / "build"])  # downloads are unmounted now, so not counted
     ended = last_line(log.read_text(errors="replace"))
     date = time.strftime("%Y-%m-%d")
     return Ended(step.command, step.user, done.returncode, seconds, ended, int(built.split()[0]), commit, date)

@@ -8,7 +8,7 @@ from pathlib import Path
 from unittest import mock
 
 import support
-from imaharness import hosts
+from imaharness import hosts, process
 from imaharness.hosts import PLANS, Ended, Host, Step
 
 
@@ -54,8 +54,12 @@ class Conclusion(support.TemporaryDirectory):
         with mock.patch.object(hosts, "_enter", lambda root, step: ["bash", "-c", step.command]):
             (self.tmp / "root" / "ima" / "build").mkdir(parents=True)
             (self.tmp / "root" / "ima" / "build" / "image").write_bytes(bytes(2_500_000))
+            git = ("git", "-C", self.tmp / "root" / "ima", "-c", "user.name=T", "-c", "user.email=t@example.org")
+            process.output([*git, "init", "-q"])
+            process.output([*git, "commit", "-q", "--allow-empty", "-m", "One"])
+            commit = process.output([*git, "rev-parse", "HEAD"])
             ended = hosts.run_step(self.tmp, Step("check", "echo text; exit 7"), self.tmp / "log")
-        self.assertEqual((ended.status, ended.last_line, ended.built_mb), (7, "text", 3))
+        self.assertEqual((ended.status, ended.last_line, ended.built_mb, ended.commit), (7, "text", 3, commit[:12]))
 
 
 class Record(support.TemporaryDirectory):
