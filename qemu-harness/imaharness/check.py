@@ -20,6 +20,8 @@ from .tpm import TpmSpec
 # On another machine than this one: cycles over kexec, and the late TPM. Most of the
 # others run the project's programs on the host, too.
 _E2E_ELSEWHERE = "test_[kl]*.py"
+# Flavours that run on demand
+_DEBUG_KERNELS = ("debug", "kcsan")
 Runner = Callable[[Base, Path | None], list[Suite]]
 _TESTS = paths.HARNESS / "tests"
 
@@ -82,6 +84,11 @@ def _positive(name: str, default: str) -> int:
 
 def _stress(base: Base, ksrc: Path | None) -> list[Suite]:
     return selftests.stress(base, ksrc, _positive("ROUNDS", "20"))
+
+
+def _debug(base: Base, ksrc: Path | None) -> list[Suite]:
+    """Selftests and KUnit on the debug kernels, whose builds take long."""
+    return [*selftests.debug(base, ksrc), *(kunit.run(base, ksrc, flavour) for flavour in _DEBUG_KERNELS)]
 
 
 def _storm(base: Base, ksrc: Path | None) -> list[Suite]:
@@ -182,7 +189,7 @@ SUITES: dict[str, tuple[Runner, bool]] = {
     "other-bases": (_other_bases, False),
     "threads": (_threads, False),
     "stress": (_stress, True),
-    "debug": (selftests.debug, True),
+    "debug": (_debug, True),
     "storm": (_storm, True),
     "disks": (_disks, True),
     "week": (_week, True),

@@ -34,9 +34,10 @@ def parse(text: str, suite: Suite) -> None:
 
 def run(base: Base, ksrc: Path | None = None, flavour: str = "patched") -> Suite:
     """Run every KUnit suite of the flavour."""
-    suite = Suite("kunit")
+    name = "kunit" if flavour == "patched" else f"kunit-{flavour}"
+    suite = Suite(name)
     if (reason := given.reason_against(flavour, ["kunit"])) is not None:
-        suite.add("kunit", Status.SKIP, reason)
+        suite.add(name, Status.SKIP, reason)
         return suite
     result = run_guest(
         GuestSpec(
@@ -47,7 +48,7 @@ def run(base: Base, ksrc: Path | None = None, flavour: str = "patched") -> Suite
             ksrc=ksrc,
             tpm=TpmSpec(version="none"),
             append=["kunit.enable=1"],
-            name="kunit",
+            name=name,
         )
     )
     suite.seconds = result.seconds
