@@ -18,6 +18,7 @@ import selectors
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -32,6 +33,8 @@ from .errors import EXIT_HARNESS, EXIT_TIMEOUT, HarnessError, UsageError
 from .tpm import Swtpm, TpmSpec
 
 _QEMU_EXIT_SECONDS = 20.0
+# Between two lines of a guest that boots. An emulated debug kernel on a busy host needs up to a minute.
+SILENCE_SECONDS = 180.0
 Sink = Callable[[bytes], None]
 
 
@@ -41,6 +44,7 @@ class Outcome(Enum):
     EXITED = "the command ended"
     CONSOLE = "the kernel reported trouble on the console"
     TIMEOUT = "time-out"
+    HUNG = "the guest hung while it booted"
     KILLED = "the harness killed the guest at the requested text"
     DIED = "the guest ended without reporting its command's status"
     FAILED = "the guest could not start its command"
@@ -94,7 +98,7 @@ class GuestResult:
     @property
     def exit_status(self) -> int:
         """What 'vm run' exits with: the command's own status, 124 or 125."""
-        if self.outcome is Outcome.TIMEOUT:
+        if self.outcome in (Outcome.TIMEOUT, Outcome.HUNG):
             return EXIT_TIMEOUT
         if self.outcome is Outcome.EXITED and self.status is not None:
             return self.status
@@ -248,14 +252,19 @@ class _Run:
     def follow(self, deadline: float) -> Outcome | None:
         """Read the streams until QEMU closes them; an Outcome if the harness must end the guest before."""
         wanted = None if self.spec.kill_on is None else self.spec.kill_on.encode()
+        heard = time.monotonic()
         with selectors.DefaultSelector() as ready:
             for channel in self.channels.values():
                 ready.register(channel.host, selectors.EVENT_READ, channel)
             while ready.get_map():
-                left = deadline - time.monotonic()
-                if left <= 0:
+                now = time.monotonic()
+                if now >= deadline:
                     return Outcome.TIMEOUT
-                for key, _ in ready.select(left):
+                limit = deadline if self.channels["status"].data else min(deadline, heard + SILENCE_SECONDS)
+                if now >= limit:
+                    return Outcome.HUNG
+                for key, _ in ready.select(limit - now):
+                    heard = time.monotonic()
                     if not key.data.receive():
                         ready.unregister(key.fileobj)
                 if wanted is not None and wanted in self.channels["stdout"].data:
@@ -265,13 +274,15 @@ class _Run:
     def outcome(self, cut_short: Outcome | None) -> tuple[Outcome, int | None, str]:
         """What happened. A report on the console takes precedence over everything else."""
         self.watcher.close()
-        words = self.channels["status"].data.decode(errors="replace").split("\n")[0].split(" ", 1)
-        word, rest = words[0], words[1] if len(words) > 1 else ""
+        lines = self.channels["status"].data.decode(errors="replace").splitlines()
+        word, _, rest = lines[-1].partition(" ") if lines else ("", "", "")
         status = int(rest) if word == "exit" and rest.isdigit() else None
         if self.watcher.reports:
             return Outcome.CONSOLE, status, self.watcher.reports[0]
         if cut_short is Outcome.TIMEOUT:
             return cut_short, status, f"after {self.spec.timeout:g} s"
+        if cut_short is Outcome.HUNG:
+            return cut_short, None, f"its console was silent for {SILENCE_SECONDS:g} s"
         if cut_short is not None:
             return cut_short, status, ""
         if word == "fail":
@@ -290,12 +301,23 @@ def _bzimage(spec: GuestSpec) -> Path:
 def run_guest(spec: GuestSpec, stdout: Sink | None = None, stderr: Sink | None = None) -> GuestResult:
     """Boot SPEC's kernel, run its command, wait for the end; the sinks get the output live.
 
+    Emulated CPUs can lose an interrupt, and the guest then hangs. If it did so before
+    its command began, it is booted once more, which is reported on stderr.
+
     Raises UsageError before anything is started if SPEC makes no sense, and
     HarnessError if something on the host fails. The result reports what goes wrong
     in the guest.
     """
     check(spec)
     bzimage = _bzimage(spec)
+    result = _boot(spec, bzimage, stdout, stderr)
+    if result.outcome is Outcome.HUNG:
+        print(f"guest: {spec.name} is booted again: {result.explain()}", file=sys.stderr)
+        result = _boot(spec, bzimage, stdout, stderr)
+    return result
+
+
+def _boot(spec: GuestSpec, bzimage: Path, stdout: Sink | None, stderr: Sink | None) -> GuestResult:
     began = time.monotonic()
     with ExitStack() as stack:
         run = _Run(spec, stack, stdout, stderr)

@@ -9,9 +9,10 @@ import json
 import subprocess
 import unittest
 from pathlib import Path
+from unittest import mock
 
 import support
-from imaharness import bases, given, paths, source
+from imaharness import bases, given, guest, paths, source
 from imaharness.errors import EXIT_HARNESS, EXIT_TIMEOUT
 from imaharness.guest import GuestResult, GuestSpec, Outcome, run_guest
 from imaharness.image import Copy
@@ -67,6 +68,17 @@ class Ending(support.TemporaryDirectory):
         self.assert_outcome(result, Outcome.TIMEOUT)
         self.assertEqual((result.status, result.exit_status), (None, EXIT_TIMEOUT))
         self.assertEqual(_children(), before)
+
+    def test_a_guest_that_hangs_while_it_boots_is_booted_once_more(self) -> None:
+        with mock.patch.object(guest, "SILENCE_SECONDS", 10.0), mock.patch.object(guest, "_boot", side_effect=guest._boot) as boot:
+            result = sh("echo never", append=["rdinit=/bin/cat"])
+        self.assert_outcome(result, Outcome.HUNG)
+        self.assertEqual((result.status, result.exit_status, boot.call_count), (None, EXIT_TIMEOUT, 2))
+
+    def test_a_silent_command_is_not_a_guest_that_hangs(self) -> None:
+        with mock.patch.object(guest, "SILENCE_SECONDS", 15.0):
+            result = sh("sleep 20")
+        self.assertTrue(result.ok, result.explain())
 
     def test_a_guest_that_goes_without_a_word_is_a_failure(self) -> None:
         result = sh("reboot -f; sleep 60")
