@@ -27,7 +27,8 @@ HOSTS = paths.BUILD / "hosts"
 CCACHE = HOSTS / "ccache"
 RESULTS = paths.HARNESS / "results" / "hosts.json"
 _USER = "builder"
-_CLOSING_LINE = re.compile(r"^\d+ passed, \d+ failed, \d+ skipped$", re.MULTILINE)
+# Of 'make check', and of qemu-harness/readme, which runs it more than once
+_CLOSING_LINE = re.compile(r"^(?:\d+ passed, \d+ failed, \d+ skipped|\d+ commands of README\.md were run, \d+ failed)$", re.MULTILINE)
 # The tools whose versions are worth comparing. Each command prints one in its first lines.
 _TOOLS = {
     "gcc": "gcc --version",
@@ -112,7 +113,7 @@ class Host:
 
 
 def last_line(log: str) -> str:
-    """The counts of 'make check' if LOG has them, else its last line with text."""
+    """The last counts of 'make check' or 'readme' if LOG has them, else its last line with text."""
     if counts := _CLOSING_LINE.findall(log):
         return str(counts[-1])
     lines = [line.strip() for line in log.splitlines() if line.strip()]

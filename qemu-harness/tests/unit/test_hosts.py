@@ -20,6 +20,8 @@ class Conclusion(support.TemporaryDirectory):
     def test_the_last_line_is_the_counts_if_there_are_any(self) -> None:
         counts = "3 passed, 1 failed, 0 skipped"
         self.assertEqual(hosts.last_line(f"a\n{counts}\nmake: *** Error 1\n"), counts)
+        readme = "2 commands of README.md were run, 1 failed"
+        self.assertEqual(hosts.last_line(f"{counts}\n{readme}\n"), readme)
         self.assertEqual(hosts.last_line("a\n  b \n\n"), "b")
         self.assertEqual(hosts.last_line(""), "")
 
