@@ -20,8 +20,6 @@ from .tpm import TpmSpec
 # On another machine than this one: cycles over kexec, and the late TPM. Most of the
 # others run the project's programs on the host, too.
 _E2E_ELSEWHERE = "test_[kl]*.py"
-# Flavours that run on demand
-_DEBUG_KERNELS = ("debug", "kcsan")
 Runner = Callable[[Base, Path | None], list[Suite]]
 _TESTS = paths.HARNESS / "tests"
 
@@ -88,7 +86,8 @@ def _stress(base: Base, ksrc: Path | None) -> list[Suite]:
 
 def _debug(base: Base, ksrc: Path | None) -> list[Suite]:
     """Selftests and KUnit on the debug kernels, whose builds take long."""
-    return [*selftests.debug(base, ksrc), *(kunit.run(base, ksrc, flavour) for flavour in _DEBUG_KERNELS)]
+    flavours = [setting.flavour for setting in selftests.SETTINGS if setting.on_demand]
+    return [*selftests.debug(base, ksrc), *(kunit.run(base, ksrc, flavour) for flavour in flavours)]
 
 
 def _storm(base: Base, ksrc: Path | None) -> list[Suite]:
